@@ -1,0 +1,132 @@
+"""The command line: ``python -m benchmark [-m] [key=value ...]``.
+
+Everything that a command would run is composed and checked before any of it starts; what is refused is said in one
+line and ends with exit code 2. A sweep in which a cell is not done ends with exit code 1.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+import time
+from typing import Any
+
+from benchmark.config import CONF_DIR, UsageError, register_schemas
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line and return the exit code."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # deterministic products on CUDA
+    debug = any(a == "debug=true" for a in arguments)
+    try:
+        if not any(a in ("--help", "-h", "--hydra-help", "--cfg", "-c", "--info", "-i") for a in arguments):
+            _check(arguments)
+        return _launch(arguments)
+    except UsageError as error:
+        if debug:
+            raise
+        print(f"benchmark: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\nbenchmark: stopped. Finished cells are kept; the same command goes on from there.", file=sys.stderr)
+        return 130
+
+
+def _check(arguments: list[str]) -> None:
+    from benchmark.compose import compose_jobs
+    from benchmark.config import resolve_device
+
+    configs = compose_jobs(arguments)
+    for device, precision in {(config.device, config.precision) for config in configs}:
+        resolve_device(device, precision)
+    for config in {(c.dataset.name, c.data_dir): c for c in configs}.values():
+        _check_data(config, configs)
+
+
+def _check_data(config: Any, configs: list[Any]) -> None:
+    from benchmark.data.cache import data_dir
+    from benchmark.data.images import load_images
+    from benchmark.data.splits import resolve_classes
+
+    data = load_images(config.dataset, data_dir(config.data_dir))
+    for other in configs:
+        if other.dataset.name == config.dataset.name:
+            resolve_classes(other.split.normal_class, data.class_names)
+
+
+def _launch(arguments: list[str]) -> int:
+    import hydra
+
+    register_schemas()
+    session = Session(command="python -m benchmark " + shlex.join(arguments))
+    app = hydra.main(version_base="1.3", config_path=str(CONF_DIR.resolve()), config_name="config")(session.run)
+    before, sys.argv = sys.argv, ["benchmark", *arguments]
+    try:
+        app()
+    finally:
+        sys.argv = before
+        session.close()
+    return session.summarise()
+
+
+class Session:
+    """One command: its jobs share the progress display, the tracker and the summary at the end."""
+
+    def __init__(self, command: str) -> None:
+        self.command, self.start = command, time.perf_counter()
+        self.results: list[Any] = []
+        self.trackers: dict[tuple[str, ...], Any] = {}
+
+    def run(self, config: Any) -> None:
+        """One Hydra job."""
+        import torch
+        from hydra.core.hydra_config import HydraConfig
+
+        from benchmark.progress import Progress
+        from benchmark.runner import prepare_job, run_job
+
+        torch.use_deterministic_algorithms(config.deterministic)
+        torch.utils.deterministic.fill_uninitialized_memory = False
+        job = prepare_job(config, self.command, list(HydraConfig.get().overrides.task))
+        title = f"{config.model.name} on {config.dataset.name}, {config.split.name}"
+        tracker = self._tracker(config)
+        with Progress(len(job.cells), title) as progress:
+            self.results.append(run_job(job, tracker, progress))
+
+    def _tracker(self, config: Any) -> Any:
+        if not config.tracking.enabled:
+            return None
+        from benchmark.tracking import Tracker
+
+        key = (str(config.tracking.uri), config.output_dir, config.experiment_name)
+        if key not in self.trackers:
+            self.trackers[key] = Tracker.open(config.tracking, config.output_dir, config.experiment_name)
+        return self.trackers[key]
+
+    def close(self) -> None:
+        for tracker in self.trackers.values():
+            tracker.close()
+
+    def summarise(self) -> int:
+        """Print what became of every cell that is not done, and return the exit code."""
+        from benchmark.runner import elapsed
+
+        records = [record for result in self.results for record in result.records]
+        if not self.results:
+            return 0
+        done = [record for record in records if record.state == "done"]
+        resumed = sum(result.resumed for result in self.results)
+        before = f" ({resumed} of them finished before)" if resumed else ""
+        print(f"{len(done)} of {len(records)} cells done{before} in {elapsed(self.start)}.")
+        for record in records:
+            if record.state != "done":
+                axes = record.axes
+                where = f"{axes['model']} {axes['dataset']} {axes['normal_class']} seed {axes['seed']}"
+                print(f"  {record.state}: {where}: {record.status['reason']} ({record.path})")
+        return 0 if len(done) == len(records) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

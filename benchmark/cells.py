@@ -1,0 +1,87 @@
+"""Cells: their axes, seeds and fingerprints, and which of them are finished."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmark.records import Record, RecordError, read_record
+from benchmark.seeds import derive_seed
+
+if TYPE_CHECKING:
+    from benchmark.data.splits import Split
+
+NUMERICS_VERSION = 1  # raise it when the same configuration gives other numbers than before
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One model x data set x split x seed with its resolved configuration."""
+
+    axes: Mapping[str, Any]
+    variant: str  # what differs from the model as shipped, "" if nothing
+    config: Mapping[str, Any]  # resolved, with one normal class and one seed
+    fingerprint: str
+    split: Split
+
+    @property
+    def name(self) -> str:
+        """A readable name: ``vae mnist 3 seed 0``."""
+        axes = self.axes
+        parts = [axes["model"], axes["dataset"], str(axes["normal_class"]), f"seed {axes['seed']}", self.variant]
+        return " ".join(part for part in parts if part)
+
+    @property
+    def path(self) -> Path:
+        """The cell's folder, relative to the output directory."""
+        axes = self.axes
+        leaf = f"class{axes['normal_class']}-seed{axes['seed']}-{self.fingerprint[:12]}"
+        return Path("cells", axes["dataset"], axes["split"], axes["model"], leaf)
+
+    def stream(self, purpose: str) -> int:
+        """Seed of one of the cell's streams of random numbers: init, order, noise or score."""
+        axes = self.axes
+        names = (axes["model"], axes["dataset"], axes["split"], axes["normal_class"], axes["seed"])
+        return derive_seed(purpose, *names)
+
+    def entry(self) -> dict[str, Any]:
+        """How the cell stands in a job's list of cells."""
+        return {"axes": dict(self.axes), "fingerprint": self.fingerprint, "path": self.path.as_posix()}
+
+
+def fingerprint(config: Mapping[str, Any], data_version: str, split: Split, device: str, precision: str) -> str:
+    """SHA-256 of everything that can change a cell's numbers, as 64 hexadecimal digits.
+
+    Of the configuration that is: model, data set, split, training length, seed and determinism. How cells are
+    grouped and batched for speed, where records go and what is shown are not part of it.
+    """
+    dataset = {key: config["dataset"][key] for key in ("name", "torchvision_class", "options", "image_size")}
+    content = {
+        "numerics": NUMERICS_VERSION,
+        "model": config["model"],
+        "dataset": dataset,
+        "data": data_version,
+        "split": config["split"],
+        "split_version": split.version,
+        "split_hash": split.hash,
+        "epochs": config["trainer"]["epochs"],
+        "batch_size": config["trainer"]["batch_size"],
+        "seed": config["seed"],
+        "device": device,
+        "precision": precision,
+        "deterministic": config["deterministic"],
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def finished_record(output_dir: Path, cell: Cell) -> Record | None:
+    """The cell's record if it is done with this very fingerprint, else None. An unreadable record is not done."""
+    try:
+        record = read_record(output_dir / cell.path)
+    except RecordError:
+        return None
+    return record if record.state == "done" and record.fingerprint == cell.fingerprint else None

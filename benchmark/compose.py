@@ -1,0 +1,133 @@
+"""Command line to checked configurations: everything a sweep would run is composed and refused here, before any work."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from difflib import get_close_matches
+from itertools import product
+from typing import Any
+
+from benchmark.config import CONF_DIR, UsageError, register_schemas, validate
+
+
+def compose_jobs(arguments: Sequence[str]) -> list[Any]:
+    """The configuration of every job that ``arguments`` (as on the command line) would run, checked.
+
+    A sweep's lists of values are crossed as Hydra's basic sweeper crosses them. Raises ``UsageError`` for the first
+    one that cannot be composed or makes no sense.
+    """
+    overrides = [argument for argument in arguments if not argument.startswith("-")]
+    multirun = any(argument in ("-m", "--multirun") for argument in arguments)
+    with _hydra():
+        from hydra import compose
+
+        base = _composed(
+            lambda: compose("config", [o for o in overrides if not _is_sweep(o)], return_hydra_config=True)
+        )
+        jobs = list(_expand(base, overrides)) if multirun else [overrides]
+        configs = [_composed(lambda job=job: compose("config", job)) for job in jobs]
+    for config in configs:
+        validate(config)
+    return configs
+
+
+def _expand(base: Any, overrides: list[str]) -> Iterator[list[str]]:
+    """Every job's overrides: the product of swept values, those of the preset first."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    parameters = base.hydra.sweeper.get("params") or {}
+    given = {override.split("=", 1)[0].lstrip("+~") for override in overrides}
+    preset = [f"{key}={value}" for key, value in parameters.items() if key not in given]
+    parsed = OverridesParser.create().parse_overrides([*preset, *overrides])
+    choices = []
+    for override in parsed:
+        if override.is_sweep_override():
+            key = override.get_key_element()
+            choices.append([f"{key}={value}" for value in override.sweep_string_iterator()])
+        else:
+            choices.append([override.input_line])
+    for job in product(*choices):
+        yield list(job)
+
+
+def _is_sweep(override: str) -> bool:
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    try:
+        return OverridesParser.create().parse_override(override).is_sweep_override()
+    except Exception:  # a malformed override is reported when it is composed
+        return False
+
+
+@contextmanager
+def _hydra() -> Iterator[None]:
+    from hydra import initialize_config_dir
+
+    register_schemas()
+    with initialize_config_dir(str(CONF_DIR.resolve()), version_base="1.3"):
+        yield
+
+
+def _composed(compose: Any) -> Any:
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    try:
+        return compose()
+    except (HydraException, OmegaConfBaseException) as error:
+        raise UsageError(explain(error)) from error
+
+
+def explain(error: BaseException) -> str:
+    """One line for an error of Hydra or OmegaConf: what is wrong, what is allowed, what to type."""
+    parts: list[str] = []
+    current: BaseException | None = error
+    while current is not None:
+        parts.append(str(current))
+        current = current.__cause__ or current.__context__
+    text = "\n".join(parts)
+    if found := re.search(r"Could not find '([\w/]+)/([^']+)'", text):
+        group, option = found.groups()
+        options = sorted(path.stem for path in (CONF_DIR / group).glob("*.yaml"))
+        return _with_hint(f"{group}={option}: there is no such {group}", option, options, group)
+    if found := re.search(r"Could not override '([^']+)'", text):
+        key = found.group(1)
+        if "Key" in text or "not in struct" in text:
+            return _unknown_key(key)
+    if found := re.search(r"Could not override '([^']+)'\.", text):
+        return _unknown_key(found.group(1))
+    if found := re.search(
+        r"Value '(.*?)'(?: of type '\w+')? (?:could not be|is not)[^\n]*?(\w+)\n\s*full_key: (\S+)", text
+    ):
+        value, wanted, key = found.groups()
+        kind = {"Integer": "a whole number", "Float": "a number", "bool": "true or false", "Boolean": "true or false"}
+        return f"{key}={value} is not allowed: it must be {kind.get(wanted, wanted)}"
+    return " ".join(text.split("\n")[0].split()) + " (see python -m benchmark --help)"
+
+
+def _unknown_key(key: str) -> str:
+    parent, _, leaf = key.rpartition(".")
+    return _with_hint(f"{key}: there is no such key", leaf, _keys_of(parent), f"{parent}." if parent else "")
+
+
+def _keys_of(parent: str) -> list[str]:
+    from dataclasses import fields, is_dataclass
+
+    from benchmark import config
+    from benchmark.models import constructor, model_names
+
+    if parent == "model":
+        return sorted({key for name in model_names() for key in constructor(name)})
+    schemas = {"": config.Config, "dataset": config.DatasetConfig, "split": config.SplitConfig}
+    schemas |= {"trainer": config.TrainerConfig, "tracking": config.TrackingConfig}
+    schema = schemas.get(parent)
+    return [field.name for field in fields(schema)] if is_dataclass(schema) else []
+
+
+def _with_hint(what: str, given: str, options: Sequence[str], prefix: str) -> str:
+    near = get_close_matches(given, options, 1)
+    separator = "" if prefix.endswith(".") or not prefix else "="
+    hint = f"; did you mean {prefix}{separator}{near[0]}?" if near else ""
+    return f"{what}{hint} There is: {', '.join(options)}" if options else what + hint

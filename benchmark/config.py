@@ -1,0 +1,223 @@
+"""Typed schemas of everything Hydra composes, and how a bad value is refused in one line.
+
+The shapes of ``conf/`` stand here; a model's own keys are those of its constructor (``benchmark/models``).
+Nothing in this module imports torch, so that ``--help`` and a refused configuration answer at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from omegaconf import MISSING
+
+CONF_DIR = next(
+    path
+    for path in (Path(__file__).parent / "conf", Path(__file__).parent.parent / "conf")
+    if (path / "config.yaml").exists()
+)
+
+
+class UsageError(Exception):
+    """A configuration or input that is refused before any work: shown in one line, exit code 2."""
+
+
+@dataclass
+class SourceConfig:
+    """One place the raw files of a data set come from."""
+
+    kind: str = MISSING  # torchvision: its mirrors | url: a web folder | npm: a package | debian: a package
+    url: str | None = None  # for url: the folder that holds the files, plain or as .gz
+    package: str | None = None  # name of the package, for npm and debian
+    version: str | None = None  # its version, for npm
+
+
+@dataclass
+class DatasetConfig:
+    """A labelled image data set with an official training and test split."""
+
+    name: str = MISSING
+    torchvision_class: str | None = None  # class in torchvision.datasets; null for scikit-learn's digits
+    options: dict[str, Any] = field(default_factory=dict)  # further constructor arguments, e.g. split: letters
+    raw_dir: str | None = None  # folder of the raw files below the data directory, as torchvision lays it out
+    sha256: dict[str, str] = field(default_factory=dict)  # file name -> SHA-256 of the raw (unzipped) file
+    sources: list[SourceConfig] = field(default_factory=list)  # tried in this order
+    classes: list[str] = field(default_factory=list)  # class names in label order
+    image_size: int = 28  # images of another size are resized to this square
+
+
+@dataclass
+class SplitConfig:
+    """Which images are trained on and which are tested."""
+
+    name: str = MISSING  # one_vs_rest | leave_one_out
+    normal_class: Any = "all"  # all | index | name | list of these; leave_one_out: the class left out
+    train_fraction: float = 1.0  # share of the normal training images that is used
+    contamination: float = 0.0  # share of anomalous images among the training images
+    evaluate_on: str = "test"  # test | validation (held-out training images only, to choose hyper-parameters)
+    test_limit: int | None = None  # evaluate on this many images (stratified by class); null: all of them
+
+
+@dataclass
+class TrainerConfig:
+    """How a fleet is trained and scored; nothing here belongs to one model."""
+
+    epochs: int | None = None  # null: the model's own
+    batch_size: int | None = None  # null: the model's own
+    strategy: str = "auto"  # loop: a program a cell | vmap: one program for many cells | auto
+    workers: int | None = None  # loop strategy on a CPU: cells trained at once; null: one a core
+    score_batch_size: int = 1000  # images scored at once
+
+
+@dataclass
+class TrackingConfig:
+    """Where MLflow records the runs."""
+
+    enabled: bool = True
+    uri: str | None = None  # null: MLFLOW_TRACKING_URI, else SQLite in output_dir
+    figures: bool = True  # draw and log a figure for every cell
+
+
+@dataclass
+class Config:
+    """One Hydra job: one fleet, the cells of one model, data set and split."""
+
+    model: Any = MISSING  # the constructor's arguments, and `name`
+    dataset: DatasetConfig = field(default_factory=DatasetConfig)
+    split: SplitConfig = field(default_factory=SplitConfig)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    seed: Any = 0  # a seed, or a list of seeds
+    device: str = "auto"  # auto | cpu | cuda | cuda:N | mps
+    precision: str = "auto"  # auto | fp32 | bf16
+    deterministic: bool = True  # ask torch for deterministic algorithms
+    resume: bool = True  # skip cells that are finished with the same fingerprint
+    experiment_name: str = "default"  # MLflow experiment and name of the report
+    output_dir: str = "outputs"  # cell folders, experiments and the embedded MLflow store
+    data_dir: str | None = None  # null: BENCHMARK_DATA, else a folder in the user's cache
+    debug: bool = False  # show tracebacks
+
+
+DEVICES = "auto, cpu, cuda, cuda:N or mps"
+CHOICES = {
+    "precision": ("auto", "fp32", "bf16"),
+    "trainer.strategy": ("auto", "loop", "vmap"),
+    "split.evaluate_on": ("test", "validation"),
+}
+
+
+def register_schemas() -> None:
+    """Tell Hydra the types of everything in ``conf/``."""
+    from hydra.core.config_store import ConfigStore
+
+    ConfigStore.instance().store(name="schema", node=Config)
+
+
+def validate(config: Any) -> None:
+    """Refuse values that have the right type but make no sense, before any work.
+
+    ``config`` is a composed ``Config``. Raises ``UsageError`` with one line: what, why, what is allowed, what to type.
+    """
+    _validate_model(config.model)
+    for key, allowed in CHOICES.items():
+        value = _get(config, key)
+        if value not in allowed:
+            raise UsageError(_refusal(key, value, "one of " + ", ".join(allowed), f"{key}={allowed[0]}"))
+    for key in (
+        "trainer.epochs",
+        "trainer.batch_size",
+        "trainer.workers",
+        "trainer.score_batch_size",
+        "split.test_limit",
+    ):
+        value = _get(config, key)
+        if value is not None and value < 1:
+            raise UsageError(_refusal(key, value, "a whole number of at least 1", f"{key}=10"))
+    if not 0 < config.split.train_fraction <= 1:
+        allowed = "a number above 0 and at most 1"
+        raise UsageError(
+            _refusal("split.train_fraction", config.split.train_fraction, allowed, "split.train_fraction=0.5")
+        )
+    if not 0 <= config.split.contamination <= 0.5:
+        allowed = "a number from 0 to 0.5"
+        raise UsageError(
+            _refusal("split.contamination", config.split.contamination, allowed, "split.contamination=0.05")
+        )
+    seeds(config)
+
+
+def seeds(config: Any) -> list[int]:
+    """The seeds of a configuration, a list even where it names one. Raises ``UsageError`` if one is no whole number >= 0."""
+    values = list(config.seed) if not isinstance(config.seed, int | str | float | bool | None) else [config.seed]
+    for value in values:
+        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+            raise UsageError(_refusal("seed", value, "a whole number of at least 0, or a list of them", "seed=[0,1,2]"))
+    if len(set(values)) != len(values) or not values:
+        raise UsageError(_refusal("seed", values, "different seeds, at least one", "seed=[0,1,2]"))
+    return values
+
+
+def resolve_device(setting: str, precision: str) -> tuple[str, str]:
+    """The device and precision that ``auto`` stands for here.
+
+    Raises ``UsageError`` if the device is not there. ``precision=auto`` is fp32 until bf16 is shown to leave AUROC where it is.
+    """
+    import re
+
+    if setting != "cpu" and not re.fullmatch(r"auto|mps|cuda(:\d+)?", setting):
+        raise UsageError(_refusal("device", setting, DEVICES, "device=auto"))
+    chosen = setting
+    if setting != "cpu":
+        import torch
+
+        cuda, mps = torch.cuda.device_count(), torch.backends.mps.is_available()
+        if setting == "auto":
+            chosen = "cuda" if cuda > 0 else "mps" if mps else "cpu"
+        number = int(setting.split(":")[1]) if ":" in setting else 0
+        if (setting.startswith("cuda") and number >= cuda) or (setting == "mps" and not mps):
+            there = [f"cuda:{i}" for i in range(cuda)] + ["mps"] * mps + ["cpu"]
+            raise UsageError(
+                f"device={setting} is not on this machine; there is: {', '.join(there)}. Type: device=auto"
+            )
+    return chosen, "fp32" if precision == "auto" else precision
+
+
+def _validate_model(model: Any) -> None:
+    from difflib import get_close_matches
+
+    from benchmark.models import constructor, model_names
+
+    name = model.get("name")
+    if name not in model_names():
+        raise UsageError(_refusal("model", name, "one of " + ", ".join(model_names()), "model=vae"))
+    keywords = constructor(name)
+    for key, value in model.items():
+        if key == "name":
+            continue
+        if key not in keywords:
+            near = get_close_matches(key, keywords, 1)
+            hint = f"did you mean model.{near[0]}? " if near else ""
+            raise UsageError(f"model.{key}: model {name} has no such key; {hint}It has: {', '.join(keywords)}")
+        value = list(value) if hasattr(value, "_iter_ex_list") or type(value).__name__ == "ListConfig" else value
+        if not keywords[key].accepts(value):
+            example = keywords[key].default
+            example = "[" + ",".join(map(str, example)) + "]" if isinstance(example, tuple) else example
+            raise UsageError(_refusal(f"model.{key}", value, keywords[key].describe(), f"model.{key}={example}"))
+    for key in ("epochs", "batch_size", "latent", "components", "candidates", "restarts", "score_samples"):
+        if key in model and model[key] < 1:
+            raise UsageError(_refusal(f"model.{key}", model[key], "a whole number of at least 1", f"model.{key}=10"))
+    if "learning_rate" in model and not model.learning_rate > 0:
+        raise UsageError(
+            _refusal("model.learning_rate", model.learning_rate, "a number above 0", "model.learning_rate=0.001")
+        )
+
+
+def _get(config: Any, key: str) -> Any:
+    for part in key.split("."):
+        config = config[part]
+    return config
+
+
+def _refusal(key: str, value: Any, allowed: str, example: str) -> str:
+    return f"{key}={value} is not allowed: it must be {allowed}. Type for example: {example}"

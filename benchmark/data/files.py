@@ -1,0 +1,75 @@
+"""Raw files of a data set: what must be there, and whether what is there is right."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import uuid
+from pathlib import Path
+from typing import Any
+
+CHUNK = 1 << 20
+
+
+class SourceError(Exception):
+    """A source did not give a file; the message says why."""
+
+
+def sha256_of(path: Path) -> str:
+    """SHA-256 of a file, 64 hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def raw_folder(dataset: Any, data_dir: Path) -> Path:
+    """The folder of a data set's raw files, laid out as torchvision does."""
+    return data_dir / dataset.raw_dir
+
+
+def missing_files(dataset: Any, data_dir: Path) -> list[str]:
+    """Names of the data set's listed raw files that are not there, whatever the state of the others."""
+    return [name for name in dataset.sha256 if not (raw_folder(dataset, data_dir) / name).is_file()]
+
+
+def fault(path: Path, sha256: str) -> str | None:
+    """What is wrong with a raw file, in one line, or None if it is as expected."""
+    if not path.is_file():
+        return f"{path} is missing"
+    found = sha256_of(path)
+    if found == sha256:
+        return None
+    return f"{path} is corrupt: {path.stat().st_size:,} bytes with SHA-256 {found[:16]}..., expected {sha256[:16]}..."
+
+
+def place(source: Path, target: Path, sha256: str) -> None:
+    """Put a fetched file (plain or .gz) at ``target``, unpacked, checked and in one step.
+
+    Raises ``SourceError`` if it is not the expected file; ``target`` is then as it was.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.parent / f".{target.name}.{uuid.uuid4().hex}.tmp"
+    try:
+        try:
+            with _open(source) as reader, temporary.open("wb") as writer:
+                while block := reader.read(CHUNK):
+                    writer.write(block)
+                writer.flush()
+                os.fsync(writer.fileno())
+        except (OSError, EOFError) as error:
+            raise SourceError(f"{source.name} cannot be unpacked ({error})") from error
+        found = sha256_of(temporary)
+        if found != sha256:
+            size = temporary.stat().st_size
+            raise SourceError(
+                f"{target.name} arrived with SHA-256 {found[:16]}... ({size:,} bytes), expected {sha256[:16]}..."
+            )
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _open(path: Path) -> Any:
+    with path.open("rb") as file:
+        packed = file.read(2) == b"\x1f\x8b"
+    return gzip.open(path, "rb") if packed else path.open("rb")

@@ -1,0 +1,162 @@
+"""A data set in memory: both official splits as uint8 tensors."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmark.config import UsageError
+from benchmark.data.files import fault, raw_folder
+
+DIGITS_TRAIN_SHARE = 0.7  # of each class of scikit-learn's digits, which has no official split
+
+
+@dataclass(frozen=True)
+class ImageData:
+    """Images uint8 (N, H, W) and labels int64 (N,) of the official training and test split."""
+
+    name: str
+    class_names: tuple[str, ...]
+    train_images: Tensor
+    train_labels: Tensor
+    test_images: Tensor
+    test_labels: Tensor
+    version: str  # SHA-256 over names, images and labels
+
+    def labels(self, source: str) -> Tensor:
+        """Labels of the split "train" or "test"."""
+        return self.train_labels if source == "train" else self.test_labels
+
+
+def load_images(dataset: Any, data_dir: Path) -> ImageData:
+    """The images of a data set that has been prepared; never downloads.
+
+    Raises ``UsageError`` if files are missing or corrupt, naming the command that fetches them. The last two data sets
+    stay in memory.
+    """
+    from omegaconf import OmegaConf
+
+    plain = OmegaConf.to_container(OmegaConf.create(OmegaConf.to_yaml(dataset)), resolve=True)
+    return _load(_Frozen(plain), data_dir)
+
+
+class _Frozen:
+    """A data set's configuration as a key of a cache."""
+
+    def __init__(self, content: dict[str, Any]) -> None:
+        self.content = content
+
+    def __hash__(self) -> int:
+        return hash(repr(self.content))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Frozen) and self.content == other.content
+
+
+@lru_cache(maxsize=2)
+def _load(frozen: _Frozen, data_dir: Path) -> ImageData:
+    from omegaconf import OmegaConf
+
+    dataset = OmegaConf.create(frozen.content)
+    if dataset.torchvision_class is None:
+        arrays = _digits()
+    elif dataset.sha256:
+        arrays = _idx(dataset, data_dir)
+    else:
+        arrays = _torchvision(dataset, data_dir)
+    tensors = [torch.from_numpy(np.array(array)) for array in arrays]
+    tensors[0], tensors[2] = (_resize(t, dataset.image_size) for t in (tensors[0], tensors[2]))
+    tensors[1], tensors[3] = (t.long() for t in (tensors[1], tensors[3]))
+    digest = hashlib.sha256(dataset.name.encode())
+    for tensor in tensors:
+        digest.update(str(tuple(tensor.shape)).encode())
+        digest.update(tensor.numpy().tobytes())
+    _check_labels(dataset, tensors)
+    return ImageData(dataset.name, tuple(dataset.classes), *tensors, version=digest.hexdigest())
+
+
+def _check_labels(dataset: Any, tensors: list[Tensor]) -> None:
+    count = len(dataset.classes)
+    for images, labels in ((tensors[0], tensors[1]), (tensors[2], tensors[3])):
+        if len(images) != len(labels):
+            raise UsageError(f"{dataset.name}: {len(images)} images but {len(labels)} labels; {_again(dataset)}")
+        if len(labels) == 0 or int(labels.min()) < 0 or int(labels.max()) >= count:
+            raise UsageError(
+                f"{dataset.name}: labels must be 0 to {count - 1}, the {count} names in its `classes`; {_again(dataset)}"
+            )
+
+
+def _again(dataset: Any) -> str:
+    return f"type: python -m benchmark.prepare dataset={dataset.name}"
+
+
+def _idx(dataset: Any, data_dir: Path) -> list[np.ndarray]:
+    for name, sha256 in dataset.sha256.items():
+        problem = fault(raw_folder(dataset, data_dir) / name, sha256)
+        if problem is not None:
+            raise UsageError(f"data set {dataset.name} is not ready: {problem}. {_again(dataset).capitalize()}")
+    names = list(dataset.sha256)
+    by_kind = [next(n for n in names if n.startswith(p)) for p in ("train-im", "train-la", "t10k-im", "t10k-la")]
+    return [read_idx(raw_folder(dataset, data_dir) / name) for name in by_kind]
+
+
+def read_idx(path: Path) -> np.ndarray:
+    """The uint8 array of an IDX file: (N, H, W) for images, (N,) for labels. Raises ``UsageError`` if it is malformed."""
+    content = path.read_bytes()
+    dimensions = content[3] if len(content) >= 4 and content[:3] == b"\x00\x00\x08" else 0
+    start = 4 + 4 * dimensions
+    shape = tuple(int.from_bytes(content[i : i + 4], "big") for i in range(4, min(start, len(content)), 4))
+    if dimensions == 0 or len(content) != start + int(np.prod(shape)):
+        raise UsageError(
+            f"{path} is no complete IDX file of bytes ({len(content):,} bytes); delete it and prepare again"
+        )
+    return np.frombuffer(content, np.uint8, offset=start).reshape(shape)
+
+
+def _torchvision(dataset: Any, data_dir: Path) -> list[np.ndarray]:
+    import torchvision.datasets
+
+    found = getattr(torchvision.datasets, dataset.torchvision_class, None)
+    if found is None:
+        raise UsageError(f"dataset.torchvision_class={dataset.torchvision_class}: torchvision has no such data set")
+    arrays = []
+    for train in (True, False):
+        try:
+            part = found(str(data_dir), train=train, download=False, **dict(dataset.options))
+        except RuntimeError as error:
+            raise UsageError(f"data set {dataset.name} is not in {data_dir}. {_again(dataset).capitalize()}") from error
+        images, labels = np.asarray(part.data), np.asarray(part.targets)
+        if dataset.torchvision_class == "EMNIST":
+            images = images.transpose(0, 2, 1)  # its files hold the images on their side
+            labels = labels - 1 if dataset.options.get("split") == "letters" else labels  # letters count from 1
+        arrays += [images.astype(np.uint8), labels.astype(np.int64)]
+    return arrays
+
+
+def _digits() -> list[np.ndarray]:
+    """scikit-learn's 1,797 digits of 8 x 8 pixels, the first 70% of each class as the training split."""
+    from sklearn.datasets import load_digits
+
+    digits = load_digits()
+    images, labels = np.round(digits.images * (255 / 16)).astype(np.uint8), digits.target
+    train = np.zeros(len(labels), dtype=bool)
+    for label in range(10):
+        members = np.flatnonzero(labels == label)
+        train[members[: int(DIGITS_TRAIN_SHARE * len(members))]] = True
+    return [images[train], labels[train], images[~train], labels[~train]]
+
+
+def _resize(images: Tensor, size: int) -> Tensor:
+    if images.shape[-2:] == (size, size):
+        return images
+    resized = torch.nn.functional.interpolate(
+        images.unsqueeze(1).float(), (size, size), mode="bilinear", antialias=True, align_corners=False
+    )
+    return resized.squeeze(1).round().clamp(0, 255).byte()

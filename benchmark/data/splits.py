@@ -1,0 +1,163 @@
+"""Splits: which images are trained on, which are tested, and which of these are anomalies.
+
+Everything random here is drawn from seeds of data set, split, normal class and seed, never of the model, so all models
+of a table see the same images.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from benchmark.config import UsageError
+from benchmark.data.images import ImageData
+from benchmark.seeds import derive_seed
+
+SPLIT_VERSION = 1
+VALIDATION_SHARE = 0.2  # of the normal training images, held out by evaluate_on=validation
+VALIDATION_ANOMALIES = 3000  # anomalous training images at most that evaluate_on=validation uses
+NAMES = ("one_vs_rest", "leave_one_out")
+
+
+@dataclass(frozen=True)
+class Split:
+    """Rows of a data set: training (of the official training split) and evaluation (of ``eval_source``)."""
+
+    train_index: Tensor  # int64 (N,)
+    train_label: Tensor  # uint8 (N,), 1 = anomalous (contamination)
+    eval_source: str  # "test", or "train" for evaluate_on=validation
+    eval_index: Tensor  # int64 (M,)
+    eval_label: Tensor  # uint8 (M,), 1 = anomalous
+    eval_target: Tensor  # int64 (M,), class labels
+    nominal_train_size: int  # mean size of the training set over all normal classes: an epoch's length
+    version: int
+    hash: str  # SHA-256 of version, source, rows and labels
+
+
+def resolve_classes(value: Any, class_names: Sequence[str]) -> list[int]:
+    """Class indices for ``split.normal_class``: "all", an index, a name in any case, or a list of these.
+
+    Raises ``UsageError`` naming what is allowed.
+
+    >>> resolve_classes("Sneaker", ["Sandal", "Shirt", "Sneaker"]), resolve_classes("all", ["a", "b"])
+    ([2], [0, 1])
+    """
+    if isinstance(value, str) and value.lower() == "all":
+        return list(range(len(class_names)))
+    values = [value] if isinstance(value, str | int | float | bool | None) else list(value)
+    lower = [name.lower() for name in class_names]
+    found = []
+    for item in values:
+        if isinstance(item, str) and item.lower() in lower:
+            found.append(lower.index(item.lower()))
+        elif not isinstance(item, bool | float | None) and str(item).isdigit() and int(item) < len(class_names):
+            found.append(int(item))
+        else:
+            names = ", ".join(f"{i} ({name})" for i, name in enumerate(class_names))
+            raise UsageError(
+                f"split.normal_class={item} is not a class of this data set; allowed: all, or an index or name of {names}. "
+                "Type for example: split.normal_class=3"
+            )
+    if not found or len(set(found)) != len(found):
+        raise UsageError(f"split.normal_class={value} must name at least one class, and none twice")
+    return found
+
+
+def make_split(data: ImageData, config: Any, normal_class: int, seed: int) -> Split:
+    """The split of one cell. ``config`` is a ``SplitConfig``; ``normal_class`` is the class left out in leave_one_out.
+
+    Raises ``UsageError`` if the split has no training images or only one kind of evaluated images.
+    """
+    if config.name not in NAMES:
+        raise UsageError(f"split.name={config.name} is not allowed; it must be one of {', '.join(NAMES)}")
+    axes = (data.name, config.name, normal_class, seed)
+    normal, anomalous = _by_label(data.train_labels, config.name, normal_class)
+    if config.evaluate_on == "validation":
+        order = normal[_permutation(len(normal), "validation", *axes)]
+        held = round(VALIDATION_SHARE * len(normal))
+        normal = order[held:]
+        others = anomalous[_permutation(len(anomalous), "validation-anomalies", *axes)]
+        used = others[:VALIDATION_ANOMALIES]
+        spare = others[VALIDATION_ANOMALIES:]  # contamination never takes an evaluated image
+        source, index = "train", torch.cat([order[:held], used])
+        label = torch.cat([torch.zeros(held), torch.ones(len(used))]).byte()
+    else:
+        source, index, spare = "test", torch.arange(len(data.test_labels)), anomalous
+        good, _ = _by_label(data.test_labels, config.name, normal_class)
+        label = torch.ones(len(index), dtype=torch.uint8)
+        label[good] = 0
+    if config.test_limit is not None:
+        keep = _stratified(data.labels(source)[index], config.test_limit, data.name)
+        index, label = index[keep], label[keep]
+    train, train_label = _training_rows(normal, spare, config, axes)
+    if len(train) == 0 or not 0 < int(label.sum()) < len(label):
+        raise UsageError(
+            f"{config.name} with class {normal_class} of {data.name} leaves {len(train)} training images and "
+            f"{int(label.sum())} anomalous of {len(label)} evaluated ones; at least one of each is needed"
+        )
+    return Split(
+        train_index=train,
+        train_label=train_label,
+        eval_source=source,
+        eval_index=index,
+        eval_label=label,
+        eval_target=data.labels(source)[index],
+        nominal_train_size=_nominal_size(data, config),
+        version=SPLIT_VERSION,
+        hash=_hash(source, train, train_label, index, label),
+    )
+
+
+def _by_label(labels: Tensor, name: str, normal_class: int) -> tuple[Tensor, Tensor]:
+    """Rows of normal and of anomalous images."""
+    chosen = labels == normal_class
+    normal = chosen if name == "one_vs_rest" else ~chosen
+    return normal.nonzero().flatten(), (~normal).nonzero().flatten()
+
+
+def _training_rows(normal: Tensor, spare: Tensor, config: Any, axes: tuple[Any, ...]) -> tuple[Tensor, Tensor]:
+    """Normal rows, thinned to ``train_fraction``, and anomalous ones so that their share is ``contamination``."""
+    if config.train_fraction < 1:
+        count = max(1, round(config.train_fraction * len(normal)))
+        normal = normal[_permutation(len(normal), "fraction", *axes)[:count]]
+    count = round(len(normal) * config.contamination / (1 - config.contamination))
+    if count > len(spare):
+        raise UsageError(
+            f"split.contamination={config.contamination} needs {count} anomalous training images, there are {len(spare)}. "
+            "Type a smaller split.contamination or split.train_fraction"
+        )
+    mixed = spare[_permutation(len(spare), "contamination", *axes)[:count]]
+    rows, order = torch.cat([normal, mixed]).sort()
+    return rows, (order >= len(normal)).byte()
+
+
+def _nominal_size(data: ImageData, config: Any) -> int:
+    sizes = [len(_by_label(data.train_labels, config.name, c)[0]) for c in range(len(data.class_names))]
+    size = sum(sizes) / len(sizes) * config.train_fraction / (1 - config.contamination)
+    return max(1, round(size * (1 - VALIDATION_SHARE) if config.evaluate_on == "validation" else size))
+
+
+def _stratified(targets: Tensor, limit: int, dataset: str) -> Tensor:
+    """Rows of at most ``limit`` images, each class by its share; a function of data set and labels alone."""
+    if limit >= len(targets):
+        return torch.arange(len(targets))
+    order = _permutation(len(targets), "test_limit", dataset)
+    ranked = order[targets[order].argsort(stable=True)]  # by class, random within
+    picks = (torch.arange(limit, dtype=torch.float64) + 0.5) * len(targets) / limit
+    return ranked[picks.long()].sort().values
+
+
+def _permutation(count: int, *axes: Any) -> Tensor:
+    return torch.randperm(count, generator=torch.Generator().manual_seed(derive_seed("split", *axes)))
+
+
+def _hash(source: str, *tensors: Tensor) -> str:
+    digest = hashlib.sha256(f"{SPLIT_VERSION} {source}".encode())
+    for tensor in tensors:
+        digest.update(tensor.numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,93 @@
+"""Metrics of anomaly scores and of latent Gaussians: pure functions.
+
+Labels are 1 for anomalous and 0 for normal images; a larger score is more anomalous.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+def auroc(labels: np.ndarray, scores: np.ndarray) -> float:
+    """Area under the ROC curve, the anomaly being the positive class; ties count one half.
+
+    Raises ``ValueError`` if one of the two classes is missing or a score is not finite.
+
+    >>> auroc(np.array([0, 0, 1, 1]), np.array([0.1, 0.4, 0.35, 0.8]))
+    0.75
+    """
+    from sklearn.metrics import roc_auc_score
+
+    _check(labels, scores)
+    return float(roc_auc_score(labels, scores))
+
+
+def average_precision(labels: np.ndarray, scores: np.ndarray) -> float:
+    """Average precision, the anomaly being the positive class."""
+    from sklearn.metrics import average_precision_score
+
+    _check(labels, scores)
+    return float(average_precision_score(labels, scores))
+
+
+def fpr_at_tpr(labels: np.ndarray, scores: np.ndarray, tpr: float = 0.95) -> float:
+    """Share of normal images flagged at the highest threshold that flags at least ``tpr`` of the anomalies.
+
+    >>> fpr_at_tpr(np.array([0, 0, 1, 1]), np.array([0.1, 0.4, 0.35, 0.8]))
+    0.5
+    """
+    _check(labels, scores)
+    anomalous = np.sort(scores[labels == 1])[::-1]
+    threshold = anomalous[int(np.ceil(tpr * len(anomalous))) - 1]
+    return float(np.mean(scores[labels == 0] >= threshold))
+
+
+def at_threshold(labels: np.ndarray, scores: np.ndarray, threshold: float) -> dict[str, float]:
+    """Precision, recall and F1 when every score above ``threshold`` is called anomalous; 0 where undefined."""
+    flagged = scores > threshold
+    hits = float(np.sum(flagged & (labels == 1)))
+    precision = hits / max(float(np.sum(flagged)), 1.0)
+    recall = hits / max(float(np.sum(labels == 1)), 1.0)
+    f1 = 2 * precision * recall / (precision + recall) if hits > 0 else 0.0
+    return {"precision": precision, "recall": recall, "f1": f1}
+
+
+def kl_to_standard_normal(mean: Tensor, log_variance: Tensor) -> Tensor:
+    """KL(N(mean, diag exp(log_variance)) || N(0, I)) in nats, summed over the last dimension: (*, D) -> (*,).
+
+    1/2 sum(mean^2 + variance - log variance - 1); Kingma & Welling 2014, arXiv:1312.6114, appendix B.
+    """
+    return 0.5 * (mean.square() + log_variance.exp() - log_variance - 1).sum(-1)
+
+
+def kl_between_normals(mean_p: Tensor, cov_p: Tensor, mean_q: Tensor, cov_q: Tensor) -> Tensor:
+    """KL(N(mean_p, cov_p) || N(mean_q, cov_q)) in nats for full covariance matrices: (*, D), (*, D, D) -> (*,).
+
+    1/2 [tr(S_q^-1 S_p) + (m_q - m_p)^T S_q^-1 (m_q - m_p) - D + log det S_q - log det S_p], by Cholesky factors.
+    Raises ``torch.linalg.LinAlgError`` if a covariance is not positive definite.
+    """
+    import torch
+
+    factor_p, factor_q = torch.linalg.cholesky(cov_p), torch.linalg.cholesky(cov_q)
+    ratio = torch.linalg.solve_triangular(factor_q, factor_p, upper=False)  # (*, D, D)
+    shift = torch.linalg.solve_triangular(factor_q, (mean_q - mean_p).unsqueeze(-1), upper=False)  # (*, D, 1)
+    log_det_p = factor_p.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+    log_det_q = factor_q.diagonal(dim1=-2, dim2=-1).log().sum(-1)
+    quadratic = ratio.square().sum((-2, -1)) + shift.square().sum((-2, -1))
+    return 0.5 * (quadratic - mean_p.shape[-1]) + log_det_q - log_det_p
+
+
+def _check(labels: np.ndarray, scores: np.ndarray) -> None:
+    if labels.shape != scores.shape:
+        raise ValueError(f"labels and scores must be of one shape, got {labels.shape} and {scores.shape}")
+    if not np.isfinite(scores).all():
+        raise ValueError(f"{int(np.sum(~np.isfinite(scores)))} of {scores.size} scores are not finite")
+    if set(np.unique(labels)) != {0, 1}:
+        raise ValueError(
+            f"both normal (0) and anomalous (1) images are needed, got labels {sorted(set(labels.tolist()))}"
+        )

@@ -1,0 +1,137 @@
+"""What the engine asks of a model: phases with pure losses, and one assessment of images.
+
+Letters used for shapes in this package: B images, C channels, H x W pixels, D latent dimensions, K samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from math import log
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Random numbers that the engine draws and hands in; a model never draws any itself."""
+
+    shape: tuple[int, ...]
+    kind: Literal["normal", "uniform"] = "normal"  # N(0, 1) or U(0, 1)
+
+    def draw(self, *leading: int, generator: torch.Generator) -> Tensor:
+        """Draw noise of shape (*leading, *shape) in float32 on the CPU."""
+        draw = torch.randn if self.kind == "normal" else torch.rand
+        return draw(*leading, *self.shape, generator=generator)
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One optimiser update inside a training step: which modules move, and how (Adam)."""
+
+    name: str
+    modules: tuple[str, ...]  # names of the submodules whose parameters this phase updates
+    learning_rate: float
+    betas: tuple[float, float] = (0.9, 0.999)
+    weight_decay: float = 0.0
+    repeats: int = 1  # updates a training step, each on a batch of its own
+    noise: Mapping[str, Noise] = field(default_factory=dict)  # shapes are per image
+
+
+class Model(nn.Module):
+    """An anomaly detector, written for one cell.
+
+    A subclass either declares ``phases`` and ``loss``, or overrides ``fit`` (scikit-learn baselines). Its file is
+    ``benchmark/models/<name>.py``, its configuration ``conf/model/<name>.yaml`` with the constructor's keywords.
+    """
+
+    headline: str  # name of the configured headline score
+    epochs: int = 0
+    batch_size: int = 1
+    schedule: str = "constant"  # constant | cosine: learning rate over the training
+    phases: tuple[Phase, ...] = ()
+    score_noise: Mapping[str, Noise] = {}  # noise that scoring uses, drawn once, the same for every image
+    diagnostic_noise: Mapping[str, Noise] = {}  # noise that diagnostics use; shapes are per image
+    score_names: tuple[str, ...] = ()
+    frozen: ClassVar[Mapping[str, str]] = {}  # parameters that never change -> why
+    vmappable: ClassVar[bool] = True  # False: only the loop strategy
+
+    def forward(self, method: str, *args: Any) -> Any:
+        """Call ``method``: the door through which the engine reaches a model with parameters of its choice."""
+        return getattr(self, method)(*args)
+
+    def loss(self, phase: str, images: Tensor, noise: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of ``phase`` and quantities to log.
+
+        ``images`` has shape (B, C, H, W) with pixels in [0, 1]; each noise has shape (B, *its shape). Returns a scalar
+        and a dict of scalars. A function of its arguments, the parameters and buffers alone; the running statistics
+        of batch normalisation are the only thing it may write.
+        """
+        raise NotImplementedError
+
+    def fit(self, images: Tensor) -> None:
+        """Fit in one call to images (N, C, H, W); for models without phases."""
+        raise NotImplementedError
+
+    def assess(self, images: Tensor, noise: Mapping[str, Tensor]) -> dict[str, Any]:
+        """Score images (B, C, H, W), each on its own, larger = more anomalous.
+
+        ``noise`` is one draw of ``score_noise``, the same for every image. Returns ``scores`` (name -> (B,)), and where
+        the model has them ``reconstruction`` (B, C, H, W), ``kl`` (B,) and ``code`` (B, D).
+        """
+        raise NotImplementedError
+
+    def diagnostics(self, images: Tensor, noise: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Scalars worth recording of a trained model on normal images (B, C, H, W), under their metric keys."""
+        return {}
+
+    def decode(self, codes: Tensor) -> Tensor | None:
+        """Images (B, C, H, W) of latent codes (B, D); None for a model without a decoder."""
+        return None
+
+    def sample(self, noise: Tensor) -> Tensor | None:
+        """Generated images (B, C, H, W) from noise (B, D) ~ N(0, I); None for a model that generates nothing."""
+        return None
+
+
+RECONSTRUCTION_SCORES = (
+    "reconstruction",
+    "reconstruction_l1",
+    "reconstruction_cosine",
+    "reconstruction_bernoulli",
+)
+
+
+def reconstruction_scores(images: Tensor, reconstruction: Tensor) -> dict[str, Tensor]:
+    """Four distances of images from their reconstruction, (B, C, H, W) twice -> (B,) each.
+
+    ``reconstruction``: squared error summed over pixels. ``reconstruction_l1``: absolute error summed over pixels.
+    ``reconstruction_cosine``: 1 - cosine similarity. ``reconstruction_bernoulli``: KL(Bernoulli(x) || Bernoulli(x'))
+    in nats summed over pixels, which is the Bernoulli loss less each image's own entropy.
+    """
+    x, y = images.flatten(1).float(), reconstruction.flatten(1).float()  # (B, C*H*W)
+    return {
+        "reconstruction": (x - y).square().sum(1),
+        "reconstruction_l1": (x - y).abs().sum(1),
+        "reconstruction_cosine": 1 - nn.functional.cosine_similarity(x, y, dim=1, eps=1e-6),
+        "reconstruction_bernoulli": bernoulli_divergence(x, y).sum(1),
+    }
+
+
+def gan_diagnostics(real_logit: Tensor, fake_logit: Tensor) -> dict[str, Tensor]:
+    """V(G, D) = E[log D(real)] + E[log(1 - D(fake))], its value at the optimum, and the mean of D, from logits (B, 1)."""
+    softplus = nn.functional.softplus
+    return {
+        "gan/value": -softplus(-real_logit).mean() - softplus(fake_logit).mean(),
+        "gan/value_at_optimum": real_logit.new_tensor(-log(4)),
+        "gan/d_real": real_logit.sigmoid().mean(),
+        "gan/d_fake": fake_logit.sigmoid().mean(),
+    }
+
+
+def bernoulli_divergence(x: Tensor, y: Tensor, eps: float = 1e-6) -> Tensor:
+    """KL(Bernoulli(x) || Bernoulli(y)) for each element, in nats; y is kept ``eps`` away from 0 and 1."""
+    y = y.clamp(eps, 1 - eps)
+    return torch.xlogy(x, x) + torch.xlogy(1 - x, 1 - x) - x * y.log() - (1 - x) * (1 - y).log()

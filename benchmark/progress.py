@@ -1,0 +1,102 @@
+"""What a run shows while it works: a live display on a terminal, plain lines elsewhere; always to stderr."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+QUIET = 10.0  # seconds between two lines on running cells where there is no terminal
+STYLES = {"done": "green", "failed": "bold red", "diverged": "bold red", "skipped": "yellow"}
+
+
+class Progress:
+    """Cells done, cells running with epoch and losses, time gone and time left. Called from several threads."""
+
+    def __init__(self, total: int, title: str, console: Console | None = None) -> None:
+        from rich.console import Console
+
+        self.total, self.title = total, title
+        self.console = console if console is not None else Console(stderr=True)
+        self.live: Any = None
+        self.running: dict[str, str] = {}
+        self.finished = self.trained = 0  # trained: finished by this run, not before it
+        self.start = self.last_line = time.perf_counter()
+        self.lock = Lock()
+
+    def __enter__(self) -> Progress:
+        if self.console.is_terminal:
+            from rich.live import Live
+
+            self.live = Live(get_renderable=self._render, console=self.console, refresh_per_second=4, transient=True)
+            self.live.start()
+        else:
+            self._line(f"{self.title}: {self.total} cells")
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self.live is not None:
+            self.live.stop()
+            self._line(f"{self.title}: {self.finished} of {self.total} cells in {_clock(self._gone())}")
+
+    def cell_started(self, name: str) -> None:
+        with self.lock:
+            self.running[name] = "starting"
+
+    def update(self, name: str, epoch: int, epochs: int, losses: Mapping[str, float]) -> None:
+        """A running cell has ended an epoch; after the last one it is being scored."""
+        shown = ", ".join(f"{key} {value:.4g}" for key, value in losses.items())
+        with self.lock:
+            self.running[name] = f"epoch {epoch}/{epochs}: {shown}" + (", scoring" if epoch == epochs else "")
+            if self.live is None and time.perf_counter() - self.last_line > QUIET:
+                self._line(f"  {name}: {self.running[name]}; {self._summary()}")
+
+    def cell_done(self, name: str, state: str, summary: str) -> None:
+        with self.lock:
+            self.finished += 1
+            self.trained += self.running.pop(name, None) is not None
+            colour = STYLES.get(state, "")
+            self._line(f"  {name}: [{colour}]{state}[/], {_plain(summary)}; {self._summary()}", markup=True)
+
+    def _summary(self) -> str:
+        left = self.total - self.finished
+        if self.trained == 0 or left == 0:
+            return f"{self.finished}/{self.total}, {_clock(self._gone())}"
+        return (
+            f"{self.finished}/{self.total}, {_clock(self._gone())}, {_clock(self._gone() / self.trained * left)} left"
+        )
+
+    def _gone(self) -> float:
+        return time.perf_counter() - self.start
+
+    def _line(self, text: str, markup: bool = False) -> None:
+        self.last_line = time.perf_counter()
+        self.console.print(text, markup=markup, highlight=False, soft_wrap=True)
+
+    def _render(self) -> Any:
+        from rich.console import Group
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table
+        from rich.text import Text
+
+        with self.lock:
+            rows = list(self.running.items())
+            head = Table.grid(padding=(0, 1))
+            bar = ProgressBar(total=max(self.total, 1), completed=self.finished, width=30)
+            head.add_row(Text(self.title, style="bold"), bar, Text(self._summary()))
+        return Group(head, *(Text(f"  {name}: {what}", no_wrap=True, overflow="ellipsis") for name, what in rows[:16]))
+
+
+def _plain(text: str) -> str:
+    from rich.markup import escape
+
+    return escape(text)
+
+
+def _clock(seconds: float) -> str:
+    whole = int(seconds)
+    return f"{whole // 60}:{whole % 60:02d}"

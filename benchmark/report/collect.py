@@ -1,0 +1,114 @@
+"""Which cells an experiment planned, and what became of each of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from benchmark.records import STATUS_FILE, Record, RecordError, read_jobs, read_record
+
+MISSING = "missing"  # planned, but no folder yet
+UNREADABLE = "unreadable"  # a folder whose files cannot be read
+
+
+@dataclass(frozen=True)
+class PlannedCell:
+    """A cell that a job of the experiment planned, with its record where there is one."""
+
+    axes: Mapping[str, Any]
+    variant: str
+    fingerprint: str
+    state: str  # done | failed | diverged | skipped | missing | unreadable
+    reason: str  # "" for a cell that is done
+    record: Record | None = None
+
+    @property
+    def label(self) -> str:
+        """Name of the cell's column: the model, with its variant in brackets if it is not as shipped."""
+        return column_label(self.axes["model"], self.variant)
+
+    @property
+    def name(self) -> str:
+        axes = self.axes
+        return f"{self.label} {axes['dataset']} {axes['split']} {axes['normal_class']} seed {axes['seed']}"
+
+
+@dataclass(frozen=True)
+class Collection:
+    """The cells of an experiment, its jobs, and what was left out of the tables."""
+
+    cells: list[PlannedCell]
+    jobs: list[dict[str, Any]]
+    warnings: list[str] = field(default_factory=list)
+
+
+def column_label(model: str, variant: str) -> str:
+    """``ae`` as shipped, ``ae (latent=2)`` with another setting."""
+    return f"{model} ({variant})" if variant else model
+
+
+def hide_paths(text: str) -> str:
+    """``text`` with every absolute path cut down to its last part: a report names no folders of one machine."""
+    return re.sub(r"(?<![\w./:~])(?:[A-Za-z]:)?/(?:[\w.+@-]+/)+([\w.+@-]*)", r".../\1", text)
+
+
+def collect(output_dir: str | Path, experiment: str) -> Collection:
+    """The cells that the jobs of ``experiment`` planned, the newest configuration of each.
+
+    Where several jobs planned the same axes and variant with different fingerprints (the configuration changed in
+    between), the cell of the job started last counts; the others are named in ``warnings``, never mixed in.
+    """
+    output_dir = Path(output_dir)
+    jobs = read_jobs(output_dir, experiment)  # oldest first
+    chosen: dict[tuple[Any, ...], PlannedCell] = {}
+    stale: dict[str, PlannedCell] = {}
+    for job in jobs:
+        found = [(entry, *_open(output_dir, entry)) for entry in job["cells"]]
+        fallback = next((record.status.get("variant", "") for *_, record in found if record), _guess_variant(job))
+        for entry, state, reason, record in found:
+            variant = entry.get("variant", record.status.get("variant", "") if record else fallback)
+            cell = PlannedCell(entry["axes"], variant, entry["fingerprint"], state, hide_paths(reason), record)
+            axes = entry["axes"]
+            names = ("model", "dataset", "split", "normal_class", "seed", "evaluate_on")
+            key = (*(axes.get(name) for name in names), variant)
+            before = chosen.pop(key, None)
+            if before is not None and before.fingerprint != cell.fingerprint:
+                stale[before.fingerprint] = before
+            chosen[key] = cell
+            stale.pop(cell.fingerprint, None)
+    return Collection(list(chosen.values()), jobs, _warn(stale))
+
+
+def _open(output_dir: Path, entry: Mapping[str, Any]) -> tuple[str, str, Record | None]:
+    path = output_dir / entry["path"]
+    if not (path / STATUS_FILE).exists():
+        return MISSING, "not run yet, or interrupted", None
+    try:
+        record = read_record(path)
+    except RecordError as error:
+        return UNREADABLE, str(error), None
+    if record.fingerprint != entry["fingerprint"]:
+        return MISSING, "its folder holds a cell of another fingerprint", None
+    return record.state, record.status.get("reason") or "", record
+
+
+def _guess_variant(job: Mapping[str, Any]) -> str:
+    """The variant of a job none of whose cells is recorded, from what was typed."""
+    short = ("model.", "trainer.epochs=", "trainer.batch_size=", "split.train_fraction=", "split.contamination=")
+    typed = [o for o in job.get("overrides", []) if o.startswith(short)]
+    return " ".join(o.split(".", 1)[1] for o in typed)
+
+
+def _warn(stale: Mapping[str, PlannedCell]) -> list[str]:
+    groups: dict[tuple[str, str], list[PlannedCell]] = {}
+    for cell in stale.values():
+        groups.setdefault((cell.label, cell.axes["dataset"]), []).append(cell)
+    return [
+        f"{label} on {dataset}: {len(cells)} stale cells of an earlier configuration left out ("
+        + ", ".join(f"class {c.axes['normal_class']} seed {c.axes['seed']} {c.fingerprint[:12]}" for c in cells)
+        + ")"
+        for (label, dataset), cells in groups.items()
+    ]

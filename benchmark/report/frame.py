@@ -1,0 +1,120 @@
+"""The tidy frame behind every table: one row a cell, stored as ``cells.csv``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmark.records import RecordError
+from benchmark.report.collect import PlannedCell
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TEXT = (
+    "dataset", "split", "evaluate_on", "normal_class_name", "model", "variant", "state", "reason", "headline",
+    "fingerprint",
+)  # fmt: skip
+WHOLE = ("normal_class", "seed", "n_classes", "n_train", "n_test", "n_test_anomalous", "parameters", "epochs", "steps")
+FIRST = (
+    "dataset", "split", "evaluate_on", "normal_class", "normal_class_name", "model", "variant", "seed", "state",
+    "n_train", "auroc", "average_precision", "fpr95", "train_reconstruction", "test_reconstruction_normal",
+    "test_reconstruction_anomalous", "train_kl", "test_kl_normal", "test_kl_anomalous", "train_seconds",
+    "score_seconds", "fingerprint",
+)  # fmt: skip
+LAST = ("reason", "headline", "n_classes", "n_test", "n_test_anomalous")
+MODELS = ("pca", "ae", "vae", "aae", "anogan")  # the order of columns; others follow by name
+DATASETS = ("mnist", "fashion_mnist")
+SPLITS = ("one_vs_rest", "leave_one_out")
+
+
+def build_frame(cells: Sequence[PlannedCell]) -> pd.DataFrame:
+    """One row a planned cell, sorted; metrics only of cells that are done, under their key with ``/`` as ``_``."""
+    import pandas as pd
+
+    rows = [_row(cell) for cell in cells]
+    classes: dict[str, int] = {}
+    for row in rows:
+        known = row.pop("known_classes")
+        classes[row["dataset"]] = max(classes.get(row["dataset"], 0), known)
+    for row in rows:
+        planned = len({other["normal_class"] for other in rows if other["dataset"] == row["dataset"]})
+        row["n_classes"] = max(classes[row["dataset"]], planned)
+    rows.sort(key=_order)
+    names = {name for row in rows for name in row}
+    others = sorted(names - set(FIRST) - set(LAST))
+    return _typed(pd.DataFrame(rows, columns=[*FIRST, *others, *LAST]))
+
+
+def write_frame(frame: pd.DataFrame, path: Path) -> None:
+    """Write ``cells.csv``; floats with all their digits, so that reading gives the same frame back."""
+    frame.to_csv(path, index=False, lineterminator="\n")
+
+
+def read_frame(path: str | Path) -> pd.DataFrame:
+    """Read ``cells.csv`` back, bit by bit what ``write_frame`` was given."""
+    import pandas as pd
+
+    header = pd.read_csv(path, nrows=0).columns
+    numbers = [name for name in header if name not in TEXT]
+    frame = pd.read_csv(
+        path,
+        dtype={name: str for name in TEXT},
+        keep_default_na=False,
+        na_values={name: [""] for name in numbers},
+        float_precision="round_trip",
+    )
+    return _typed(frame)
+
+
+def _typed(frame: pd.DataFrame) -> pd.DataFrame:
+    types: dict[str, Any] = {name: object for name in TEXT}
+    types |= {name: "Int64" for name in WHOLE if name in frame}
+    types |= {name: float for name in frame.columns if name not in types}
+    frame = frame.astype(types)
+    return frame.assign(**{name: frame[name].fillna("") for name in TEXT})
+
+
+def _row(cell: PlannedCell) -> dict[str, Any]:
+    axes = cell.axes
+    row: dict[str, Any] = {
+        "dataset": axes["dataset"],
+        "split": axes["split"],
+        "evaluate_on": axes.get("evaluate_on", "test"),
+        "normal_class": int(axes["normal_class"]),
+        "normal_class_name": str(axes.get("normal_class_name", axes["normal_class"])),
+        "model": axes["model"],
+        "variant": cell.variant,
+        "seed": int(axes["seed"]),
+        "state": cell.state,
+        "reason": " ".join(cell.reason.split()),
+        "headline": "",
+        "fingerprint": cell.fingerprint,
+        "known_classes": 0,
+    }
+    if cell.state == "done" and cell.record is not None:
+        row |= {key.replace("/", "_"): value for key, value in cell.record.metrics.items()}
+        row["headline"] = cell.record.status.get("headline", "")
+        try:
+            row["known_classes"] = len(cell.record.config.get("dataset", {}).get("classes") or [])
+        except OSError as error:
+            raise RecordError(f"{cell.record.path / 'config.yaml'} cannot be read ({error})") from error
+    return row
+
+
+def rank_of(name: str, order: Sequence[str]) -> tuple[int, str]:
+    """Sort key: names in ``order`` first, in that order, then the others by name."""
+    return (order.index(name) if name in order else len(order), name)
+
+
+def _order(row: dict[str, Any]) -> tuple[Any, ...]:
+    return (
+        rank_of(row["dataset"], DATASETS),
+        rank_of(row["split"], SPLITS),
+        rank_of(row["evaluate_on"], ("test", "validation")),
+        rank_of(row["model"], MODELS),
+        row["variant"],
+        row["normal_class"],
+        row["seed"],
+    )

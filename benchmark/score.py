@@ -1,0 +1,62 @@
+"""Scoring: every image on its own, with noise fixed beforehand, in large batches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from threading import Event
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.utils._pytree import tree_map
+
+from benchmark.fleet import Fleet, to_pixels
+from benchmark.models.base import Noise
+from benchmark.train import Interrupted, autocast
+
+
+def draw_noise(specs: Mapping[str, Noise], seeds: Sequence[int], *leading: int) -> dict[str, Tensor]:
+    """Noise of every cell from its own seed: name -> (cells, *leading, *shape)."""
+    generators = [torch.Generator().manual_seed(seed) for seed in seeds]
+    return {
+        name: torch.stack([spec.draw(*leading, generator=g) for g in generators])
+        for name, spec in sorted(specs.items())
+    }
+
+
+def assess(
+    fleet: Fleet,
+    images: Tensor,
+    indices: Sequence[Tensor],
+    seeds: Sequence[int],
+    batch_size: int,
+    precision: str = "fp32",
+    keep: Sequence[str] = ("scores", "kl", "code"),
+    stop: Event | None = None,
+) -> list[dict[str, Any]]:
+    """What each cell's model says of its images, in evaluation mode and without touching parameters or buffers.
+
+    ``images`` is uint8 (N, H, W) on the fleet's device, ``indices[i]`` the rows that cell i looks at (equally many for
+    all cells), ``seeds[i]`` the seed of its scoring noise. Returns for each cell the entries of ``Model.assess`` named in
+    ``keep``, concatenated over the images and on the CPU. Raises ``Interrupted`` once ``stop`` is set.
+    """
+    fleet.model.eval()
+    noise = {name: value.to(fleet.device) for name, value in draw_noise(fleet.model.score_noise, seeds).items()}
+
+    def one_cell(parameters: Any, buffers: Any, pixels: Tensor, noise: Any) -> dict[str, Any]:
+        with autocast(fleet.device, precision):
+            found = fleet.call("assess", parameters, buffers, pixels, noise)
+        return {name: found[name] for name in keep if name in found}
+
+    assess_cells = fleet.over_cells(one_cell)
+    rows = torch.stack(list(indices))  # (cells, N)
+    parts = []
+    with torch.no_grad():
+        for chunk in rows.split(batch_size, dim=1):
+            if stop is not None and stop.is_set():
+                raise Interrupted("stopped while scoring")
+            pixels = to_pixels(images[chunk.to(images.device)])  # (cells, B, 1, H, W)
+            parts.append(
+                tree_map(lambda t: t.float().cpu(), assess_cells(fleet.parameters, fleet.buffers, pixels, noise))
+            )
+    return [tree_map(lambda *t: torch.cat([piece[cell] for piece in t]), *parts) for cell in range(fleet.size)]

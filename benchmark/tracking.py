@@ -1,0 +1,304 @@
+"""MLflow: a parent run for each job, a child run for each cell. The only module that imports mlflow.
+
+Everything recorded is in the cell's folder first; a tracker that cannot be reached costs a warning, never a cell.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import logging
+import os
+import sqlite3
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+
+from benchmark.config import UsageError
+from benchmark.records import Record, read_record, write_job
+
+SCHEMES = ("sqlite", "postgresql", "mysql", "mssql", "http", "https", "databricks")
+MAX_METRICS = 1000  # of one log_batch
+MAX_PARAMS = 100
+MAX_VALUE = 6000  # characters of a parameter
+MAX_TAG = 5000
+
+
+def tracking_uri(configured: str | None, output_dir: Path) -> str:
+    """The configured URI, else MLFLOW_TRACKING_URI, else SQLite in ``output_dir``.
+
+    Raises ``UsageError`` for a file store, which MLflow 3.13 and later refuse, and for an unknown scheme.
+    """
+    uri = configured if configured is not None else os.environ.get("MLFLOW_TRACKING_URI", "")
+    if uri == "":
+        return f"sqlite:///{Path(output_dir).absolute() / 'mlflow.db'}"
+    scheme = urlparse(uri).scheme.split("+")[0]
+    if scheme not in SCHEMES:
+        what = "a file store, which MLflow no longer supports" if scheme in ("", "file") else f"of scheme {scheme!r}"
+        raise UsageError(
+            f"tracking.uri={uri} is {what}; allowed: sqlite:////absolute/path.db, postgresql://..., http(s)://... "
+            "Type for example: tracking.uri=http://127.0.0.1:5000, or leave it out for SQLite in output_dir"
+        )
+    return uri
+
+
+class Tracker:
+    """Writes jobs and cells to one MLflow experiment through ``MlflowClient``."""
+
+    def __init__(self, client: Any, experiment_id: str, output_dir: Path, figures: bool) -> None:
+        self.client, self.experiment_id = client, experiment_id
+        self.output_dir, self.figures = Path(output_dir), figures
+        self.warned = False
+
+    @classmethod
+    def open(cls, config: Any, output_dir: str | Path, experiment_name: str) -> Tracker | None:
+        """Connect, and create store and experiment if they are not there: once, before any cell is trained.
+
+        Returns None, after a warning, if the store cannot be reached.
+        """
+        output_dir = Path(output_dir).absolute()
+        uri = tracking_uri(config.uri, output_dir)
+        try:
+            client = _client(uri)
+            artifacts = None
+            if uri.startswith("sqlite:///"):
+                database = Path(uri.removeprefix("sqlite:///"))
+                artifacts = (database.parent / "mlartifacts").as_uri()
+                _write_ahead(database)
+            experiment_id = _experiment(client, experiment_name, artifacts)
+        except Exception as error:
+            _warn(f"MLflow at {_public(uri)} cannot be used ({_line(error)}); cells are kept in {output_dir / 'cells'}")
+            return None
+        return cls(client, experiment_id, output_dir, config.figures)
+
+    def start_job(self, job: Mapping[str, Any]) -> str | None:
+        """Start the parent run of a job (as in its file in ``experiments/``); returns its id."""
+        axes = job["cells"][0]["axes"]
+        name = f"{axes['model']} {axes['dataset']} {axes['split']}: {len(job['cells'])} cells"
+        tags = {key: axes[key] for key in ("model", "dataset", "split", "evaluate_on")}
+        tags |= {"kind": "job", "job": job["job"], "git_revision": job["git_revision"], "command": job["command"]}
+        with self._guard(f"job {name}"):
+            run = self.client.create_run(self.experiment_id, run_name=name, tags=_tags(tags))
+            return run.info.run_id
+        return None
+
+    def end_job(self, parent: str | None, ok: bool) -> None:
+        """End a parent run: FINISHED, or FAILED if one of its cells is not done."""
+        if parent is not None:
+            with self._guard("the end of a job"):
+                self.client.set_terminated(parent, "FINISHED" if ok else "FAILED")
+
+    def log_cell(self, record: Record, parent: str | None) -> bool:
+        """Record a cell as a child run, unless a FINISHED run holds its fingerprint already. False if MLflow failed."""
+        with self._guard(_name(record)):
+            if record.state == "done" and self._is_logged(record.fingerprint):
+                return True
+            self._log(record, parent)
+            return True
+        return False
+
+    def close(self) -> None:
+        """Merge SQLite's write-ahead log, so that the database is one file."""
+        uri = self.client.tracking_uri
+        if uri.startswith("sqlite:///"):
+            with contextlib.suppress(sqlite3.Error), sqlite3.connect(uri.removeprefix("sqlite:///")) as database:
+                database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+
+    def _is_logged(self, fingerprint: str) -> bool:
+        query = f"tags.fingerprint = '{fingerprint}' and attributes.status = 'FINISHED'"
+        return len(self.client.search_runs([self.experiment_id], query, max_results=1)) > 0
+
+    def _log(self, record: Record, parent: str | None) -> None:
+        from mlflow.entities import Param
+
+        axes = record.axes
+        config = record.config
+        tags = {**axes, "kind": "cell", "state": record.state, "fingerprint": record.fingerprint}
+        tags |= {"variant": record.status.get("variant", ""), "headline": record.status.get("headline", "")}
+        tags |= {"git_revision": record.environment()["git_revision"]}
+        tags["cell_path"] = record.path.absolute().relative_to(self.output_dir).as_posix()
+        if record.status.get("reason") is not None:
+            tags["reason"] = record.status["reason"]
+        if parent is not None:
+            tags["mlflow.parentRunId"] = parent
+        run = self.client.create_run(
+            self.experiment_id, _milliseconds(record.status["started"]), _tags(tags), _name(record)
+        )
+        run_id = run.info.run_id
+        ended = "KILLED"
+        try:
+            params = [Param(key, value[:MAX_VALUE]) for key, value in _flatten(config)]
+            metrics = list(_metrics(record))
+            self.client.log_batch(run_id, metrics=metrics[:MAX_METRICS], params=params[:MAX_PARAMS])
+            for i in range(MAX_METRICS, len(metrics), MAX_METRICS):
+                self.client.log_batch(run_id, metrics=metrics[i : i + MAX_METRICS])
+            for i in range(MAX_PARAMS, len(params), MAX_PARAMS):
+                self.client.log_batch(run_id, params=params[i : i + MAX_PARAMS])
+            self._log_inputs(run_id, record)
+            self.client.log_artifacts(run_id, str(record.path), "cell")
+            if self.figures and record.state == "done":
+                self._log_figure(run_id, record)
+            ended = "FINISHED" if record.state == "done" else "FAILED"
+        finally:
+            self.client.set_terminated(run_id, ended, _milliseconds(record.status["finished"]))
+
+    def _log_inputs(self, run_id: str, record: Record) -> None:
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        axes, split = record.axes, record.status.get("split", {})
+        digest = str(record.status.get("data_version", ""))[:8] + str(split.get("hash", ""))[:8]
+        source = json.dumps({"split": axes["split"], "normal_class": axes["normal_class"], **split})
+        profile = json.dumps({key: record.metrics[key] for key in ("n_train", "n_test") if key in record.metrics})
+        inputs = [
+            DatasetInput(
+                Dataset(f"{axes['dataset']} {axes['normal_class']}", digest, "local", source, profile=profile),
+                [InputTag("mlflow.data.context", context)],
+            )
+            for context in ("train", "test")
+        ]
+        self.client.log_inputs(run_id, inputs[:1])
+        self.client.log_inputs(run_id, inputs[1:])
+
+    def _log_figure(self, run_id: str, record: Record) -> None:
+        from benchmark.figures import cell_figure
+
+        with tempfile.TemporaryDirectory() as folder:
+            self.client.log_artifact(run_id, str(cell_figure(record, Path(folder) / "cell.png")), "figures")
+
+    @contextlib.contextmanager
+    def _guard(self, what: str) -> Iterator[None]:
+        """Turn any failure of the tracker into one warning: the record is on disk already."""
+        try:
+            yield
+        except Exception as error:
+            if not self.warned:
+                _warn(f"MLflow did not take {what} ({_line(error)}); the cell folders are complete")
+            self.warned = True
+
+
+def fetch_cells(experiment_name: str, uri: str | None, output_dir: Path, destination: Path) -> Path:
+    """Download every cell of an experiment from MLflow into ``destination``, laid out as ``output_dir``.
+
+    Of runs with one fingerprint the newest counts, a FINISHED one before any other. Raises ``UsageError`` if MLflow
+    has no such experiment.
+    """
+    client = _client(tracking_uri(uri, output_dir))
+    experiment = client.get_experiment_by_name(experiment_name)
+    if experiment is None:
+        known = ", ".join(e.name for e in client.search_experiments())
+        raise UsageError(f"experiment={experiment_name} is not in MLflow. There is: {known}")
+    chosen: dict[str, Any] = {}
+    token = None
+    while True:
+        page = client.search_runs([experiment.experiment_id], "tags.kind = 'cell'", max_results=1000, page_token=token)
+        for run in page:
+            known = chosen.get(run.data.tags["fingerprint"])
+            if known is None or (run.info.status == "FINISHED" and known.info.status != "FINISHED"):
+                chosen[run.data.tags["fingerprint"]] = run  # newest first
+        token = page.token
+        if not token:
+            break
+    cells = []
+    for run in chosen.values():
+        relative = run.data.tags["cell_path"]
+        target = (destination / relative).resolve()
+        if not target.is_relative_to(destination.resolve()):
+            raise UsageError(f"run {run.info.run_id} names the folder {relative!r}, outside the destination")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+            found = client.download_artifacts(run.info.run_id, "cell", folder)
+            os.replace(found, target)
+        record = read_record(target)
+        cells.append({"axes": record.axes, "fingerprint": record.fingerprint, "path": relative})
+    job = {"job": "mlflow", "command": "", "overrides": [], "git_revision": "", "config_hash": "", "cells": cells}
+    write_job(destination, experiment_name, job)
+    return destination
+
+
+def _client(uri: str) -> Any:
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    if uri.startswith("sqlite:///"):
+        Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
+    from mlflow import MlflowClient
+
+    for name in ("mlflow", "alembic"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    return MlflowClient(tracking_uri=uri)
+
+
+def _experiment(client: Any, name: str, artifacts: str | None) -> str:
+    from mlflow.exceptions import MlflowException
+
+    found = client.get_experiment_by_name(name)
+    if found is not None:
+        return found.experiment_id
+    try:
+        return client.create_experiment(name, artifact_location=artifacts)
+    except MlflowException:  # another process has just made it
+        found = client.get_experiment_by_name(name)
+        if found is None:
+            raise
+        return found.experiment_id
+
+
+def _write_ahead(database: Path) -> None:
+    """Let one process write while others read."""
+    with sqlite3.connect(database, timeout=30) as connection:
+        connection.execute("PRAGMA journal_mode=WAL")
+
+
+def _name(record: Record) -> str:
+    axes, variant = record.axes, record.status.get("variant", "")
+    name = f"{axes['model']} {axes['dataset']} {axes['normal_class']} {axes['normal_class_name']} seed {axes['seed']}"
+    return f"{name} {variant}".strip()
+
+
+def _metrics(record: Record) -> Iterator[Any]:
+    from mlflow.entities import Metric
+
+    now = _milliseconds(record.status["finished"])
+    for key, value in record.metrics.items():
+        yield Metric(key, value, now, 0)
+    history = record.history()
+    for row in [] if history is None else history.to_dict("records"):
+        for key, value in row.items():
+            if key.startswith("train/"):
+                yield Metric(f"history/{key.removeprefix('train/')}", value, now, int(row["epoch"]))
+
+
+def _flatten(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    for key, value in config.items():
+        if key in ("sources", "sha256", "classes"):
+            continue
+        if isinstance(value, Mapping) and value:
+            yield from _flatten(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, str(value)
+
+
+def _tags(tags: Mapping[str, Any]) -> dict[str, str]:
+    return {key: str(value)[:MAX_TAG] for key, value in tags.items()}
+
+
+def _milliseconds(time: str) -> int:
+    return int(datetime.fromisoformat(time).timestamp() * 1000)
+
+
+def _public(uri: str) -> str:
+    parts = urlparse(uri)
+    return parts._replace(netloc=parts.netloc.rsplit("@", 1)[-1]).geturl()
+
+
+def _line(error: BaseException) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:200]
+
+
+def _warn(text: str) -> None:
+    print(f"warning: {text}", file=sys.stderr, flush=True)

@@ -1,0 +1,224 @@
+"""The engine: trains one fleet. It knows nothing of MLflow, Hydra, or any particular model.
+
+An epoch is a number of updates, the same for every cell of a data set: the mean size of the training set over the data
+set's normal classes, divided by the batch size. Each cell draws its batches from a stream of its own permutations of its
+own images, one permutation after the other, so every batch is full and none is dropped or padded. Cells of unequal size
+thus make equally many updates at the same learning rates, alone or beside others.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from threading import Event
+
+import torch
+from torch import Tensor
+from torch.func import grad_and_value
+
+from benchmark.fleet import Fleet, to_pixels
+from benchmark.models.base import Phase
+
+
+class Interrupted(Exception):
+    """The training was asked to stop before its end."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How long and how precisely a fleet is trained."""
+
+    epochs: int
+    batch_size: int
+    epoch_size: int  # images an epoch, see the module's text
+    precision: str = "fp32"  # fp32 | bf16
+
+    def steps_per_epoch(self, repeats: int) -> int:
+        return max(1, round(self.epoch_size / (self.batch_size * repeats)))
+
+
+@dataclass
+class Training:
+    """What became of one cell: a row of means an epoch, and why it ended early, if it did."""
+
+    history: list[dict[str, float]] = field(default_factory=list)
+    diverged: str | None = None
+    seconds: float = 0.0
+    steps: int = 0
+    images: int = 0  # training images consumed
+
+
+class Batches:
+    """A cell's endless stream of indices: permutations of its own images from its own generator."""
+
+    def __init__(self, index: Tensor, seed: int) -> None:
+        self.index, self.generator = index, torch.Generator().manual_seed(seed)
+        self.rest = index[:0]
+
+    def take(self, count: int) -> Tensor:
+        """The next ``count`` indices."""
+        while len(self.rest) < count:
+            order = torch.randperm(len(self.index), generator=self.generator)
+            self.rest = torch.cat([self.rest, self.index[order]])
+        taken, self.rest = self.rest[:count], self.rest[count:]
+        return taken
+
+
+def train(
+    fleet: Fleet,
+    images: Tensor,
+    indices: Sequence[Tensor],
+    order_seeds: Sequence[int],
+    noise_seeds: Sequence[int],
+    settings: Settings,
+    on_epoch: Callable[[int, list[Training]], None] = lambda epoch, trainings: None,
+    stop: Event | None = None,
+) -> list[Training]:
+    """Train every cell of ``fleet`` in place on its own images.
+
+    ``images`` is uint8 (N, H, W) on the fleet's device; ``indices[i]`` are the rows that cell i trains on. Batch order
+    and noise of cell i come from its own two seeds alone. A cell whose loss is no longer finite is marked as
+    diverged with the epoch and phase; the others go on. Raises ``Interrupted`` once ``stop`` is set.
+    """
+    trainings = [Training() for _ in range(fleet.size)]
+    phases = fleet.model.phases
+    start = time.perf_counter()
+    if not phases:
+        for cell, index in enumerate(indices):
+            _fit_in_one_call(fleet, cell, to_pixels(images[index.to(images.device)]))
+            trainings[cell].images = len(index)
+    else:
+        _train_in_steps(fleet, images, indices, order_seeds, noise_seeds, settings, trainings, on_epoch, stop)
+    for training in trainings:
+        training.seconds = (time.perf_counter() - start) / fleet.size
+    return trainings
+
+
+def _fit_in_one_call(fleet: Fleet, cell: int, images: Tensor) -> None:
+    stacks = {**fleet.parameters, **fleet.buffers}
+    fleet.model.load_state_dict({name: stack[cell] for name, stack in stacks.items()})
+    fleet.model.fit(images)
+    for name, value in fleet.model.state_dict().items():
+        stacks[name][cell].copy_(value)
+
+
+def _train_in_steps(
+    fleet: Fleet,
+    images: Tensor,
+    indices: Sequence[Tensor],
+    order_seeds: Sequence[int],
+    noise_seeds: Sequence[int],
+    settings: Settings,
+    trainings: list[Training],
+    on_epoch: Callable[[int, list[Training]], None],
+    stop: Event | None,
+) -> None:
+    phases = fleet.model.phases
+    fleet.model.train()
+    repeats = max(phase.repeats for phase in phases)
+    steps = settings.steps_per_epoch(repeats)
+    updates = [_Update(fleet, phase, settings.precision) for phase in phases]
+    batches = [Batches(index, seed) for index, seed in zip(indices, order_seeds, strict=True)]
+    generators = [torch.Generator().manual_seed(seed) for seed in noise_seeds]
+    for epoch in range(1, settings.epochs + 1):
+        rows = torch.stack([b.take(steps * repeats * settings.batch_size) for b in batches]).to(images.device)
+        rows = rows.view(fleet.size, steps, repeats, settings.batch_size)
+        noise = {phase.name: _draw(phase, steps, settings.batch_size, generators, fleet.device) for phase in phases}
+        totals: list[dict[str, Tensor]] = [{} for _ in phases]
+        for step in range(steps):
+            if stop is not None and stop.is_set():
+                raise Interrupted(f"stopped in epoch {epoch}")
+            pixels = to_pixels(images[rows[:, step]])  # (cells, repeats, B, 1, H, W)
+            done = ((epoch - 1) * steps + step) / (settings.epochs * steps)
+            rate = 0.5 * (1 + math.cos(math.pi * done)) if fleet.model.schedule == "cosine" else 1.0
+            for phase, update, total in zip(phases, updates, totals, strict=True):
+                for repeat in range(phase.repeats):
+                    drawn = {name: values[:, step, repeat] for name, values in noise[phase.name].items()}
+                    for name, value in update(pixels[:, repeat], drawn, rate).items():
+                        total[name] = total[name] + value if name in total else value
+        _close_epoch(epoch, steps, phases, totals, trainings)
+        for training in trainings:
+            training.steps += steps
+            training.images += steps * repeats * settings.batch_size
+        on_epoch(epoch, trainings)
+        if all(training.diverged is not None for training in trainings):
+            return
+
+
+class _Update:
+    """One phase's update of all cells: gradients of the phase's own parameters, then a step of Adam."""
+
+    def __init__(self, fleet: Fleet, phase: Phase, precision: str) -> None:
+        self.fleet, self.phase, self.precision = fleet, phase, precision
+        self.own = {
+            name: value for name, value in fleet.parameters.items() if name.split(".")[0] in phase.modules
+        }  # name -> (cells, *shape)
+        self.optimizer = torch.optim.Adam(
+            list(self.own.values()),
+            lr=phase.learning_rate,
+            betas=phase.betas,
+            weight_decay=phase.weight_decay,
+            fused=fleet.device.type in ("cpu", "cuda"),
+        )
+        self.gradients = fleet.over_cells(grad_and_value(self._loss, has_aux=True))
+
+    def _loss(
+        self,
+        own: dict[str, Tensor],
+        others: dict[str, Tensor],
+        buffers: dict[str, Tensor],
+        images: Tensor,
+        noise: dict[str, Tensor],
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        with autocast(self.fleet.device, self.precision):
+            return self.fleet.call("loss", {**others, **own}, buffers, self.phase.name, images, noise)
+
+    def __call__(self, images: Tensor, noise: dict[str, Tensor], rate: float) -> dict[str, Tensor]:
+        """Update on images (cells, B, C, H, W); returns the quantities to log, each (cells,)."""
+        others = {name: value for name, value in self.fleet.parameters.items() if name not in self.own}
+        gradients, (loss, logged) = self.gradients(self.own, others, self.fleet.buffers, images, noise)
+        for name, parameter in self.own.items():
+            parameter.grad = gradients[name]
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.phase.learning_rate * rate
+        self.optimizer.step()
+        return {**{name: value.detach() for name, value in logged.items()}, "": loss.detach()}
+
+
+def autocast(device: torch.device, precision: str) -> AbstractContextManager[None]:
+    """Products in bf16 where the precision asks for it; sums, losses and parameters stay in fp32."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
+
+
+def _draw(
+    phase: Phase, steps: int, batch_size: int, generators: list[torch.Generator], device: torch.device
+) -> dict[str, Tensor]:
+    """An epoch's noise of every cell, each from its own generator: (cells, steps, repeats, B, *shape)."""
+    return {
+        name: torch.stack([spec.draw(steps, phase.repeats, batch_size, generator=g) for g in generators]).to(device)
+        for name, spec in phase.noise.items()
+    }
+
+
+def _close_epoch(
+    epoch: int,
+    steps: int,
+    phases: Sequence[Phase],
+    totals: list[dict[str, Tensor]],
+    trainings: list[Training],
+) -> None:
+    """Append the epoch's means to every cell's history, and mark the cells whose loss is not finite."""
+    rows: list[dict[str, float]] = [{"epoch": epoch, "step": epoch * steps} for _ in trainings]
+    for phase, total in zip(phases, totals, strict=True):
+        for name, values in total.items():
+            means = (values / (steps * phase.repeats)).tolist()
+            for cell, mean in enumerate(means):
+                if name:
+                    rows[cell][f"train/{name}"] = mean
+                elif not math.isfinite(mean) and trainings[cell].diverged is None:
+                    trainings[cell].diverged = f"loss of phase {phase.name!r} is {mean} in epoch {epoch}"
+    for training, row in zip(trainings, rows, strict=True):
+        training.history.append(row)
