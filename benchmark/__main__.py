@@ -35,25 +35,45 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _check(arguments: list[str]) -> None:
+    """Refuse what cannot run: configuration first, then classes and data, devices last (they need torch)."""
     from benchmark.compose import compose_jobs
     from benchmark.config import resolve_device
+    from benchmark.data.classes import resolve_classes
 
     configs = compose_jobs(arguments)
-    for device, precision in {(config.device, config.precision) for config in configs}:
-        resolve_device(device, precision)
+    for config in configs:
+        resolve_classes(config.split.normal_class, config.dataset.classes)
     for config in {(c.dataset.name, c.data_dir): c for c in configs}.values():
-        _check_data(config, configs)
+        _check_data(config)
+    for device, precision in {(config.device, config.precision) for config in configs}:
+        if device not in ("auto", "cpu"):
+            resolve_device(device, precision)
+    for config in configs:
+        _check_folder(config.output_dir)
 
 
-def _check_data(config: Any, configs: list[Any]) -> None:
+def _check_data(config: Any) -> None:
     from benchmark.data.cache import data_dir
-    from benchmark.data.images import load_images
-    from benchmark.data.splits import resolve_classes
+    from benchmark.data.files import refuse_faults
 
-    data = load_images(config.dataset, data_dir(config.data_dir))
-    for other in configs:
-        if other.dataset.name == config.dataset.name:
-            resolve_classes(other.split.normal_class, data.class_names)
+    folder = data_dir(config.data_dir)
+    if config.dataset.sha256:
+        refuse_faults(config.dataset, folder)
+    elif config.dataset.torchvision_class is not None:
+        from benchmark.data.images import load_images
+
+        load_images(config.dataset, folder)
+
+
+def _check_folder(output_dir: str) -> None:
+    try:
+        os.makedirs(output_dir, exist_ok=True)
+        if not os.access(output_dir, os.W_OK):
+            raise PermissionError(13, "no permission to write")
+    except OSError as error:
+        raise UsageError(
+            f"output_dir={output_dir} cannot be written ({error.strerror}). Type output_dir=<a folder>"
+        ) from error
 
 
 def _launch(arguments: list[str]) -> int:

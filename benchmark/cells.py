@@ -50,7 +50,12 @@ class Cell:
 
     def entry(self) -> dict[str, Any]:
         """How the cell stands in a job's list of cells."""
-        return {"axes": dict(self.axes), "fingerprint": self.fingerprint, "path": self.path.as_posix()}
+        return {
+            "axes": dict(self.axes),
+            "variant": self.variant,
+            "fingerprint": self.fingerprint,
+            "path": self.path.as_posix(),
+        }
 
 
 def fingerprint(config: Mapping[str, Any], data_version: str, split: Split, device: str, precision: str) -> str:

@@ -24,10 +24,10 @@ def compose_jobs(arguments: Sequence[str]) -> list[Any]:
         from hydra import compose
 
         base = _composed(
-            lambda: compose("config", [o for o in overrides if not _is_sweep(o)], return_hydra_config=True)
+            overrides, lambda: compose("config", [o for o in overrides if not _is_sweep(o)], return_hydra_config=True)
         )
         jobs = list(_expand(base, overrides)) if multirun else [overrides]
-        configs = [_composed(lambda job=job: compose("config", job)) for job in jobs]
+        configs = [_composed(job, lambda job=job: compose("config", job)) for job in jobs]
     for config in configs:
         validate(config)
     return configs
@@ -70,17 +70,17 @@ def _hydra() -> Iterator[None]:
         yield
 
 
-def _composed(compose: Any) -> Any:
+def _composed(overrides: Sequence[str], compose: Any) -> Any:
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
     try:
         return compose()
     except (HydraException, OmegaConfBaseException) as error:
-        raise UsageError(explain(error)) from error
+        raise UsageError(explain(error, overrides)) from error
 
 
-def explain(error: BaseException) -> str:
+def explain(error: BaseException, overrides: Sequence[str] = ()) -> str:
     """One line for an error of Hydra or OmegaConf: what is wrong, what is allowed, what to type."""
     parts: list[str] = []
     current: BaseException | None = error
@@ -88,16 +88,17 @@ def explain(error: BaseException) -> str:
         parts.append(str(current))
         current = current.__cause__ or current.__context__
     text = "\n".join(parts)
+    if found := re.search(r"Ambiguous value for argument '([^=]+)=([^']+)'", text):
+        key, values = found.groups()
+        return f"{key}={values} names several values: to sweep over them add -m; for one list type {key}=[{values}]"
+    if found := re.search(r"Error parsing override '([^']*)'", text):
+        return f"{found.group(1)}: this is not key=value. Type for example: python -m benchmark model=vae dataset=mnist"
     if found := re.search(r"Could not find '([\w/]+)/([^']+)'", text):
         group, option = found.groups()
         options = sorted(path.stem for path in (CONF_DIR / group).glob("*.yaml"))
         return _with_hint(f"{group}={option}: there is no such {group}", option, options, group)
-    if found := re.search(r"Could not override '([^']+)'", text):
-        key = found.group(1)
-        if "Key" in text or "not in struct" in text:
-            return _unknown_key(key)
     if found := re.search(r"Could not override '([^']+)'\.", text):
-        return _unknown_key(found.group(1))
+        return _unknown_key(found.group(1), overrides)
     if found := re.search(
         r"Value '(.*?)'(?: of type '\w+')? (?:could not be|is not)[^\n]*?(\w+)\n\s*full_key: (\S+)", text
     ):
@@ -107,19 +108,21 @@ def explain(error: BaseException) -> str:
     return " ".join(text.split("\n")[0].split()) + " (see python -m benchmark --help)"
 
 
-def _unknown_key(key: str) -> str:
+def _unknown_key(key: str, overrides: Sequence[str]) -> str:
     parent, _, leaf = key.rpartition(".")
-    return _with_hint(f"{key}: there is no such key", leaf, _keys_of(parent), f"{parent}." if parent else "")
+    keys = _keys_of(parent, overrides)
+    return _with_hint(f"{key}: there is no such key", leaf, keys, f"{parent}." if parent else "")
 
 
-def _keys_of(parent: str) -> list[str]:
+def _keys_of(parent: str, overrides: Sequence[str]) -> list[str]:
     from dataclasses import fields, is_dataclass
 
     from benchmark import config
     from benchmark.models import constructor, model_names
 
     if parent == "model":
-        return sorted({key for name in model_names() for key in constructor(name)})
+        chosen = [override.removeprefix("model=") for override in overrides if override.startswith("model=")]
+        return list(constructor(chosen[-1])) if chosen and chosen[-1] in model_names() else list(constructor("ae"))
     schemas = {"": config.Config, "dataset": config.DatasetConfig, "split": config.SplitConfig}
     schemas |= {"trainer": config.TrainerConfig, "tracking": config.TrackingConfig}
     schema = schemas.get(parent)

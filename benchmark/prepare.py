@@ -26,7 +26,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     try:
         names, folder = _parse(arguments)
-        return 0 if all([_prepare(name, folder) for name in names]) else 1
+        done = [_prepare(name, folder) for name in names]  # all of them, whatever becomes of the first
+        return 0 if all(done) else 1
     except UsageError as error:
         print(f"prepare: {error}", file=sys.stderr)
         return 2
@@ -79,7 +80,8 @@ def _prepare(name: str, folder: Path) -> bool:
 
 def _through_torchvision(dataset: Any, folder: Path) -> str:
     """Data sets without listed checksums: torchvision fetches them and checks its own."""
-    from benchmark.data.sources import Unreachable
+    from benchmark.data.files import raw_folder
+    from benchmark.data.sources import Unreachable, locked
 
     if dataset.torchvision_class is None:
         return "nothing to fetch"
@@ -90,14 +92,15 @@ def _through_torchvision(dataset: Any, folder: Path) -> str:
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(10.0)
     try:
-        for train in (True, False):
-            kind = getattr(torchvision.datasets, dataset.torchvision_class)
-            kind(str(folder), train=train, download=True, **dict(dataset.options))
-    except (OSError, RuntimeError) as error:
+        with locked(raw_folder(dataset, folder)):
+            for train in (True, False):
+                kind = getattr(torchvision.datasets, dataset.torchvision_class)
+                kind(str(folder), train=train, download=True, **dict(dataset.options))
+    except (OSError, EOFError, RuntimeError, ValueError, AssertionError) as error:
         reason = " ".join(str(error).split())
         raise Unreachable(
             f"{dataset.name}: torchvision could not fetch it ({reason}). By hand: place the files that "
-            f"torchvision.datasets.{dataset.torchvision_class} reads in {folder / dataset.raw_dir}"
+            f"torchvision.datasets.{dataset.torchvision_class} reads in {raw_folder(dataset, folder)}"
         ) from error
     finally:
         socket.setdefaulttimeout(before)

@@ -22,8 +22,9 @@ from omegaconf import OmegaConf
 from benchmark.cells import Cell, fingerprint, finished_record
 from benchmark.config import CONF_DIR, resolve_device, seeds
 from benchmark.data.cache import data_dir
+from benchmark.data.classes import resolve_classes
 from benchmark.data.images import ImageData, load_images
-from benchmark.data.splits import make_split, resolve_classes
+from benchmark.data.splits import make_split
 from benchmark.environment import environment, git_revision
 from benchmark.evaluate import Outcome, evaluate
 from benchmark.fleet import Fleet

@@ -6,8 +6,11 @@ import gzip
 import hashlib
 import os
 import uuid
+import zlib
 from pathlib import Path
 from typing import Any
+
+from benchmark.config import UsageError
 
 CHUNK = 1 << 20
 
@@ -24,12 +27,18 @@ def sha256_of(path: Path) -> str:
 
 def raw_folder(dataset: Any, data_dir: Path) -> Path:
     """The folder of a data set's raw files, laid out as torchvision does."""
-    return data_dir / dataset.raw_dir
+    return data_dir if dataset.raw_dir is None else data_dir / dataset.raw_dir
 
 
-def missing_files(dataset: Any, data_dir: Path) -> list[str]:
-    """Names of the data set's listed raw files that are not there, whatever the state of the others."""
-    return [name for name in dataset.sha256 if not (raw_folder(dataset, data_dir) / name).is_file()]
+def refuse_faults(dataset: Any, data_dir: Path) -> None:
+    """Raise ``UsageError`` if a listed raw file is missing or corrupt, naming it and the command that fetches it."""
+    for name, sha256 in dataset.sha256.items():
+        problem = fault(raw_folder(dataset, data_dir) / name, sha256)
+        if problem is not None:
+            raise UsageError(
+                f"data set {dataset.name} is not ready: {problem}. "
+                f"Type: python -m benchmark.prepare dataset={dataset.name}"
+            )
 
 
 def fault(path: Path, sha256: str) -> str | None:
@@ -56,7 +65,7 @@ def place(source: Path, target: Path, sha256: str) -> None:
                     writer.write(block)
                 writer.flush()
                 os.fsync(writer.fileno())
-        except (OSError, EOFError) as error:
+        except (OSError, EOFError, zlib.error) as error:
             raise SourceError(f"{source.name} cannot be unpacked ({error})") from error
         found = sha256_of(temporary)
         if found != sha256:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import zlib
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -13,7 +14,7 @@ import torch
 from torch import Tensor
 
 from benchmark.config import UsageError
-from benchmark.data.files import fault, raw_folder
+from benchmark.data.files import raw_folder, refuse_faults
 
 DIGITS_TRAIN_SHARE = 0.7  # of each class of scikit-learn's digits, which has no official split
 
@@ -89,7 +90,8 @@ def _check_labels(dataset: Any, tensors: list[Tensor]) -> None:
             raise UsageError(f"{dataset.name}: {len(images)} images but {len(labels)} labels; {_again(dataset)}")
         if len(labels) == 0 or int(labels.min()) < 0 or int(labels.max()) >= count:
             raise UsageError(
-                f"{dataset.name}: labels must be 0 to {count - 1}, the {count} names in its `classes`; {_again(dataset)}"
+                f"{dataset.name}: labels must be 0 to {count - 1}, the {count} names in its `classes`; "
+                f"{_again(dataset)}"
             )
 
 
@@ -98,17 +100,14 @@ def _again(dataset: Any) -> str:
 
 
 def _idx(dataset: Any, data_dir: Path) -> list[np.ndarray]:
-    for name, sha256 in dataset.sha256.items():
-        problem = fault(raw_folder(dataset, data_dir) / name, sha256)
-        if problem is not None:
-            raise UsageError(f"data set {dataset.name} is not ready: {problem}. {_again(dataset).capitalize()}")
+    refuse_faults(dataset, data_dir)
     names = list(dataset.sha256)
     by_kind = [next(n for n in names if n.startswith(p)) for p in ("train-im", "train-la", "t10k-im", "t10k-la")]
     return [read_idx(raw_folder(dataset, data_dir) / name) for name in by_kind]
 
 
 def read_idx(path: Path) -> np.ndarray:
-    """The uint8 array of an IDX file: (N, H, W) for images, (N,) for labels. Raises ``UsageError`` if it is malformed."""
+    """The uint8 array of an IDX file: (N, H, W) for images, (N,) for labels; ``UsageError`` if it is malformed."""
     content = path.read_bytes()
     dimensions = content[3] if len(content) >= 4 and content[:3] == b"\x00\x00\x08" else 0
     start = 4 + 4 * dimensions
@@ -130,8 +129,16 @@ def _torchvision(dataset: Any, data_dir: Path) -> list[np.ndarray]:
     for train in (True, False):
         try:
             part = found(str(data_dir), train=train, download=False, **dict(dataset.options))
-        except RuntimeError as error:
-            raise UsageError(f"data set {dataset.name} is not in {data_dir}. {_again(dataset).capitalize()}") from error
+        except (OSError, EOFError, RuntimeError, ValueError, AssertionError, zlib.error) as error:
+            if isinstance(error, FileNotFoundError) or "not found" in str(error):
+                raise UsageError(
+                    f"data set {dataset.name} is not in {data_dir}. {_again(dataset).capitalize()}"
+                ) from error
+            reason = " ".join(str(error).split())
+            raise UsageError(
+                f"data set {dataset.name} in {raw_folder(dataset, data_dir)} cannot be read ({reason}): "
+                f"delete its files there, then {_again(dataset)}"
+            ) from error
         images, labels = np.asarray(part.data), np.asarray(part.targets)
         if dataset.torchvision_class == "EMNIST":
             images = images.transpose(0, 2, 1)  # its files hold the images on their side

@@ -5,6 +5,7 @@ Whatever the source, the SHA-256 of the configuration decides whether a file is 
 
 from __future__ import annotations
 
+import http.client
 import shutil
 import subprocess
 import tarfile
@@ -35,16 +36,12 @@ def fetch(dataset: Any, data_dir: Path, say: Callable[[str], None], report: Repo
     Files already right are left alone; wrong ones are named and fetched again. Two processes that start together
     fetch once. Raises ``Unreachable`` if a file cannot be had.
     """
-    from filelock import FileLock
-
     folder = raw_folder(dataset, data_dir)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(
-            f"{folder} cannot be made ({error.strerror}). Type data_dir=<a folder you can write to> or set BENCHMARK_DATA"
-        ) from error
-    with FileLock(folder / ".prepare.lock", timeout=LOCK_TIMEOUT):
+    if all(fault(folder / name, sha256) is None for name, sha256 in dataset.sha256.items()):
+        return []  # without a lock, so that a folder one can only read will do
+    with locked(folder):
+        for leftover in folder.glob(".*.tmp"):  # of a process that was killed
+            leftover.unlink()
         wanted = _unpack_hand_placed(dataset, folder, say)
         fetched = list(wanted)
         reasons: list[str] = []
@@ -55,6 +52,31 @@ def fetch(dataset: Any, data_dir: Path, say: Callable[[str], None], report: Repo
     if wanted:
         raise Unreachable(_by_hand(dataset, folder, wanted, reasons))
     return fetched
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold ``folder`` (made if need be) against other processes that prepare it.
+
+    Raises ``UsageError`` if it cannot be written to, or if another process holds it too long.
+    """
+    from filelock import FileLock, Timeout
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / ".prepare.lock", timeout=LOCK_TIMEOUT)
+        lock.acquire()
+    except Timeout as error:
+        raise UsageError(f"{folder}: another process has been preparing it for {LOCK_TIMEOUT:.0f} s; end it") from error
+    except OSError as error:
+        raise UsageError(
+            f"{folder} cannot be made or written to ({error.strerror}). "
+            "Type data_dir=<a folder you can write to> or set BENCHMARK_DATA"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def _unpack_hand_placed(dataset: Any, folder: Path, say: Callable[[str], None]) -> dict[str, str]:
@@ -156,8 +178,8 @@ def _download(bases: Sequence[str], name: str, temporary: Path, report: Report) 
             except urllib.error.HTTPError as error:
                 answered = True
                 reasons.append(f"{url} answered {error.code}")
-            except (OSError, ValueError) as error:
-                reasons.append(f"{base} does not answer ({getattr(error, 'reason', error)})")
+            except (OSError, ValueError, http.client.HTTPException) as error:
+                reasons.append(f"{base} does not answer as it should ({getattr(error, 'reason', error)})")
                 break
     kind = SourceError if answered else _Gone
     raise kind("; ".join(dict.fromkeys(reasons)))

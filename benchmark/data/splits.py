@@ -7,7 +7,6 @@ of a table see the same images.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,35 +36,6 @@ class Split:
     nominal_train_size: int  # mean size of the training set over all normal classes: an epoch's length
     version: int
     hash: str  # SHA-256 of version, source, rows and labels
-
-
-def resolve_classes(value: Any, class_names: Sequence[str]) -> list[int]:
-    """Class indices for ``split.normal_class``: "all", an index, a name in any case, or a list of these.
-
-    Raises ``UsageError`` naming what is allowed.
-
-    >>> resolve_classes("Sneaker", ["Sandal", "Shirt", "Sneaker"]), resolve_classes("all", ["a", "b"])
-    ([2], [0, 1])
-    """
-    if isinstance(value, str) and value.lower() == "all":
-        return list(range(len(class_names)))
-    values = [value] if isinstance(value, str | int | float | bool | None) else list(value)
-    lower = [name.lower() for name in class_names]
-    found = []
-    for item in values:
-        if isinstance(item, str) and item.lower() in lower:
-            found.append(lower.index(item.lower()))
-        elif not isinstance(item, bool | float | None) and str(item).isdigit() and int(item) < len(class_names):
-            found.append(int(item))
-        else:
-            names = ", ".join(f"{i} ({name})" for i, name in enumerate(class_names))
-            raise UsageError(
-                f"split.normal_class={item} is not a class of this data set; allowed: all, or an index or name of {names}. "
-                "Type for example: split.normal_class=3"
-            )
-    if not found or len(set(found)) != len(found):
-        raise UsageError(f"split.normal_class={value} must name at least one class, and none twice")
-    return found
 
 
 def make_split(data: ImageData, config: Any, normal_class: int, seed: int) -> Split:
@@ -128,8 +98,8 @@ def _training_rows(normal: Tensor, spare: Tensor, config: Any, axes: tuple[Any, 
     count = round(len(normal) * config.contamination / (1 - config.contamination))
     if count > len(spare):
         raise UsageError(
-            f"split.contamination={config.contamination} needs {count} anomalous training images, there are {len(spare)}. "
-            "Type a smaller split.contamination or split.train_fraction"
+            f"split.contamination={config.contamination} needs {count} anomalous training images, "
+            f"there are {len(spare)}. Type a smaller split.contamination or split.train_fraction"
         )
     mixed = spare[_permutation(len(spare), "contamination", *axes)[:count]]
     rows, order = torch.cat([normal, mixed]).sort()

@@ -65,7 +65,7 @@ class AAE(Model):
         epochs: int = 20,
         batch_size: int = 128,
         learning_rate: float = 1e-3,
-        adversarial_learning_rate: float = 2e-4,
+        adversarial_learning_rate: float = 1e-3,
         adversarial_betas: Sequence[float] = (0.5, 0.999),
         weight_decay: float = 0.0,
         schedule: Schedule = "cosine",
@@ -110,7 +110,8 @@ class AAE(Model):
         """Draws from the prior, (B, D), from standard normal and uniform noise."""
         count = len(self.prior_means)
         component = (noise["component"] * count).long().clamp(max=count - 1)  # (B,)
-        return noise["prior"] + F.one_hot(component, count).to(noise["prior"].dtype) @ self.prior_means
+        chosen = component.unsqueeze(1) == torch.arange(count, device=component.device)  # (B, number of components)
+        return noise["prior"] + chosen.to(noise["prior"].dtype) @ self.prior_means
 
     def prior_energy(self, code: Tensor) -> Tensor:
         """-log p(z) in nats: (B, D) -> (B,)."""

@@ -41,13 +41,16 @@ class PCA(Model):
 
     def fit(self, images: Tensor) -> None:
         from sklearn.decomposition import PCA as SklearnPCA
+        from threadpoolctl import threadpool_limits
 
         if len(images) < self.components:
             raise ValueError(
                 f"PCA with {self.components} components needs as many training images, got {len(images)}; "
                 f"type model.components={len(images)} or fewer"
             )
-        pca = SklearnPCA(self.components, svd_solver="covariance_eigh").fit(images.flatten(1).double().cpu().numpy())
+        flat = images.flatten(1).double().cpu().numpy()
+        with threadpool_limits(1):  # cells are fitted side by side, a thread each
+            pca = SklearnPCA(self.components, svd_solver="covariance_eigh").fit(flat)
         self.mean.copy_(torch.from_numpy(pca.mean_))
         self.axes.copy_(torch.from_numpy(pca.components_))
 

@@ -60,7 +60,7 @@ def read_frame(path: str | Path) -> pd.DataFrame:
     numbers = [name for name in header if name not in TEXT]
     frame = pd.read_csv(
         path,
-        dtype={name: str for name in TEXT},
+        dtype=dict.fromkeys(TEXT, str),
         keep_default_na=False,
         na_values={name: [""] for name in numbers},
         float_precision="round_trip",
@@ -69,7 +69,7 @@ def read_frame(path: str | Path) -> pd.DataFrame:
 
 
 def _typed(frame: pd.DataFrame) -> pd.DataFrame:
-    types: dict[str, Any] = {name: object for name in TEXT}
+    types: dict[str, Any] = dict.fromkeys(TEXT, object)
     types |= {name: "Int64" for name in WHOLE if name in frame}
     types |= {name: float for name in frame.columns if name not in types}
     frame = frame.astype(types)

@@ -106,9 +106,7 @@ def class_mean(group: Group, metric: str, label: str) -> Mean:
     by_seed = _seed_means(group, metric, label)
     value = float(np.mean(values)) if values else math.nan
     seed_sd = float(np.std(by_seed, ddof=1)) if len(by_seed) > 1 else math.nan
-    return Mean(
-        value, len(values), group.n_classes, len(by_seed), seed_sd, *t_interval(values), *t_interval(by_seed)
-    )
+    return Mean(value, len(values), group.n_classes, len(by_seed), seed_sd, *t_interval(values), *t_interval(by_seed))
 
 
 def _seed_means(group: Group, metric: str, label: str) -> list[float]:
@@ -135,7 +133,7 @@ def t_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, flo
 
 
 def average_ranks(group: Group, metric: str = "auroc") -> tuple[dict[str, float], int]:
-    """Mean rank of every column (1 = largest value, ties share), over the classes that all columns have, and their number."""
+    """Mean rank of every column (1 = largest, ties share) over the classes that all columns have, and their number."""
     from scipy.stats import rankdata
 
     labels = [label for label in group.labels if per_class(group, metric, label)]

@@ -1,0 +1,46 @@
+# Two commands on a fresh machine: `make benchmark` and `make test`. Everything lands in .venv and one data folder.
+SHELL := /bin/bash
+.DELETE_ON_ERROR:
+.PHONY: help setup data benchmark report test lint clean
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+# The first interpreter that runs, is 3.11 to 3.13 and can make an environment; or say make PYTHON=/path/to/python
+PYTHON ?= $(shell for p in python3.12 python3.13 python3.11 python3 python; do \
+	"$$p" -c 'import ensurepip, sys, venv; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo "$$p" && break; done)
+
+help:  ## show this text
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## */  make \1\t/' | expand -t 20
+
+setup: $(STAMP)  ## make .venv and install the project, with the versions of requirements.lock
+
+$(STAMP): pyproject.toml requirements.lock
+	@test -n "$(PYTHON)" || { echo "No Python 3.11 to 3.13 with venv was found. Install one (Debian: python3-venv), or type: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)" >&2; exit 2; }
+	@test -x $(BIN)/python || "$(PYTHON)" -m venv $(VENV)
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --editable '.[test]' --constraint requirements.lock
+	@touch $@
+
+data: $(STAMP)  ## fetch MNIST and Fashion-MNIST once, checked by SHA-256
+	@$(BIN)/python -m benchmark.prepare
+
+benchmark: data  ## the quick benchmark on both data sets, then its tables (about ten minutes on two cores)
+	@start=$$(date +%s); status=0; \
+	$(BIN)/python -m benchmark -m +experiment=quick || status=$$?; \
+	$(BIN)/python -m benchmark -m +experiment=latent2d || status=$$?; \
+	$(BIN)/python -m benchmark.report experiment=latent2d results_dir=results/latent2d > /dev/null || status=$$?; \
+	$(BIN)/python -m benchmark.report experiment=quick || status=$$?; \
+	echo "make benchmark took $$(( $$(date +%s) - start )) s after installation and data."; exit $$status
+
+report: $(STAMP)  ## the report of the quick benchmark again, without training
+	$(BIN)/python -m benchmark.report experiment=quick
+
+test: data  ## the whole test suite
+	$(BIN)/python -m pytest -n 2
+
+lint: $(STAMP)  ## ruff, as pre-commit runs it
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+clean:  ## remove the environment and outputs, keep data and results
+	rm -rf $(VENV) outputs build dist

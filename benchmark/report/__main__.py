@@ -1,0 +1,117 @@
+"""The command line: ``python -m benchmark.report [experiment=quick] [key=value ...]``."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+from benchmark.config import UsageError
+
+if TYPE_CHECKING:
+    from benchmark.report.build import Report
+
+KEYS = {
+    "experiment": "name of the experiment (experiment_name of the runs); default: quick",
+    "output_dir": "where the runner wrote; default: outputs",
+    "results_dir": "where the report goes; default: results/<experiment>",
+    "source": "folders: the cells below output_dir | mlflow: the MLflow store",
+    "uri": "for source=mlflow: address of the store; default: MLFLOW_TRACKING_URI, else the one in output_dir",
+    "figures": "true | false: also draw the figures; default: true",
+}
+HELP = "\n".join(
+    [
+        "Set models side by side: tables, figures and a page from the records of an experiment. Never trains.",
+        "",
+        "python -m benchmark.report [key=value ...]",
+        "",
+        *(f"  {key:<12} {text}" for key, text in KEYS.items()),
+        "",
+        "Example: python -m benchmark.report experiment=paper",
+    ]
+)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line and return the exit code: 0, 1 without records, 2 for an argument that is refused."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if any(argument in ("--help", "-h") for argument in arguments):
+        print(HELP)
+        return 0
+    try:
+        settings = parse(arguments)
+        from benchmark.records import RecordError
+        from benchmark.report.build import NoRecords, build_report
+
+        try:
+            report = build_report(**settings, command=f"python -m benchmark.report {shlex.join(arguments)}".strip())
+        except (NoRecords, RecordError) as error:
+            print(f"benchmark.report: {error}", file=sys.stderr)
+            return 1
+    except UsageError as error:
+        print(f"benchmark.report: {error}", file=sys.stderr)
+        return 2
+    show(report, settings)
+    return 0
+
+
+def parse(arguments: list[str]) -> dict[str, Any]:
+    """The settings in ``key=value`` arguments. Raises ``UsageError`` for anything else."""
+    settings: dict[str, Any] = {}
+    for argument in arguments:
+        key, equals, value = argument.partition("=")
+        if key not in KEYS or equals == "":
+            near = get_close_matches(key, KEYS, 1)
+            hint = f"did you mean {near[0]}=...? " if near else ""
+            raise UsageError(f"{argument} is not known; {hint}Allowed: {', '.join(f'{k}=...' for k in KEYS)}")
+        if value == "":
+            raise UsageError(f"{key}= has no value. Type for example: experiment=quick")
+        settings[key] = value
+    if "figures" in settings:
+        if settings["figures"] not in ("true", "false"):
+            given = settings["figures"]
+            raise UsageError(f"figures={given} is not allowed: it must be true or false. Type: figures=true")
+        settings["figures"] = settings["figures"] == "true"
+    if "/" in settings.get("experiment", "") or settings.get("experiment", "").startswith("."):
+        raise UsageError(f"experiment={settings['experiment']} is not a name. Type for example: experiment=quick")
+    return settings
+
+
+def show(report: Report, settings: dict[str, Any]) -> None:
+    """Print the main tables, what is not done, where the files are and what to type next."""
+    from rich.console import Console
+    from rich.text import Text
+
+    from benchmark.report.formats import to_rich
+
+    terminal = sys.stdout.isatty()
+    console = Console(highlight=False, width=None if terminal else 140)
+    for tables in report.sections.values():
+        for table in tables:
+            if table.key.startswith(("auroc_", "tests_")):
+                console.print(to_rich(table))
+    for warning in report.warnings:
+        console.print(Text(f"Warning: {warning}", style="yellow"))
+    rows = report.not_done
+    console.print(Text(f"{len(report.frame) - len(rows)} of {len(report.frame)} cells are done."))
+    for row in rows.to_dict("records"):
+        variant = f" ({row['variant']})" if row["variant"] != "" else ""
+        axes = f"{row['dataset']} {row['split']} class {row['normal_class']} seed {row['seed']}"
+        where = f"{row['model']}{variant} {axes}"
+        console.print(Text(f"  {row['state']}: {where}: {row['reason']}", style="yellow"))
+    folder = report.results_dir.as_posix()
+    main_files = "report.html, tables.md, tables.tex, cells.csv, manifest.json, figures/"
+    console.print(Text(f"\n{len(report.files)} files in {folder}: {main_files}"))
+    store = f"{settings.get('output_dir', 'outputs')}/mlflow.db"
+    console.print(Text("Next:"))
+    for command in (
+        f"open {folder}/report.html" if sys.platform == "darwin" else f"xdg-open {folder}/report.html",
+        f"mlflow ui --backend-store-uri {settings.get('uri', f'sqlite:///{store}')}",
+        "python -m benchmark -m model=vae,ae dataset=mnist model.latent=2,8,32 experiment_name=latent",
+    ):
+        console.print(Text(f"  {command}"), soft_wrap=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

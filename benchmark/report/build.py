@@ -1,0 +1,146 @@
+"""Builds a report: collects cells, makes every output in a temporary folder, then publishes it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+import uuid
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmark.config import UsageError
+from benchmark.report.collect import Collection, collect
+from benchmark.report.formats import latex_document, to_csv, to_latex, to_markdown
+from benchmark.report.frame import build_frame, read_frame, write_frame
+from benchmark.report.manifest import MANIFEST, build_manifest
+from benchmark.report.page import Figure, build_page
+from benchmark.report.publish import publish
+from benchmark.report.published import appendix_tables, beside_table, read_published
+from benchmark.report.statistics import groups
+from benchmark.report.tables import DATASET_TITLES, Table, comparison_tables, group_tables, group_title
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SOURCES = ("folders", "mlflow")
+
+
+class NoRecords(Exception):
+    """The experiment has no cells; the message says which command makes them."""
+
+
+@dataclass
+class Report:
+    """A report that was made."""
+
+    results_dir: Path
+    frame: pd.DataFrame
+    sections: dict[str, list[Table]]  # heading -> its tables
+    warnings: list[str]
+    files: list[str]
+
+    @property
+    def not_done(self) -> pd.DataFrame:
+        return self.frame[self.frame["state"] != "done"]
+
+
+def build_report(
+    experiment: str = "quick",
+    output_dir: str | Path = "outputs",
+    results_dir: str | Path | None = None,
+    source: str = "folders",
+    figures: bool = True,
+    uri: str | None = None,
+    command: str = "",
+) -> Report:
+    """Read the records of ``experiment`` and write tables, figures, page and manifest to ``results_dir``.
+
+    ``source`` is "folders" (cells under ``output_dir``) or "mlflow" (the store at ``uri``, by default the configured
+    one). ``results_dir`` is ``results/<experiment>`` by default. Raises ``NoRecords`` if there are none.
+    """
+    if source not in SOURCES:
+        raise UsageError(f"source={source} is not allowed: it must be {' or '.join(SOURCES)}. Type: source=folders")
+    results_dir = Path(results_dir) if results_dir is not None else Path("results", experiment)
+    output_dir = Path(output_dir)
+    if source == "folders":
+        return _build(experiment, output_dir, results_dir, figures, command)
+    from benchmark.tracking import fetch_cells
+
+    with tempfile.TemporaryDirectory() as folder:
+        fetched = fetch_cells(experiment, uri, output_dir, Path(folder))
+        return _build(experiment, Path(fetched), results_dir, figures, command)
+
+
+def _build(experiment: str, output_dir: Path, results_dir: Path, figures: bool, command: str) -> Report:
+    collection = collect(output_dir, experiment)
+    if not collection.cells:
+        raise NoRecords(
+            f"no records of experiment {experiment} in {output_dir}. "
+            f"Make them with: python -m benchmark -m {_how_to_make(experiment)}"
+        )
+    results_dir.parent.mkdir(parents=True, exist_ok=True)
+    made = results_dir.parent / f".{results_dir.name}.{uuid.uuid4().hex}.tmp"
+    (made / "tables").mkdir(parents=True)
+    try:
+        write_frame(build_frame(collection.cells), made / "cells.csv")
+        frame = read_frame(made / "cells.csv")  # from here on, nothing but what a reader of cells.csv has
+        sections = build_tables(frame)
+        _write_tables(made, experiment, sections)
+        drawn = _draw(made, collection, frame) if figures else []
+        manifest = build_manifest(experiment, collection, frame, command, collection.warnings)
+        page = build_page(experiment, frame, sections, drawn, manifest)
+        (made / "report.html").write_text(page, encoding="utf-8")
+        names = sorted(path.relative_to(made).as_posix() for path in made.rglob("*") if path.is_file())
+        manifest["files"] = sorted([*names, MANIFEST])
+        text = json.dumps(manifest, indent=1, ensure_ascii=False)
+        (made / MANIFEST).write_text(text + "\n", encoding="utf-8")
+        files = publish(made, results_dir)
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+    return Report(results_dir, frame, sections, collection.warnings, files)
+
+
+def build_tables(frame: pd.DataFrame) -> dict[str, list[Table]]:
+    """All tables, from the frame alone: section heading -> tables."""
+    parts, published = groups(frame), read_published()
+    sections: dict[str, list[Table]] = {}
+    for group in parts:
+        beside = beside_table(group, published)
+        tables = group_tables(group)
+        sections[group_title(group)] = [*tables[:1], *([beside] if beside is not None else []), *tables[1:]]
+    tests = comparison_tables(parts)
+    if tests:
+        sections["Tests between models"] = tests
+    datasets = list(dict.fromkeys(group.dataset for group in parts if group.evaluate_on == "test"))
+    appendix = appendix_tables(published, datasets, DATASET_TITLES)
+    if appendix:
+        sections["Appendix: published figures"] = appendix
+    return sections
+
+
+def _write_tables(made: Path, experiment: str, sections: dict[str, list[Table]]) -> None:
+    everything = [table for tables in sections.values() for table in tables]
+    for table in everything:
+        (made / "tables" / f"{table.key}.csv").write_text(to_csv(table), encoding="utf-8")
+        (made / "tables" / f"{table.key}.tex").write_text(to_latex(table), encoding="utf-8")
+    (made / "tables.tex").write_text(latex_document(f"Experiment {experiment}", everything), encoding="utf-8")
+    parts = [f"# Experiment {experiment}\n"]
+    for heading, tables in sections.items():
+        parts += [f"## {heading}\n", *(to_markdown(table) for table in tables)]
+    (made / "tables.md").write_text("\n".join(parts), encoding="utf-8")
+
+
+def _draw(made: Path, collection: Collection, frame: pd.DataFrame) -> list[Figure]:
+    from benchmark.report.figures import draw_figures
+
+    return draw_figures(collection.cells, groups(frame), made / "figures")
+
+
+def _how_to_make(experiment: str) -> str:
+    from benchmark.config import CONF_DIR
+
+    if (CONF_DIR / "experiment" / f"{experiment}.yaml").exists():
+        return f"+experiment={experiment}"
+    return f"model=pca,ae,vae dataset=mnist experiment_name={experiment}"

@@ -1,0 +1,36 @@
+"""What every metric means: key, formula in words, unit, and which direction is better."""
+
+from __future__ import annotations
+
+GLOSSARY: tuple[tuple[str, str, str], ...] = (
+    ("auroc", "Area under the ROC curve of the headline score; the anomaly is the positive class. "
+     "Chance that a random anomalous image scores above a random normal one, ties counting one half. 0.5 is guessing.",
+     "↑"),
+    ("auroc_<score>", "The same for each named score of the model.", "↑"),
+    ("average_precision", "Sum over thresholds of (recall gained) x precision. Depends on the share of anomalies: "
+     "about 0.9 of the test images under one_vs_rest, so guessing gives about 0.9.", "↑"),
+    ("fpr95", "Share of normal images flagged at the highest threshold that flags 95% of the anomalous ones.", "↓"),
+    ("precision, recall, f1", "At the threshold below which 95% of normal training scores lie: hits / flagged, "
+     "hits / anomalous images, and their harmonic mean 2PR / (P + R).", "↑"),
+    ("train_reconstruction", "Mean over normal training images of ||x - x'||², the squared error summed over pixels "
+     "in [0, 1]; the same unit for every model, whatever loss it was trained with.", "↓"),
+    ("test_reconstruction_normal", "The same on normal test images. Well above the training figure: overfitting.", "↓"),
+    ("test_reconstruction_anomalous", "The same on anomalous test images. What matters is the gap to the normal ones.",
+     "↑"),
+    ("train_kl, test_kl_normal, test_kl_anomalous", "KL(N(mu, sigma²) || N(0, I)) = 1/2 sum(mu² + sigma² - log sigma² "
+     "- 1), summed over latent dimensions, mean over images, in nats. Near 0 on all images: the code is not used.", ""),
+    ("gan_value", "V(D, G) = E[log D(x)] + E[log(1 - D(G(z)))] on training images and generated ones.", ""),
+    ("gan_value_at_optimum", "-log 4 = -1.386: V where the generator matches the data and D = 1/2.", ""),
+    ("gan_d_real, gan_d_fake", "Mean output of the discriminator on real and on generated images; 1/2 at the optimum.",
+     ""),
+    ("train_seconds, score_seconds", "Wall-clock seconds of one cell, on the hardware in the manifest, other cells "
+     "possibly beside it.", "↓"),
+    ("mean", "Mean over the normal classes of a data set, each first averaged over its seeds.", ""),
+    ("sd", "Standard deviation over seeds with ddof = 1; n is the number of seeds.", ""),
+    ("95% CI over classes, over seeds", "Student's t interval of the mean, m ± t(0.975, n - 1) sd / sqrt(n), of the "
+     "class values, or of the seeds' means over all classes.", ""),
+    ("average rank", "Mean over classes of a model's rank, 1 for the largest AUROC, ties sharing; only classes that "
+     "every model has.", "↓"),
+    ("p, p (Holm)", "Two-sided paired Wilcoxon signed-rank test over data set x class cells, raw and with Holm's "
+     "step-down correction; only with at least 6 pairs.", ""),
+)  # fmt: skip
