@@ -39,6 +39,7 @@ def _check(arguments: list[str]) -> None:
     from benchmark.compose import compose_jobs
     from benchmark.config import resolve_device
     from benchmark.data.classes import resolve_classes
+    from benchmark.tracking import tracking_uri
 
     configs = compose_jobs(arguments)
     for config in configs:
@@ -49,7 +50,10 @@ def _check(arguments: list[str]) -> None:
         if device not in ("auto", "cpu"):
             resolve_device(device, precision)
     for config in configs:
+        _check_headline(config.model)
         _check_folder(config.output_dir)
+        if config.tracking.enabled:
+            tracking_uri(config.tracking.uri, config.output_dir)
 
 
 def _check_data(config: Any) -> None:
@@ -63,6 +67,17 @@ def _check_data(config: Any) -> None:
         from benchmark.data.images import load_images
 
         load_images(config.dataset, folder)
+
+
+def _check_headline(model: Any) -> None:
+    from benchmark.models import constructor, model_class
+
+    if model.headline != constructor(model.name)["headline"].default:  # what is shipped needs no look at the class
+        scores = model_class(model.name).score_names
+        if model.headline not in scores:
+            raise UsageError(
+                f"model.headline={model.headline} is not a score of model {model.name}; it has: {', '.join(scores)}"
+            )
 
 
 def _check_folder(output_dir: str) -> None:

@@ -115,8 +115,8 @@ def _group_figures(group: Group, cells: Sequence[PlannedCell]) -> Iterator[tuple
     yield (
         "scores",
         "Score histograms",
-        "Headline scores of normal and anomalous test images, each scaled to the same area (first seed). The horizontal "
-        "axis ends at the 99.5th percentile. The number in a panel is its AUROC.",
+        "Headline scores of normal and anomalous test images, each scaled to the same area (first seed). The "
+        "horizontal axis ends at the 99.5th percentile. The number in a panel is its AUROC.",
         curves.histograms(group, cells),
     )
     training = curves.training_curves(group, cells)
@@ -134,9 +134,9 @@ def _group_figures(group: Group, cells: Sequence[PlannedCell]) -> Iterator[tuple
             yield (
                 f"sheet_{name}",
                 f"Contact sheet of {label}",
-                "For each class three random normal and anomalous test images, then the normal ones that score highest and "
-                "the anomalous ones that score lowest. Rows: input, reconstruction, residual |x - x'| (brighter is larger). "
-                "The number above an image is its headline score.",
+                "For each class three random normal and anomalous images, then the normal ones that score highest and "
+                "the anomalous ones that score lowest. Rows: input, reconstruction, residual |x - x'| (brighter is "
+                "larger). The number above an image is its headline score.",
                 sheet,
             )
     space = latent.latent_figure(group, cells)
@@ -144,8 +144,8 @@ def _group_figures(group: Group, cells: Sequence[PlannedCell]) -> Iterator[tuple
         yield (
             "latent",
             "Latent space of two dimensions",
-            "Top: codes of test images, digits at the median code of each class. Middle: images decoded over a grid of the "
-            "codes that normal images take. Bottom: decoded along the straight line between the codes of two test images, "
-            "which stand at its ends.",
+            "Top: codes of test images, digits at the median code of each class. Middle: images decoded over a grid of "
+            "the codes that normal images take. Bottom: decoded along the straight line between the codes of two test "
+            "images, which stand at its ends.",
             space,
         )

@@ -29,6 +29,14 @@ GOLDEN = [  # hashes of class 3, seed 0: raise SPLIT_VERSION when one of them ha
 ]
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)  # small tensors: more threads only wait for each other
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="module")
 def toy() -> ImageData:
     """Ten classes of 4000 to 4090 training and 50 to 59 test images; pixels play no part in a split."""
@@ -100,7 +108,7 @@ CHANGES = [{}, {"contamination": 0.02}, {"train_fraction": 0.3, "contamination":
 @pytest.mark.parametrize("evaluate_on", ["test", "validation"])
 @pytest.mark.parametrize("name", NAMES)
 def test_no_training_image_is_evaluated(toy, name, evaluate_on, changes):
-    for normal_class in range(10):
+    for normal_class in (0, 9):
         found = split(toy, name, normal_class, evaluate_on=evaluate_on, **changes)
         assert found.eval_source == ("test" if evaluate_on == "test" else "train")
         assert len(found.train_index.unique()) == len(found.train_index)
@@ -171,7 +179,7 @@ def test_hash_tells_splits_apart(toy):
     hashes = [
         split(toy, name, normal_class, **changes).hash
         for name in NAMES
-        for normal_class in range(10)
+        for normal_class in (0, 3, 9)
         for changes in (*CHANGES, {"evaluate_on": "validation"})
     ]
     assert len(set(hashes)) == len(hashes)
@@ -179,7 +187,7 @@ def test_hash_tells_splits_apart(toy):
 
 @pytest.mark.parametrize("limit", [100, 333])
 def test_test_limit_is_stratified_and_the_same_for_every_cell(toy, limit):
-    found = [split(toy, name, c, s, test_limit=limit) for name in NAMES for c in range(10) for s in (0, 1)]
+    found = [split(toy, name, c, s, test_limit=limit) for name in NAMES for c in (0, 3, 9) for s in (0, 1)]
     assert all(torch.equal(found[0].eval_index, other.eval_index) for other in found)
     assert len(found[0].eval_index) == limit
     for count, whole in zip(counts(found[0].eval_target), counts(toy.test_labels), strict=True):

@@ -203,9 +203,7 @@ def test_a_fleet_gives_what_its_cells_give_alone(
             assert near >= 0.95, f"{name} of cell {i} is the same for {near:.0%} of the images only"
 
 
-def test_per_step_losses_in_a_fleet_are_those_alone(
-    variant: tuple[str, dict[str, object]], digits: ImageData
-) -> None:
+def test_per_step_losses_in_a_fleet_are_those_alone(variant: tuple[str, dict[str, object]], digits: ImageData) -> None:
     """Twenty steps, each an epoch of its own, within 1e-4 relative."""
     name, changes = variant
     settings = Settings(20, 32, 32)

@@ -85,9 +85,7 @@ def test_vae_importance_weighted_bound_is_tighter_and_right(digits: ImageData) -
     model = loaded(fitted("vae", digits, score_samples=1))
     images = to_pixels(digits.test_images[:40])
     generator = torch.Generator().manual_seed(0)
-    few, many = (
-        model.assess(images, {"eps": torch.randn(k, 4, generator=generator)})["scores"] for k in (1, 400)
-    )
+    few, many = (model.assess(images, {"eps": torch.randn(k, 4, generator=generator)})["scores"] for k in (1, 400))
     assert (many["importance_weighted_bound"] <= many["negative_elbo"] + 1e-3).all()
     assert many["importance_weighted_bound"].mean() < few["importance_weighted_bound"].mean()
     eps = torch.randn(1, 4, generator=generator)
@@ -156,9 +154,7 @@ def test_anogan_searches_for_each_image(gan: Fleet, digits: ImageData) -> None:
 
 def test_anogan_longer_search_lowers_the_loss(gan: Fleet, digits: ImageData) -> None:
     images = digits.test_images[:64]
-    totals = [
-        residuals(gan, images, search_steps=steps)["scores"]["total"].mean().item() for steps in (0, 10, 60, 200)
-    ]
+    totals = [residuals(gan, images, search_steps=steps)["scores"]["total"].mean().item() for steps in (0, 10, 60, 200)]
     assert totals == sorted(totals, reverse=True)
     assert totals[-1] < 0.95 * totals[0]
 
@@ -198,7 +194,6 @@ def test_anogan_starts_from_the_nearest_candidate(gan: Fleet, digits: ImageData)
         generated = model.decode(candidates).flatten(1)
         expected = candidates[torch.cdist(images.flatten(1), generated).argmin(1)]
         torch.testing.assert_close(model.nearest(images, candidates), expected)
-
 
 
 def test_anogan_feature_layer_is_checked() -> None:

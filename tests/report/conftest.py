@@ -1,0 +1,106 @@
+"""Small experiments written by the real record writer."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from benchmark.records import write_job, write_record
+
+
+class Records:
+    """Writes cells and jobs of one experiment below ``output_dir``."""
+
+    def __init__(self, output_dir: Path, experiment: str = "small") -> None:
+        self.output_dir, self.experiment, self.jobs = output_dir, experiment, 0
+
+    def job(self, *cells: dict[str, Any]) -> list[dict[str, Any]]:
+        """Write cells (see ``cell``) and the job that planned them; later calls are later jobs."""
+        self.jobs += 1
+        entries = [self._write(cell) for cell in cells]
+        content = {
+            "job": f"job{self.jobs}",
+            "started": f"2026-01-01T00:{self.jobs:02d}:00",
+            "command": "python -m benchmark -m output_dir=/home/somebody/outputs",
+            "overrides": [],
+            "git_revision": "0123456789abcdef",
+            "config_hash": "f" * 64,
+            "cells": entries,
+        }
+        write_job(self.output_dir, self.experiment, content)
+        return entries
+
+    def _write(self, cell: dict[str, Any]) -> dict[str, Any]:
+        defaults = {"dataset": "mnist", "split": "one_vs_rest", "seed": 0, "evaluate_on": "test"}
+        axes = {name: cell.get(name, value) for name, value in defaults.items()}
+        axes |= {
+            "model": cell["model"],
+            "normal_class": cell["k"],
+            "normal_class_name": cell.get("name", str(cell["k"])),
+        }
+        variant, state = cell.get("variant", ""), cell.get("state", "done")
+        identity = repr((sorted(axes.items()), variant, cell.get("version", 1)))
+        digest = hashlib.sha256(identity.encode()).hexdigest()
+        leaf = f"class{cell['k']}-seed{axes['seed']}-{digest[:12]}"
+        path = f"cells/{axes['dataset']}/{axes['split']}/{axes['model']}/{leaf}"
+        if state != "missing":
+            status = {
+                "state": state, "reason": cell.get("reason"), "fingerprint": digest, "experiment_name": self.experiment,
+                "axes": axes, "variant": variant, "headline": "reconstruction",
+                "started": "2026-01-01T00:00:00", "finished": "2026-01-01T00:01:00",
+            }  # fmt: skip
+            metrics = cell.get("metrics", {})
+            if state == "done":
+                metrics = {"auroc": cell["auroc"], "auroc/reconstruction": cell["auroc"], "n_train": 100.0} | metrics
+            classes = "[" + ",".join(f"'{i}'" for i in range(cell.get("classes", 2))) + "]"
+            write_record(
+                self.output_dir / path,
+                status=status,
+                config_yaml=f"dataset: {{classes: {classes}}}\n",
+                metrics=metrics,
+                environment={"python": "3.11", "torch": "2.15", "cpu": "a processor"},
+                arrays=_arrays() if state == "done" and cell.get("arrays") else None,
+                history=[{"epoch": e, "step": 10 * e, "train/loss": 1 / e} for e in (1, 2, 3)]
+                if cell.get("arrays")
+                else None,
+            )
+        return {"axes": axes, "variant": variant, "fingerprint": digest, "path": path}
+
+
+def _arrays() -> dict[str, dict[str, np.ndarray]]:
+    rng = np.random.default_rng(0)
+    label = np.array([0] * 20 + [1] * 30, np.uint8)
+    score = (rng.normal(size=50) + label).astype(np.float32)
+    target = (np.arange(50) % 2).astype(np.int64)
+    pictures = rng.integers(0, 256, (8, 28, 28), dtype=np.uint8)
+    group = np.repeat(["normal", "anomalous", "normal_most", "anomalous_least"], 2)
+    images = {"index": np.arange(8), "label": label[:8], "target": target[:8], "group": group}
+    images |= {"input": pictures, "reconstruction": pictures[::-1], "score": score[:8]}
+    axis = np.linspace(-1, 1, 15).astype(np.float32)
+    latent = {
+        "codes": rng.normal(size=(50, 2)).astype(np.float32), "label": label, "target": target,
+        "grid": rng.integers(0, 256, (15, 15, 28, 28), dtype=np.uint8), "grid_x": axis, "grid_y": axis,
+        "interpolation": pictures, "interpolation_codes": rng.normal(size=(8, 2)).astype(np.float32),
+        "interpolation_ends": pictures[:2],
+    }  # fmt: skip
+    scores = {"index": np.arange(50), "label": label, "target": target, "score/reconstruction": score}
+    return {"scores": scores, "images": images, "latent": latent}
+
+
+@pytest.fixture
+def records(tmp_path: Path) -> Records:
+    return Records(tmp_path / "outputs")
+
+
+@pytest.fixture
+def frame_of(records: Records) -> Callable[[], Any]:
+    """Collects the experiment and returns its frame."""
+    from benchmark.report.collect import collect
+    from benchmark.report.frame import build_frame
+
+    return lambda: build_frame(collect(records.output_dir, records.experiment).cells)

@@ -1,0 +1,159 @@
+"""Tables against numbers worked out by hand, and how they are written."""
+
+import csv
+import io
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from benchmark.report.build import build_tables
+from benchmark.report.formats import latex_document, latex_escape, to_csv, to_html, to_latex, to_markdown
+from benchmark.report.published import appendix_tables, beside_table, read_published
+from benchmark.report.statistics import groups
+from benchmark.report.tables import Entry, Table, auroc_table, group_tables
+
+HOSTILE = r"<script>alert('x')</script> & 50% $x_1$ #{}~^\ | `*` 靴"
+
+
+def texts(table, row):
+    return [entry.text for entry in next(r for r in table.rows if r[0].text == row)]
+
+
+def bold(table, row):
+    return [entry.bold for entry in next(r for r in table.rows if r[0].text == row)][1:]
+
+
+@pytest.fixture
+def auroc(frame_of):
+    return lambda: auroc_table(groups(frame_of())[0])
+
+
+def test_auroc_by_hand_with_the_best_of_a_row_bold(records, auroc):
+    for model, values in {"pca": [0.9, 0.70], "ae": [0.9004, 0.60], "vae": [0.8, 0.81]}.items():
+        records.job(*({"model": model, "k": k, "auroc": v} for k, v in enumerate(values)))
+    table = auroc()
+    assert table.columns == ["normal class", "pca", "ae", "vae"]
+    assert texts(table, "0")[1:] == ["0.900", "0.900", "0.800"]
+    assert bold(table, "0") == [True, True, False]  # a tie after rounding
+    assert texts(table, "mean")[1:] == ["0.800", "0.750", "0.805"]
+    assert bold(table, "mean") == [False, False, True]
+    assert texts(table, "average rank")[1:] == ["2.00", "2.00", "2.00"]
+
+
+def test_a_missing_cell_is_a_dash_and_its_mean_is_marked_and_never_bold(records, auroc):
+    records.job({"model": "ae", "k": 0, "auroc": 0.99}, {"model": "ae", "k": 1, "state": "missing"})
+    records.job({"model": "vae", "k": 0, "auroc": 0.9}, {"model": "vae", "k": 1, "auroc": 0.8})
+    records.job({"model": "aae", "k": 0, "state": "failed"}, {"model": "aae", "k": 1, "state": "failed"})
+    table = auroc()
+    assert texts(table, "1")[1:] == ["—", "0.800", "—"]
+    assert texts(table, "mean")[1:] == ["0.990 (1/2)", "0.850", "—"]
+    assert bold(table, "mean") == [False, True, False]
+
+
+def test_a_mean_over_the_classes_that_were_asked_for_is_not_one_over_all(records, auroc):
+    records.job(*({"model": "ae", "k": k, "auroc": 0.9, "classes": 10} for k in range(7)))
+    assert texts(auroc(), "mean")[1:] == ["0.900 (7/10)"]
+
+
+def test_several_seeds_show_sd_with_ddof_1_and_n(records, auroc):
+    records.job(*({"model": "ae", "k": 0, "seed": s, "auroc": v} for s, v in enumerate([0.90, 0.92, 0.97])))
+    records.job(*({"model": "ae", "k": 1, "seed": s, "auroc": v} for s, v in enumerate([0.80, 0.82])))
+    table = auroc()
+    assert texts(table, "0")[1] == "0.930 ± 0.036 (n=3)"  # sqrt((0.03^2 + 0.01^2 + 0.04^2) / 2)
+    assert texts(table, "1")[1] == "0.810 ± 0.014 (n=2)"
+    assert texts(table, "mean")[1] == "0.870 ± 0.014 (n=2)"  # seeds 0 and 1 have both classes
+    assert "95% CI over seeds" in [row[0].text for row in table.rows]
+
+
+def test_losses_scores_and_gan_by_hand(records, frame_of):
+    metrics = {
+        "train/reconstruction": 10.0,
+        "train/kl": 3.0,
+        "auroc/cosine": 0.6,
+        "gan/value": -1.2,
+        "train_seconds": 4.0,
+    }
+    records.job({"model": "vae", "k": 0, "auroc": 0.9, "metrics": metrics})
+    records.job({"model": "vae", "k": 1, "auroc": 0.7, "metrics": {**metrics, "train/reconstruction": 20.0}})
+    records.job({"model": "pca", "k": 0, "auroc": 0.5}, {"model": "pca", "k": 1, "state": "missing"})
+    tables = {t.key.split("_")[0]: t for t in group_tables(groups(frame_of())[0])}
+    assert texts(tables["losses"], "vae")[:3] == ["vae", "2", "15.00"]
+    assert texts(tables["losses"], "pca")[:3] == ["pca", "1/2", ""]
+    assert texts(tables["scores"], "reconstruction") == ["reconstruction", "0.500 (1/2)†", "0.800†"]
+    assert texts(tables["scores"], "cosine") == ["cosine", "", "0.600"]
+    assert [row[0].text for row in tables["gan"].rows] == ["vae"]
+
+
+def test_validation_and_leave_one_out_never_share_a_table_with_the_test_split(records, frame_of):
+    records.job({"model": "ae", "k": 0, "auroc": 0.9})
+    records.job({"model": "vae", "k": 0, "auroc": 0.8, "split": "leave_one_out"})
+    records.job({"model": "pca", "k": 0, "auroc": 0.7, "evaluate_on": "validation"})
+    sections = {heading: tables[0].columns[1:] for heading, tables in build_tables(frame_of()).items()}
+    assert sections["MNIST, one_vs_rest"] == ["ae"]
+    assert sections["MNIST, leave_one_out"] == ["vae"]
+    assert sections["MNIST, one_vs_rest, validation"] == ["pca"]
+
+
+def test_published_rows_that_were_not_read_are_never_shown(tmp_path, records, frame_of):
+    path = tmp_path / "published.csv"
+    path.write_text(
+        "dataset,protocol,method,normal_class,auroc,std,source,verified\n"
+        "mnist,one_vs_rest,VAE,0,0.111,,A paper,no: from memory\n"
+        "mnist,one_vs_rest,VAE,0,0.987,,A paper,yes: read\n"
+        "mnist,leave_one_out,VAE,1,0.222,,A paper,yes: read\n",
+        encoding="utf-8",
+    )
+    records.job({"model": "ae", "k": 0, "auroc": 0.9}, {"model": "ae", "k": 1, "auroc": 0.9})
+    figures = read_published(path)
+    table = beside_table(groups(frame_of())[0], figures)
+    shown = to_csv(table) + "".join(map(to_csv, appendix_tables(figures, ["mnist"], {})))
+    assert "0.987" in shown
+    assert "0.111" not in shown
+    assert "0.222" not in to_csv(table)  # another protocol
+    assert "A paper" in to_markdown(table)
+
+
+def test_every_shipped_published_figure_has_a_source_and_stands_beside_ours(records, frame_of):
+    figures = read_published()
+    assert all(f.source and 0 < f.auroc <= 1 for f in figures)
+    records.job(*({"model": "ae", "k": k, "auroc": 0.9, "classes": 10} for k in range(10)))
+    table = beside_table(groups(frame_of())[0], figures)
+    assert texts(table, "AnoGAN")[-1] == "0.937"
+    assert table.rules == {1}
+
+
+def test_latex_escapes_everything():
+    escaped = latex_escape(HOSTILE)
+    bare = re.sub(r"\\[&%$#_{}]|\\text\w+\{\}|\\texttt\{U\+[0-9A-F]+\}", "", escaped)
+    assert not re.search(r"[&%$#_{}~^\\<>|]", bare)
+    assert latex_escape("—±†") == r"---$\pm$\dag{}"
+
+
+def test_html_and_markdown_of_a_hostile_name(records, frame_of):
+    records.job({"model": "ae", "k": 0, "auroc": 0.9, "name": HOSTILE})
+    table = auroc_table(groups(frame_of())[0])
+    page = to_html(table)
+    assert "<script" not in page
+    assert "&lt;script&gt;" in page
+    row = next(line for line in to_markdown(table).splitlines() if "alert" in line)
+    assert len(re.findall(r"(?<!\\)\|", row)) == 3  # two columns, whatever the name holds
+    assert next(r for r in csv.reader(io.StringIO(to_csv(table))) if "alert" in r[0])[1] == "0.900"
+
+
+def test_latex_fragment_uses_booktabs_and_one_row_end_a_line():
+    table = Table("a_b", "T_1", ["x", "y"], [[Entry("r"), Entry("1", bold=True)], [Entry("s"), Entry("2")]], rules={1})
+    lines = to_latex(table).splitlines()
+    assert [line for line in lines if line.endswith(r"\\")] == [r"x & y \\", r"r & \textbf{1} \\", r"s & 2 \\"]
+    assert [line for line in lines if "rule" in line] == [r"\toprule", r"\midrule", r"\midrule", r"\bottomrule"]
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex on this machine")
+def test_latex_compiles(tmp_path, records, frame_of):
+    records.job({"model": "ae", "k": 0, "auroc": 0.9, "name": HOSTILE, "variant": "latent=2 hidden=[4,2]"})
+    tables = [table for tables in build_tables(frame_of()).values() for table in tables]
+    (tmp_path / "t.tex").write_text(latex_document(HOSTILE, tables), encoding="utf-8")
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "-draftmode", "t.tex"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=120)
+    assert done.returncode == 0, done.stdout.decode(errors="replace")[-2000:]

@@ -1,0 +1,184 @@
+"""Whole commands on real images, from configuration to LaTeX."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from mlflow import MlflowClient
+from sklearn.metrics import roc_auc_score
+
+from benchmark.config import CONF_DIR
+from benchmark.records import read_record
+from tests.test_cli import run
+
+TINY = [
+    "split.test_limit=300",
+    "split.train_fraction=0.05",
+    "trainer.epochs=2",
+]
+ANOGAN = ["model.search_steps=5", "model.candidates=32"]
+
+
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four models and PCA on a few hundred MNIST images of three classes."""
+    folder = tmp_path_factory.mktemp("sweep")
+    classes = "split.normal_class=[0,3,8]"
+    done = run(folder, "-m", "model=ae,vae,aae", classes, *TINY, "experiment_name=small")
+    assert done.returncode == 0, done.stderr
+    assert "9 of 9 cells done" in done.stdout
+    done = run(folder, "model=anogan", classes, *TINY, *ANOGAN, "experiment_name=small")
+    assert done.returncode == 0, done.stderr
+    done = run(folder, "model=pca", classes, *TINY, "experiment_name=small")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def cells(folder: Path) -> list[Path]:
+    return sorted(path.parent for path in (folder / "outputs" / "cells").rglob("status.json"))
+
+
+def test_every_cell_left_a_whole_record(sweep: Path) -> None:
+    assert len(cells(sweep)) == 15
+    for path in cells(sweep):
+        record = read_record(path)
+        assert record.state == "done"
+        scores = record.scores()
+        assert len(scores["index"]) == 300
+        assert set(scores["label"]) == {0, 1}
+        assert (scores["label"] == 1).tolist() == (scores["target"] != record.axes["normal_class"]).tolist()
+        for name in (key.removeprefix("score/") for key in scores if key.startswith("score/")):
+            expected = roc_auc_score(scores["label"], scores[f"score/{name}"])
+            assert record.metrics[f"auroc/{name}"] == pytest.approx(expected, abs=1e-6)
+        assert record.metrics["auroc"] == record.metrics[f"auroc/{record.status['headline']}"]
+        assert record.config["split"]["normal_class"] == record.axes["normal_class"]
+        normal = scores["score/reconstruction"][scores["label"] == 0]
+        assert record.metrics["test/reconstruction_normal"] == pytest.approx(normal.mean(), rel=1e-4)
+
+
+def test_models_record_what_is_theirs(sweep: Path) -> None:
+    found = {read_record(path).axes["model"]: read_record(path).metrics for path in cells(sweep)}
+    assert found["vae"]["test/kl_anomalous"] > 0
+    assert found["anogan"]["gan/value_at_optimum"] == pytest.approx(-np.log(4))
+    assert 0 < found["anogan"]["gan/d_fake"] < 1
+    assert "train/kl" not in found["ae"]
+    assert found["pca"]["auroc"] > 0.8
+
+
+def test_training_uses_the_split_it_says(sweep: Path) -> None:
+    for path in cells(sweep):
+        record = read_record(path)
+        assert record.metrics["n_train"] == pytest.approx(300, abs=45)  # 5% of a class
+        assert record.metrics["n_test"] == 300
+
+
+def test_mlflow_holds_every_cell_below_its_job(sweep: Path) -> None:
+    client = MlflowClient(f"sqlite:///{sweep / 'outputs' / 'mlflow.db'}")
+    experiment = client.get_experiment_by_name("small")
+    runs = client.search_runs([experiment.experiment_id], "tags.kind = 'cell'")
+    assert len(runs) == 15
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    vae = client.search_runs([experiment.experiment_id], "tags.model = 'vae' and tags.normal_class = '3'")
+    (one,) = vae
+    assert one.info.run_name.startswith("vae mnist 3")
+    parent = client.get_run(one.data.tags["mlflow.parentRunId"])
+    assert parent.data.tags["kind"] == "job"
+    record = next(r for r in map(read_record, cells(sweep)) if r.fingerprint == one.data.tags["fingerprint"])
+    assert one.data.metrics["auroc"] == record.metrics["auroc"]
+    assert one.data.params["model.latent"] == str(record.config["model"]["latent"])
+    assert [m.step for m in client.get_metric_history(one.info.run_id, "history/kl")] == [1, 2]
+
+
+def test_the_report_is_complete(sweep: Path) -> None:
+    done = run(sweep, "experiment=small", module="benchmark.report")
+    assert done.returncode == 0, done.stderr
+    folder = sweep / "results" / "small"
+    rows = list(csv.DictReader((folder / "cells.csv").open()))
+    assert len(rows) == 15
+    aurocs = {(r["model"], r["normal_class"]): float(r["auroc"]) for r in rows}
+    for path in cells(sweep):
+        record = read_record(path)
+        key = (record.axes["model"], str(record.axes["normal_class"]))
+        assert aurocs[key] == pytest.approx(record.metrics["auroc"])
+    latex = "".join(path.read_text() for path in folder.rglob("*.tex"))
+    assert r"\toprule" in latex
+    mean = np.mean([value for (model, _), value in aurocs.items() if model == "pca"])
+    assert f"{mean:.3f}" in latex
+    page = (folder / "report.html").read_text()
+    assert "data:image/png;base64," in page
+    assert 'src="http' not in page
+    assert json.loads((folder / "manifest.json").read_text())
+    assert str(sweep) not in (folder / "manifest.json").read_text()
+
+
+def test_the_report_can_read_mlflow_alone(sweep: Path, tmp_path: Path) -> None:
+    plain = run(sweep, "experiment=small", "figures=false", "results_dir=from_folders", module="benchmark.report")
+    assert plain.returncode == 0, plain.stderr
+    options = ["experiment=small", "figures=false", "source=mlflow", "results_dir=from_mlflow"]
+    done = run(sweep, *options, module="benchmark.report")
+    assert done.returncode == 0, done.stderr
+    assert (sweep / "from_mlflow" / "cells.csv").read_text() == (sweep / "from_folders" / "cells.csv").read_text()
+
+
+def test_the_same_command_again_trains_nothing(sweep: Path) -> None:
+    before = {path: (path / "status.json").stat().st_mtime_ns for path in cells(sweep)}
+    done = run(sweep, "model=pca", "split.normal_class=[0,3,8]", *TINY, "experiment_name=small")
+    assert "3 of 3 cells done (3 of them finished before)" in done.stdout
+    assert {path: (path / "status.json").stat().st_mtime_ns for path in cells(sweep)} == before
+
+
+def test_a_cell_alone_gives_the_number_it_gives_beside_others(sweep: Path, tmp_path: Path) -> None:
+    """Bit for bit on the CPU: the same weights and scores for class 3 alone as in the sweep of three classes."""
+    done = run(tmp_path, "model=vae", "split.normal_class=3", *TINY, "tracking=off")
+    assert done.returncode == 0, done.stderr
+    (alone,) = cells(tmp_path)
+    (beside,) = [path for path in cells(sweep) if path.name == alone.name]
+    ours, theirs = read_record(alone).scores(), read_record(beside).scores()
+    assert ours.keys() == theirs.keys()
+    for key in ours:
+        assert np.array_equal(ours[key], theirs[key]), key
+
+
+def test_a_cell_that_fails_is_recorded_and_stops_nothing(tmp_path: Path) -> None:
+    """PCA with more components than one class has images: that cell fails, with its reason, and the exit code says so."""
+    options = ["model=pca", "dataset=digits", "model.components=124", "split.normal_class=[0,1]", "tracking=off"]
+    done = run(tmp_path, *options)
+    states = {read_record(path).axes["normal_class"]: read_record(path) for path in cells(tmp_path)}
+    assert done.returncode == 1
+    assert {label: record.state for label, record in states.items()} == {0: "failed", 1: "done"}
+    assert "type model.components=" in states[0].status["reason"]
+    assert (states[0].path / "traceback.txt").exists()
+    assert "1 of 2 cells done" in done.stdout
+    assert "failed: pca digits 0 seed 0" in done.stdout
+
+
+def test_a_diverging_cell_is_recorded(tmp_path: Path) -> None:
+    options = ["dataset=digits", "split.normal_class=0", "model.learning_rate=1e30", "trainer.epochs=3"]
+    done = run(tmp_path, *options)
+    (path,) = cells(tmp_path)
+    assert done.returncode == 1
+    assert read_record(path).state == "diverged"
+    assert "loss of phase 'reconstruction' is" in read_record(path).status["reason"]
+    client = MlflowClient(f"sqlite:///{tmp_path / 'outputs' / 'mlflow.db'}")
+    (found,) = client.search_runs(["1"], "tags.kind = 'cell'")
+    assert found.info.status == "FAILED"
+
+
+PRESETS = sorted(path.stem for path in (CONF_DIR / "experiment").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_preset_runs(tmp_path: Path, preset: str) -> None:
+    """Each shipped preset on one class and seed of the smallest data set."""
+    options = ["split.normal_class=3", "seed=0", "trainer.epochs=1", "split.test_limit=100", "dataset=digits"]
+    done = run(tmp_path, "-m", f"+experiment={preset}", *options, "split.train_fraction=0.8", "tracking=off")
+    assert done.returncode == 0, done.stderr
+    done = run(tmp_path, f"experiment={preset}", module="benchmark.report")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "results" / preset / "report.html").exists()
+    shutil.rmtree(tmp_path / "outputs")

@@ -1,0 +1,99 @@
+"""Metrics against scikit-learn and torch.distributions, in float64."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import average_precision_score, precision_recall_fscore_support, roc_auc_score, roc_curve
+from torch.distributions import MultivariateNormal, Normal, kl_divergence
+
+from benchmark import metrics
+
+
+@pytest.fixture(params=["distinct", "ties"])
+def sample(request: pytest.FixtureRequest) -> tuple[np.ndarray, np.ndarray]:
+    draw = np.random.default_rng(3)
+    labels = (draw.random(500) < 0.7).astype(np.uint8)
+    scores = draw.normal(size=500) + labels
+    return labels, np.round(scores, 1) if request.param == "ties" else scores
+
+
+def test_auroc_and_average_precision_are_scikit_learns(sample: tuple[np.ndarray, np.ndarray]) -> None:
+    labels, scores = sample
+    assert metrics.auroc(labels, scores) == pytest.approx(roc_auc_score(labels, scores))
+    assert metrics.average_precision(labels, scores) == pytest.approx(average_precision_score(labels, scores))
+
+
+def test_auroc_is_the_share_of_rightly_ordered_pairs(sample: tuple[np.ndarray, np.ndarray]) -> None:
+    labels, scores = sample
+    gap = scores[labels == 1][:, None] - scores[labels == 0][None, :]
+    assert metrics.auroc(labels, scores) == pytest.approx(np.mean((gap > 0) + 0.5 * (gap == 0)))
+    assert metrics.auroc(labels, -scores) == pytest.approx(1 - metrics.auroc(labels, scores))
+
+
+def test_fpr95_is_read_off_the_roc_curve(sample: tuple[np.ndarray, np.ndarray]) -> None:
+    labels, scores = sample
+    fpr, tpr, _ = roc_curve(labels, scores, drop_intermediate=False)
+    assert metrics.fpr_at_tpr(labels, scores) == pytest.approx(fpr[tpr >= 0.95].min())
+
+
+def test_threshold_metrics_are_scikit_learns(sample: tuple[np.ndarray, np.ndarray]) -> None:
+    labels, scores = sample
+    found = metrics.at_threshold(labels, scores, 0.5)
+    precision, recall, f1, _ = precision_recall_fscore_support(labels, scores > 0.5, average="binary")
+    assert found == pytest.approx({"precision": precision, "recall": recall, "f1": f1})
+    assert metrics.at_threshold(labels, scores, np.inf) == {"precision": 0.0, "recall": 0.0, "f1": 0.0}
+
+
+@pytest.mark.parametrize(
+    ("labels", "scores", "message"),
+    [
+        ([0, 0], [1.0, 2.0], "both normal"),
+        ([0, 1], [1.0, np.nan], "1 of 2 scores are not finite"),
+        ([0, 1], [1.0], "one shape"),
+    ],
+)
+def test_scores_that_mean_nothing_are_refused(labels: list[int], scores: list[float], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        metrics.auroc(np.array(labels), np.array(scores))
+
+
+def test_kl_to_standard_normal_is_the_closed_form() -> None:
+    mean, log_variance = torch.randn(7, 5).double(), torch.randn(7, 5).double()
+    expected = kl_divergence(Normal(mean, (0.5 * log_variance).exp()), Normal(0.0, 1.0)).sum(-1)
+    torch.testing.assert_close(metrics.kl_to_standard_normal(mean, log_variance), expected, rtol=1e-12, atol=1e-12)
+    zero = torch.zeros(1, 5).double()
+    assert metrics.kl_to_standard_normal(zero, zero).item() == 0
+    assert metrics.kl_to_standard_normal(mean, log_variance).min() > 0
+
+
+def test_kl_between_normals_with_full_covariance() -> None:
+    generator = torch.Generator().manual_seed(0)
+
+    def covariance() -> torch.Tensor:
+        root = torch.randn(4, 3, 3, generator=generator).double()
+        return root @ root.mT + 0.1 * torch.eye(3).double()
+
+    p, q = covariance(), covariance()
+    mean_p, mean_q = (torch.randn(4, 3, generator=generator).double() for _ in range(2))
+    expected = kl_divergence(MultivariateNormal(mean_p, p), MultivariateNormal(mean_q, q))
+    torch.testing.assert_close(metrics.kl_between_normals(mean_p, p, mean_q, q), expected, rtol=1e-10, atol=1e-10)
+
+
+def test_the_two_kls_agree_and_match_a_monte_carlo_estimate() -> None:
+    mean, log_variance = torch.tensor([[0.5, -1.0]]).double(), torch.tensor([[0.2, -0.7]]).double()
+    diagonal = metrics.kl_to_standard_normal(mean, log_variance)
+    eye = torch.eye(2).double().unsqueeze(0)
+    full = metrics.kl_between_normals(mean, torch.diag_embed(log_variance.exp()), torch.zeros_like(mean), eye)
+    torch.testing.assert_close(diagonal, full)
+    eps = torch.randn(200_000, 2, generator=torch.Generator().manual_seed(1)).double()
+    z = mean + (0.5 * log_variance).exp() * eps
+    ratio = Normal(mean, (0.5 * log_variance).exp()).log_prob(z) - Normal(0.0, 1.0).log_prob(z)
+    assert ratio.sum(1).mean().item() == pytest.approx(diagonal.item(), abs=0.01)
+
+
+def test_kl_refuses_a_covariance_that_is_none() -> None:
+    eye = torch.eye(2).double()
+    with pytest.raises(torch.linalg.LinAlgError):
+        metrics.kl_between_normals(torch.zeros(2).double(), -eye, torch.zeros(2).double(), eye)

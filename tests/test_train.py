@@ -1,0 +1,114 @@
+"""The engine: batches, epochs, divergence, stopping, and Adam against a plain training loop."""
+
+from __future__ import annotations
+
+from threading import Event
+
+import pytest
+import torch
+
+from benchmark.fleet import Fleet, to_pixels
+from benchmark.train import Batches, Interrupted, Settings, train
+from tests.tiny_models import build
+
+IMAGES = torch.randint(0, 256, (96, 28, 28), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+ALL = torch.arange(96)
+
+
+def test_every_pass_shows_every_image_once() -> None:
+    index = torch.tensor([4, 8, 15, 16, 23, 42])
+    stream = Batches(index, seed=1)
+    taken = torch.cat([stream.take(4) for _ in range(6)])  # 24 = four passes over six images
+    for part in taken.split(6):
+        assert part.sort().values.tolist() == index.tolist()
+    assert taken[:6].tolist() != taken[6:12].tolist()
+
+
+def test_an_epoch_is_a_number_of_updates_whatever_the_cells_size() -> None:
+    settings = Settings(3, 16, 100)
+    assert settings.steps_per_epoch(1) == 6
+    fleet = Fleet([build("ae", 0), build("ae", 1)])
+    trainings = train(fleet, IMAGES, [ALL[:40], ALL], [1, 2], [3, 4], settings)
+    assert [t.steps for t in trainings] == [18, 18]
+    assert [len(t.history) for t in trainings] == [3, 3]
+
+
+def test_it_is_the_training_a_user_would_write() -> None:
+    """Against a plain loop with torch.optim.Adam over the same batches: the same weights."""
+    settings = Settings(2, 16, 64)
+    fleet = Fleet([build("ae", 5, learning_rate=1e-3, schedule="constant")])
+    train(fleet, IMAGES, [ALL], [7], [8], settings)
+    model = build("ae", 5)
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+    stream = Batches(ALL, 7)
+    for _ in range(2):
+        for rows in stream.take(64).view(4, 16):
+            pixels = to_pixels(IMAGES[rows])
+            loss = (model.decode(model.encoder(pixels)) - pixels).square().flatten(1).sum(1).mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+    for name, value in model.state_dict().items():
+        torch.testing.assert_close(fleet.state(0)[name], value, rtol=1e-4, atol=1e-6)
+
+
+def test_cosine_schedule_ends_near_zero() -> None:
+    """The last update of a long cosine schedule moves weights far less than the first."""
+    states = []
+    for epochs in (1, 29, 30):
+        fleet = Fleet([build("ae", 5, schedule="cosine")])
+        stop = epochs
+        settings = Settings(30, 96, 96)
+
+        def end(epoch: int, trainings: object, last: int = stop) -> None:
+            if epoch == last:
+                raise Interrupted
+
+        with pytest.raises(Interrupted):
+            train(fleet, IMAGES, [ALL], [7], [8], settings, end)
+        states.append(fleet.state(0))
+    start = build("ae", 5).state_dict()
+    key = "decoder.layers.0.0.weight"
+    first = (states[0][key] - start[key]).abs().mean()
+    last = (states[2][key] - states[1][key]).abs().mean()
+    assert last < 0.1 * first
+
+
+def test_a_cell_that_diverges_leaves_the_others_alone() -> None:
+    models = [build("ae", 0), build("ae", 1)]
+    with torch.no_grad():
+        models[0].encoder.head.bias.fill_(float("nan"))
+    fleet = Fleet(models)
+    bad, good = train(fleet, IMAGES, [ALL, ALL], [1, 2], [3, 4], Settings(2, 16, 96))
+    assert bad.diverged == "loss of phase 'reconstruction' is nan in epoch 1"
+    assert good.diverged is None
+    alone = Fleet([build("ae", 1)])
+    train(alone, IMAGES, [ALL], [2], [4], Settings(2, 16, 96))
+    for name, value in alone.state(0).items():
+        torch.testing.assert_close(fleet.state(1)[name], value, rtol=1e-2, atol=1e-3)
+
+
+def test_a_fleet_of_diverged_cells_ends_early() -> None:
+    model = build("ae", 0)
+    with torch.no_grad():
+        model.encoder.head.bias.fill_(float("inf"))
+    (training,) = train(Fleet([model]), IMAGES, [ALL], [1], [2], Settings(50, 16, 96))
+    assert len(training.history) == 1
+
+
+def test_it_stops_when_asked() -> None:
+    stop = Event()
+    stop.set()
+    with pytest.raises(Interrupted):
+        train(Fleet([build("ae")]), IMAGES, [ALL], [1], [2], Settings(1, 16, 96), stop=stop)
+
+
+def test_bf16_trains_and_stays_near_fp32() -> None:
+    losses = []
+    for precision in ("fp32", "bf16"):
+        fleet = Fleet([build("vae", 5)])
+        (training,) = train(fleet, IMAGES, [ALL], [7], [8], Settings(3, 16, 96, precision))
+        losses.append(training.history[-1]["train/loss"])
+        assert all(value.dtype == torch.float32 for value in fleet.parameters.values())
+    assert losses[1] == pytest.approx(losses[0], rel=0.02)
+    assert losses[1] != losses[0]
