@@ -1,4 +1,4 @@
-"""Command line to checked configurations: everything a sweep would run is composed and refused here, before any work."""
+"""Command line to checked configurations: all that a sweep would run is composed and refused here, before any work."""
 
 from __future__ import annotations
 

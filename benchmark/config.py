@@ -148,7 +148,7 @@ def validate(config: Any) -> None:
 
 
 def seeds(config: Any) -> list[int]:
-    """The seeds of a configuration, a list even where it names one. Raises ``UsageError`` if one is no whole number >= 0."""
+    """The seeds of a configuration, always a list. Raises ``UsageError`` if one is no whole number >= 0."""
     values = list(config.seed) if not isinstance(config.seed, int | str | float | bool | None) else [config.seed]
     for value in values:
         if isinstance(value, bool) or not isinstance(value, int) or value < 0:
@@ -161,7 +161,8 @@ def seeds(config: Any) -> list[int]:
 def resolve_device(setting: str, precision: str) -> tuple[str, str]:
     """The device and precision that ``auto`` stands for here.
 
-    Raises ``UsageError`` if the device is not there. ``precision=auto`` is fp32 until bf16 is shown to leave AUROC where it is.
+    Raises ``UsageError`` if the device is not there. ``precision=auto`` is fp32 until bf16 is shown to leave AUROC
+    where it is.
     """
     import re
 

@@ -205,7 +205,7 @@ def _panel(cell: Cell, headline: Tensor) -> tuple[Tensor, list[str]]:
 
 
 def _decoder(fleet: Fleet, cell: int) -> Any:
-    """A function that runs the model's ``decode`` or ``sample`` with the cell's weights: images (B, C, H, W) or None."""
+    """A function that runs ``decode`` or ``sample`` with the cell's weights: images (B, C, H, W) or None."""
     parameters = {name: stack[cell] for name, stack in fleet.parameters.items()}
     buffers = {name: stack[cell] for name, stack in fleet.buffers.items()}
 

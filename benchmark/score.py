@@ -37,8 +37,8 @@ def assess(
     """What each cell's model says of its images, in evaluation mode and without touching parameters or buffers.
 
     ``images`` is uint8 (N, H, W) on the fleet's device, ``indices[i]`` the rows that cell i looks at (equally many for
-    all cells), ``seeds[i]`` the seed of its scoring noise. Returns for each cell the entries of ``Model.assess`` named in
-    ``keep``, concatenated over the images and on the CPU. Raises ``Interrupted`` once ``stop`` is set.
+    all cells), ``seeds[i]`` the seed of its scoring noise. Returns for each cell the entries of ``Model.assess`` named
+    in ``keep``, concatenated over the images and on the CPU. Raises ``Interrupted`` once ``stop`` is set.
     """
     fleet.model.eval()
     noise = {name: value.to(fleet.device) for name, value in draw_noise(fleet.model.score_noise, seeds).items()}
@@ -59,4 +59,5 @@ def assess(
             parts.append(
                 tree_map(lambda t: t.float().cpu(), assess_cells(fleet.parameters, fleet.buffers, pixels, noise))
             )
-    return [tree_map(lambda *t: torch.cat([piece[cell] for piece in t]), *parts) for cell in range(fleet.size)]
+    whole = tree_map(lambda *pieces: torch.cat(pieces, dim=1), *parts)  # (cells, N, ...)
+    return [tree_map(lambda t, i=cell: t[i], whole) for cell in range(fleet.size)]

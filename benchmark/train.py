@@ -1,8 +1,8 @@
 """The engine: trains one fleet. It knows nothing of MLflow, Hydra, or any particular model.
 
 An epoch is a number of updates, the same for every cell of a data set: the mean size of the training set over the data
-set's normal classes, divided by the batch size. Each cell draws its batches from a stream of its own permutations of its
-own images, one permutation after the other, so every batch is full and none is dropped or padded. Cells of unequal size
+set's normal classes, divided by the batch size. Each cell draws its batches from a stream of permutations of its own
+images, one permutation after the other, so every batch is full and none is dropped or padded. Cells of unequal size
 thus make equally many updates at the same learning rates, alone or beside others.
 """
 

@@ -145,7 +145,7 @@ def test_a_cell_alone_gives_the_number_it_gives_beside_others(sweep: Path, tmp_p
 
 
 def test_a_cell_that_fails_is_recorded_and_stops_nothing(tmp_path: Path) -> None:
-    """PCA with more components than one class has images: that cell fails, with its reason, and the exit code says so."""
+    """PCA with more components than a class has images: the cell fails, with its reason; the exit code says so."""
     options = ["model=pca", "dataset=digits", "model.components=124", "split.normal_class=[0,1]", "tracking=off"]
     done = run(tmp_path, *options)
     states = {read_record(path).axes["normal_class"]: read_record(path) for path in cells(tmp_path)}

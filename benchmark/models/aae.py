@@ -41,7 +41,8 @@ class AAE(Model):
     Differences from the papers
     ---------------------------
     1. Adam in all three phases instead of SGD with momentum.
-    2. The mixture's means are fixed random directions of length ``mixture_radius``, its standard deviation 1; labels are not used.
+    2. The mixture's means are fixed random directions of length ``mixture_radius``, its standard deviation is 1; labels
+       are not used.
     3. The non-saturating loss for the encoder.
     """
 

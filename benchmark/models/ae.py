@@ -17,9 +17,9 @@ from benchmark.models.networks import Decoder, Encoder, ImageShape
 class AE(Model):
     """Autoencoder x' = g(f(x)), trained to reconstruct normal images.
 
-    Objective: min_{f,g} E[L(x, x')], L summed over pixels: ||x - x'||^2 (``l2``), |x - x'| (``l1``) or the cross-entropy
-    of Bernoulli pixels (``bernoulli``). With ``noise_std`` > 0 or ``masking`` > 0 the input is corrupted and the clean image is the
-    target (denoising): an overcomplete code needs it, or the network learns the identity.
+    Objective: min_{f,g} E[L(x, x')], L summed over pixels: ||x - x'||^2 (``l2``), |x - x'| (``l1``) or the
+    cross-entropy of Bernoulli pixels (``bernoulli``). With ``noise_std`` > 0 or ``masking`` > 0 the input is corrupted
+    and the clean image is the target (denoising): an overcomplete code needs it, or the network learns the identity.
 
     Scores: four distances between image and reconstruction, see ``benchmark.models.base.reconstruction_scores``.
 
@@ -97,7 +97,7 @@ class AE(Model):
 
 
 def pixel_loss(name: str, logits: Tensor, images: Tensor) -> Tensor:
-    """L2, L1 or Bernoulli loss of pixel logits against images in [0, 1], summed over pixels: (B, C, H, W) twice -> (B,)."""
+    """Loss of pixel logits against images in [0, 1], summed over pixels: (B, C, H, W) twice -> (B,)."""
     logits, images = logits.flatten(1).float(), images.flatten(1)
     if name == "bernoulli":
         return F.binary_cross_entropy_with_logits(logits, images, reduction="none").sum(1)

@@ -25,16 +25,16 @@ from benchmark.models.networks import Decoder, Encoder, ImageShape
 class AnoGAN(Model):
     """Generative adversarial network, and for each image a search of the latent vector that generates it best.
 
-    Training: min_G max_D V = E[log D(x)] + E[log(1 - D(G(z)))], z ~ N(0, I); the generator's loss is E[log(1 - D(G(z)))]
-    (``minimax``) or -E[log D(G(z))] (``non_saturating``); ``discriminator_steps`` updates of D for each of G. At the
-    optimum D = 1/2 and V = -log 4.
+    Training: min_G max_D V = E[log D(x)] + E[log(1 - D(G(z)))], z ~ N(0, I); the generator's loss is
+    E[log(1 - D(G(z)))] (``minimax``) or -E[log D(G(z))] (``non_saturating``); ``discriminator_steps`` updates of D for
+    each of G. At the optimum D = 1/2 and V = -log 4.
 
     Search, with G and D fixed: z^ = argmin_z (1 - lambda) sum|x - G(z)| + lambda sum|f(x) - f(G(z))|, f the features of
-    layer ``feature_layer`` of D (counted from its end). Every image has its own z; Adam, ``search_steps`` steps, from the
-    ``restarts`` candidates nearest to the image among ``candidates`` fixed draws of z.
+    layer ``feature_layer`` of D (counted from its end). Every image has its own z; Adam, ``search_steps`` steps, from
+    the ``restarts`` candidates nearest to the image among ``candidates`` fixed draws of z.
 
-    Scores: ``residual`` sum|x - G(z^)|; ``discrimination`` sum|f(x) - f(G(z^))|; ``total``, the weighted sum A(x) of the
-    paper; and the distances of ``reconstruction_scores`` with x' = G(z^).
+    Scores: ``residual`` sum|x - G(z^)|; ``discrimination`` sum|f(x) - f(G(z^))|; ``total``, the weighted sum A(x) of
+    the paper; and the distances of ``reconstruction_scores`` with x' = G(z^).
 
     References
     ----------

@@ -121,7 +121,7 @@ def reconstruction_scores(images: Tensor, reconstruction: Tensor) -> dict[str, T
 
 
 def gan_diagnostics(real_logit: Tensor, fake_logit: Tensor) -> dict[str, Tensor]:
-    """V(G, D) = E[log D(real)] + E[log(1 - D(fake))], its value at the optimum, and the mean of D, from logits (B, 1)."""
+    """V(G, D) = E[log D(real)] + E[log(1 - D(fake))], its optimum, and the mean of D, from logits (B, 1)."""
     softplus = nn.functional.softplus
     return {
         "gan/value": -softplus(-real_logit).mean() - softplus(fake_logit).mean(),

@@ -6,6 +6,7 @@ convolutions of the widths ``channels``, each halving the image; DCGAN, Radford 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from math import prod
 
@@ -19,9 +20,9 @@ ACTIVATIONS = {"relu": nn.ReLU, "leaky_relu": lambda: nn.LeakyReLU(0.2), "silu":
 
 
 def dense(sizes: Sequence[int], activation: Activation = "relu", batch_norm: bool = False) -> nn.Sequential:
-    """Linear layers of ``sizes`` with an activation between them, none after the last: (B, sizes[0]) -> (B, sizes[-1])."""
+    """Linear layers of ``sizes``, an activation between them, none after the last: (B, sizes[0]) -> (B, sizes[-1])."""
     layers: list[nn.Module] = []
-    for i, (fan_in, fan_out) in enumerate(zip(sizes, sizes[1:], strict=False)):
+    for i, (fan_in, fan_out) in enumerate(itertools.pairwise(sizes)):
         layers.append(nn.Linear(fan_in, fan_out))
         if i < len(sizes) - 2:
             layers += [nn.BatchNorm1d(fan_out)] if batch_norm else []
@@ -47,7 +48,7 @@ class Encoder(nn.Module):
         if network == "dense":
             widths = [prod(image_shape), *hidden]
             layers = [nn.Flatten()]
-            for fan_in, fan_out in zip(widths, widths[1:], strict=False):
+            for fan_in, fan_out in itertools.pairwise(widths):
                 layers.append(nn.Linear(fan_in, fan_out))
                 layers += [nn.BatchNorm1d(fan_out)] if batch_norm else []
                 layers.append(ACTIVATIONS[activation]())
@@ -55,7 +56,7 @@ class Encoder(nn.Module):
         else:
             height, width = _halvings(image_shape, channels)[-1]
             widths = [image_shape[0], *channels]
-            for i, (fan_in, fan_out) in enumerate(zip(widths, widths[1:], strict=False)):
+            for i, (fan_in, fan_out) in enumerate(itertools.pairwise(widths)):
                 layers.append(nn.Conv2d(fan_in, fan_out, 4, stride=2, padding=1))
                 layers += [nn.BatchNorm2d(fan_out)] if batch_norm and i > 0 else []
                 layers.append(ACTIVATIONS[activation]())
@@ -93,7 +94,7 @@ class Decoder(nn.Module):
             nn.Linear(latent, widths[0] * height * width),
             nn.Unflatten(1, (widths[0], height, width)),
         ]
-        for i, (fan_in, fan_out) in enumerate(zip(widths, widths[1:], strict=False)):
+        for i, (fan_in, fan_out) in enumerate(itertools.pairwise(widths)):
             below, above = sizes[-1 - i], sizes[-2 - i]
             layers += [nn.BatchNorm2d(fan_in)] if batch_norm else []
             layers.append(ACTIVATIONS[activation]())

@@ -16,10 +16,10 @@ from benchmark.models.networks import ImageShape
 class PCA(Model):
     """Principal component analysis of normal images, fitted in one call by scikit-learn.
 
-    Reconstruction x' = m + W^T W (x - m), with m the mean and W the ``components`` leading principal axes of the training
-    images: the best linear autoencoder with squared error. Scores: as for the autoencoder.
+    Reconstruction x' = m + W^T W (x - m), with m the mean and W the ``components`` leading principal axes of the
+    training images: the best linear autoencoder with squared error. Scores: as for the autoencoder.
 
-    Shape: images (N, C, H, W) are flattened to (N, C*H*W). ``components`` must not exceed the number of training images.
+    Images (N, C, H, W) are flattened to (N, C*H*W). ``components`` must not exceed the number of training images.
 
     References
     ----------

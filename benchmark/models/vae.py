@@ -30,8 +30,8 @@ class VAE(Model):
     ``bernoulli``, ``gaussian`` (standard deviation ``scale``) or ``l1`` (Laplace, |x - x'| / ``scale``).
 
     Scores: the four distances of ``reconstruction_scores`` with z = mu; ``kl``; ``negative_elbo``, the mean over
-    ``score_samples`` samples of -log p(x|z), plus the KL (beta does not enter); ``elbo_excess``, the negative ELBO less the
-    least value that -log p(x|z) can have for that image, so that an image's own entropy does not count (it ranks
+    ``score_samples`` samples of -log p(x|z), plus the KL (beta does not enter); ``elbo_excess``, the negative ELBO less
+    the least value that -log p(x|z) can have for that image, so that an image's own entropy does not count (it ranks
     like ``negative_elbo`` where the likelihood is not Bernoulli); ``importance_weighted_bound``, the negative of
     log 1/K sum_k p(x|z_k) p(z_k) / q(z_k|x). The eps of scoring are fixed: a score depends on image and weights alone.
 
@@ -39,7 +39,8 @@ class VAE(Model):
     ----------
     Kingma & Welling 2014, Auto-Encoding Variational Bayes, arXiv:1312.6114 (sections 2.3, 2.4, appendices B, C).
     Higgins et al. 2017, beta-VAE, ICLR. Burda et al. 2016, Importance Weighted Autoencoders, arXiv:1509.00519.
-    An & Cho 2015, Variational Autoencoder based Anomaly Detection using Reconstruction Probability, SNU technical report.
+    An & Cho 2015, Variational Autoencoder based Anomaly Detection using Reconstruction Probability, SNU technical
+    report.
 
     Differences from the papers
     ---------------------------

@@ -166,7 +166,7 @@ def test_anogan_more_restarts_never_hurt(gan: Fleet, digits: ImageData) -> None:
 
 
 def test_anogan_search_follows_the_true_gradient(gan: Fleet, digits: ImageData) -> None:
-    """A batch's search is each image's own: the gradient of the sum is the gradient of each part (autograd, one by one)."""
+    """A batch's search is each image's own: the gradient of the sum is the gradient of each part (autograd)."""
     model: AnoGAN = loaded(gan)  # type: ignore[assignment]
     images = to_pixels(digits.test_images[:4])
     codes = torch.randn(4, 4)
