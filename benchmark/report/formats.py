@@ -96,7 +96,7 @@ def to_html(table: Table) -> str:
     )
     body = []
     for i, row in enumerate(table.rows):
-        cells = [f"<th scope='row'>{row[0].text}</th>"]
+        cells = [f"<th scope='row'>{html.escape(row[0].text)}</th>"]
         for j, entry in enumerate(row[1:], 1):
             text = html.escape(entry.text)
             kind = " class='text'" if j < table.text_columns else ""
