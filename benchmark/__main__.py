@@ -22,7 +22,9 @@ def main(arguments: list[str] | None = None) -> int:
     debug = any(a == "debug=true" for a in arguments)
     try:
         if not any(a in ("--help", "-h", "--hydra-help", "--cfg", "-c", "--info", "-i") for a in arguments):
-            _check(arguments)
+            planned = _check(arguments)
+            if len(planned) > 1:
+                _plan(planned, _command(arguments))
         return _launch(arguments)
     except UsageError as error:
         if debug:
@@ -34,14 +36,18 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
 
 
-def _check(arguments: list[str]) -> None:
-    """Refuse what cannot run: configuration first, then classes and data, devices last (they need torch)."""
+def _check(arguments: list[str]) -> list[Any]:
+    """Refuse what cannot run: configuration first, then classes and data, devices last (they need torch).
+
+    Returns the composed jobs.
+    """
     from benchmark.compose import compose_jobs
     from benchmark.config import resolve_device
     from benchmark.data.classes import resolve_classes
     from benchmark.tracking import tracking_uri
 
-    configs = compose_jobs(arguments)
+    jobs = compose_jobs(arguments)
+    configs = [job.config for job in jobs]
     for config in configs:
         resolve_classes(config.split.normal_class, config.dataset.classes)
     for config in {(c.dataset.name, c.data_dir): c for c in configs}.values():
@@ -54,6 +60,19 @@ def _check(arguments: list[str]) -> None:
         _check_folder(config.output_dir)
         if config.tracking.enabled:
             tracking_uri(config.tracking.uri, config.output_dir)
+    return jobs
+
+
+def _plan(jobs: list[Any], command: str) -> None:
+    """Write down every cell of a sweep before the first is trained: a report on half a sweep shows what is missing."""
+    from benchmark.jobs import prepare_job
+
+    for job in jobs:
+        prepare_job(job.config, command, job.overrides).write_plan()
+
+
+def _command(arguments: list[str]) -> str:
+    return "python -m benchmark " + shlex.join(arguments)
 
 
 def _check_data(config: Any) -> None:
@@ -95,7 +114,7 @@ def _launch(arguments: list[str]) -> int:
     import hydra
 
     register_schemas()
-    session = Session(command="python -m benchmark " + shlex.join(arguments))
+    session = Session(_command(arguments))
     app = hydra.main(version_base="1.3", config_path=str(CONF_DIR.resolve()), config_name="config")(session.run)
     before, sys.argv = sys.argv, ["benchmark", *arguments]
     try:
@@ -119,8 +138,9 @@ class Session:
         import torch
         from hydra.core.hydra_config import HydraConfig
 
+        from benchmark.jobs import prepare_job
         from benchmark.progress import Progress
-        from benchmark.runner import prepare_job, run_job
+        from benchmark.runner import run_job
 
         torch.use_deterministic_algorithms(config.deterministic)
         torch.utils.deterministic.fill_uninitialized_memory = False

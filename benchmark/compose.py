@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import product
 from typing import Any
@@ -12,8 +13,16 @@ from typing import Any
 from benchmark.config import CONF_DIR, UsageError, register_schemas, validate
 
 
-def compose_jobs(arguments: Sequence[str]) -> list[Any]:
-    """The configuration of every job that ``arguments`` (as on the command line) would run, checked.
+@dataclass(frozen=True)
+class ComposedJob:
+    """One job of a command: its configuration and the overrides that lead to it."""
+
+    config: Any
+    overrides: list[str]
+
+
+def compose_jobs(arguments: Sequence[str]) -> list[ComposedJob]:
+    """Every job that ``arguments`` (as on the command line) would run, checked.
 
     A sweep's lists of values are crossed as Hydra's basic sweeper crosses them. Raises ``UsageError`` for the first
     one that cannot be composed or makes no sense.
@@ -27,10 +36,10 @@ def compose_jobs(arguments: Sequence[str]) -> list[Any]:
             overrides, lambda: compose("config", [o for o in overrides if not _is_sweep(o)], return_hydra_config=True)
         )
         jobs = list(_expand(base, overrides)) if multirun else [overrides]
-        configs = [_composed(job, lambda job=job: compose("config", job)) for job in jobs]
-    for config in configs:
-        validate(config)
-    return configs
+        composed = [ComposedJob(_composed(job, lambda job=job: compose("config", job)), job) for job in jobs]
+    for job in composed:
+        validate(job.config)
+    return composed
 
 
 def _expand(base: Any, overrides: list[str]) -> Iterator[list[str]]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
 QUIET = 10.0  # seconds between two lines on running cells where there is no terminal
 STYLES = {"done": "green", "failed": "bold red", "diverged": "bold red", "skipped": "yellow"}
@@ -26,7 +27,8 @@ class Progress:
         self.running: dict[str, str] = {}
         self.finished = self.trained = 0  # trained: finished by this run, not before it
         self.start = self.last_line = time.perf_counter()
-        self.lock = Lock()
+        self.lock = Lock()  # of the numbers; never held while printing: the live display renders within its own lock
+        self.printing = Lock()  # taken before self.lock, so that lines come in the order of their numbers
 
     def __enter__(self) -> Progress:
         if self.console.is_terminal:
@@ -50,17 +52,22 @@ class Progress:
     def update(self, name: str, epoch: int, epochs: int, losses: Mapping[str, float]) -> None:
         """A running cell has ended an epoch; after the last one it is being scored."""
         shown = ", ".join(f"{key} {value:.4g}" for key, value in losses.items())
-        with self.lock:
-            self.running[name] = f"epoch {epoch}/{epochs}: {shown}" + (", scoring" if epoch == epochs else "")
+        with self.printing:
+            with self.lock:
+                self.running[name] = f"epoch {epoch}/{epochs}: {shown}" + (", scoring" if epoch == epochs else "")
+                line = f"  {name}: {self.running[name]}; {self._summary()}"
             if self.live is None and time.perf_counter() - self.last_line > QUIET:
-                self._line(f"  {name}: {self.running[name]}; {self._summary()}")
+                self._line(line)
 
     def cell_done(self, name: str, state: str, summary: str) -> None:
-        with self.lock:
-            self.finished += 1
-            self.trained += self.running.pop(name, None) is not None
-            colour = STYLES.get(state, "")
-            self._line(f"  {name}: [{colour}]{state}[/], {_plain(summary)}; {self._summary()}", markup=True)
+        from rich.text import Text
+
+        with self.printing:
+            with self.lock:
+                self.finished += 1
+                self.trained += self.running.pop(name, None) is not None
+                left = self._summary()
+            self._line(Text.assemble(f"  {name}: ", (state, STYLES.get(state, "")), f", {summary}; {left}"))
 
     def _summary(self) -> str:
         left = self.total - self.finished
@@ -73,9 +80,9 @@ class Progress:
     def _gone(self) -> float:
         return time.perf_counter() - self.start
 
-    def _line(self, text: str, markup: bool = False) -> None:
+    def _line(self, text: str | Text) -> None:
         self.last_line = time.perf_counter()
-        self.console.print(text, markup=markup, highlight=False, soft_wrap=True)
+        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def _render(self) -> Any:
         from rich.console import Group
@@ -89,12 +96,6 @@ class Progress:
             bar = ProgressBar(total=max(self.total, 1), completed=self.finished, width=30)
             head.add_row(Text(self.title, style="bold"), bar, Text(self._summary()))
         return Group(head, *(Text(f"  {name}: {what}", no_wrap=True, overflow="ellipsis") for name, what in rows[:16]))
-
-
-def _plain(text: str) -> str:
-    from rich.markup import escape
-
-    return escape(text)
 
 
 def _clock(seconds: float) -> str:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import os
 import sys
 import time
@@ -11,26 +9,20 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from pathlib import Path
 from threading import Event, Lock
 from typing import TYPE_CHECKING, Any
 
 import torch
 from omegaconf import OmegaConf
 
-from benchmark.cells import Cell, fingerprint, finished_record
-from benchmark.config import CONF_DIR, resolve_device, seeds
-from benchmark.data.cache import data_dir
-from benchmark.data.classes import resolve_classes
-from benchmark.data.images import ImageData, load_images
-from benchmark.data.splits import make_split
-from benchmark.environment import environment, git_revision
+from benchmark.cells import Cell, finished_record
+from benchmark.environment import environment
 from benchmark.evaluate import Outcome, evaluate
 from benchmark.fleet import Fleet
-from benchmark.models import constructor, model_class
-from benchmark.records import Record, read_record, write_job, write_record
-from benchmark.train import Interrupted, Settings, Training, train
+from benchmark.jobs import Job, now
+from benchmark.models import model_class
+from benchmark.records import Record, read_record, write_record
+from benchmark.train import Interrupted, Training, train
 
 if TYPE_CHECKING:
     from benchmark.models.base import Model
@@ -52,113 +44,6 @@ class JobResult:
         return [record for record in self.records if record.state != "done"]
 
 
-@dataclass(frozen=True)
-class Job:
-    """A fleet ready to run: its cells, data and settings."""
-
-    config: Any
-    cells: Sequence[Cell]
-    data: ImageData
-    images: Mapping[str, torch.Tensor]  # official splits on the device
-    device: str
-    precision: str
-    settings: Settings
-    command: str
-    overrides: Sequence[str]
-
-    @property
-    def output_dir(self) -> Path:
-        return Path(self.config.output_dir)
-
-    def describe(self, started: str) -> dict[str, Any]:
-        """The job's file in ``output_dir/experiments``."""
-        plain = OmegaConf.to_container(self.config, resolve=True)
-        digest = hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
-        return {
-            "job": digest[:16],
-            "started": started,
-            "command": self.command,
-            "overrides": list(self.overrides),
-            "git_revision": git_revision(),
-            "config_hash": digest,
-            "cells": [cell.entry() for cell in self.cells],
-        }
-
-
-def prepare_job(config: Any, command: str = "", overrides: Sequence[str] = ()) -> Job:
-    """Load the data and lay out the cells. Raises ``UsageError`` if data or device are missing; changes nothing."""
-    device, precision = resolve_device(config.device, config.precision)
-    data = load_images(config.dataset, data_dir(config.data_dir))
-    model_settings = {**{name: k.default for name, k in constructor(config.model.name).items()}, **config.model}
-    epochs = config.trainer.epochs if config.trainer.epochs is not None else model_settings.get("epochs", 0)
-    batch_size = (
-        config.trainer.batch_size if config.trainer.batch_size is not None else model_settings.get("batch_size", 1)
-    )
-    cells = []
-    for normal_class in resolve_classes(config.split.normal_class, data.class_names):
-        for seed in seeds(config):
-            cells.append(_lay_out(config, data, normal_class, seed, epochs, batch_size, device, precision))
-    return Job(
-        config=config,
-        cells=cells,
-        data=data,
-        images={"train": data.train_images.to(device), "test": data.test_images.to(device)},
-        device=device,
-        precision=precision,
-        settings=Settings(epochs, batch_size, cells[0].split.nominal_train_size, precision),
-        command=command,
-        overrides=overrides,
-    )
-
-
-def _lay_out(
-    config: Any,
-    data: ImageData,
-    normal_class: int,
-    seed: int,
-    epochs: int,
-    batch_size: int,
-    device: str,
-    precision: str,
-) -> Cell:
-    split = make_split(data, config.split, normal_class, seed)
-    resolved = OmegaConf.to_container(config, resolve=True)
-    resolved["split"]["normal_class"], resolved["seed"] = normal_class, seed
-    resolved["trainer"] |= {"epochs": epochs, "batch_size": batch_size}
-    resolved |= {"device": device, "precision": precision}
-    axes = {
-        "model": config.model.name,
-        "dataset": config.dataset.name,
-        "split": config.split.name,
-        "normal_class": normal_class,
-        "normal_class_name": data.class_names[normal_class],
-        "seed": seed,
-        "evaluate_on": config.split.evaluate_on,
-    }
-    digest = fingerprint(resolved, data.version, split, device.split(":")[0], precision)
-    return Cell(axes, variant(config), resolved, digest, split)
-
-
-def variant(config: Any) -> str:
-    """What differs from the model and split as shipped, in words such as ``latent=2``; "" if nothing does."""
-    shipped = OmegaConf.load(CONF_DIR / "model" / f"{config.model.name}.yaml")
-    plain = OmegaConf.to_container(config.model, resolve=True)
-    changes = [f"{key}={_short(value)}" for key, value in plain.items() if value != shipped.get(key)]
-    for section, key, default in (
-        ("trainer", "epochs", None),
-        ("trainer", "batch_size", None),
-        ("split", "train_fraction", 1.0),
-        ("split", "contamination", 0.0),
-    ):
-        if config[section][key] != default:
-            changes.append(f"{key}={config[section][key]}")
-    return " ".join(changes)
-
-
-def _short(value: Any) -> str:
-    return "[" + ",".join(map(str, value)) + "]" if isinstance(value, list) else str(value)
-
-
 def run_job(job: Job, tracker: Tracker | None, progress: Progress) -> JobResult:
     """Train, score and record every cell of a job that is not finished yet.
 
@@ -166,10 +51,9 @@ def run_job(job: Job, tracker: Tracker | None, progress: Progress) -> JobResult:
     cells stay, running ones are given up, and the interrupt goes on to the caller.
     """
     result = JobResult()
-    started = _now()
-    write_job(job.output_dir, job.config.experiment_name, job.describe(started))
+    description = job.write_plan()
     todo = []
-    parent = tracker.start_job(job.describe(started)) if tracker is not None else None
+    parent = tracker.start_job(description) if tracker is not None else None
     for cell in job.cells:
         record = finished_record(job.output_dir, cell) if job.config.resume else None
         if record is None:
@@ -180,12 +64,16 @@ def run_job(job: Job, tracker: Tracker | None, progress: Progress) -> JobResult:
         if tracker is not None:
             tracker.log_cell(record, parent)
         progress.cell_done(cell.name, "done", f"finished before, AUROC {record.metrics['auroc']:.4f}")
-    for record in _run_cells(job, todo, progress):
-        result.records.append(record)
+    ended = "KILLED"
+    try:
+        for record in _run_cells(job, todo, progress):
+            result.records.append(record)
+            if tracker is not None:
+                tracker.log_cell(record, parent)
+        ended = "FAILED" if result.not_done else "FINISHED"
+    finally:
         if tracker is not None:
-            tracker.log_cell(record, parent)
-    if tracker is not None:
-        tracker.end_job(parent, ok=not result.not_done)
+            tracker.end_job(parent, ended)
     return result
 
 
@@ -233,7 +121,7 @@ def _run_program(job: Job, cells: Sequence[Cell], progress: Progress, stop: Even
     """Train and score cells as one program; where that fails, in halves or one by one."""
     if stop.is_set():
         return []
-    start = _now()
+    start = now()
     for cell in cells:
         progress.cell_started(cell.name)
     try:
@@ -336,7 +224,7 @@ def _write(
         "split": {"version": cell.split.version, "hash": cell.split.hash},
         "data_version": job.data.version,
         "started": started,
-        "finished": _now(),
+        "finished": now(),
     }
     write_record(
         path,
@@ -355,10 +243,6 @@ def _write(
 def _line(error: BaseException) -> str:
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text}"[:300]
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
 def elapsed(start: float) -> str:

@@ -31,11 +31,18 @@ MAX_TAG = 5000
 def tracking_uri(configured: str | None, output_dir: Path) -> str:
     """The configured URI, else MLFLOW_TRACKING_URI, else SQLite in ``output_dir``.
 
-    Raises ``UsageError`` for a file store, which MLflow 3.13 and later refuse, and for an unknown scheme.
+    Raises ``UsageError`` for a file store, which MLflow 3.13 and later refuse, for an unknown scheme, and for an
+    ``output_dir`` whose name means something else in an SQLite address.
     """
     uri = configured if configured is not None else os.environ.get("MLFLOW_TRACKING_URI", "")
     if uri == "":
-        return f"sqlite:///{Path(output_dir).absolute() / 'mlflow.db'}"
+        database = Path(output_dir).absolute() / "mlflow.db"
+        if "?" in str(database) or "%" in str(database):  # SQLAlchemy would open another file
+            raise UsageError(
+                f"output_dir={output_dir} is not allowed with MLflow on SQLite: its path must hold no ? and no %. "
+                "Type for example: output_dir=outputs, or tracking=off"
+            )
+        return f"sqlite:///{database}"
     scheme = urlparse(uri).scheme.split("+")[0]
     if scheme not in SCHEMES:
         what = "a file store, which MLflow no longer supports" if scheme in ("", "file") else f"of scheme {scheme!r}"
@@ -66,7 +73,7 @@ class Tracker:
             client = _client(uri)
             artifacts = None
             if uri.startswith("sqlite:///"):
-                database = Path(uri.removeprefix("sqlite:///"))
+                database = Path(uri.removeprefix("sqlite:///")).absolute()
                 artifacts = (database.parent / "mlartifacts").as_uri()
                 _write_ahead(database)
             experiment_id = _experiment(client, experiment_name, artifacts)
@@ -86,11 +93,11 @@ class Tracker:
             return run.info.run_id
         return None
 
-    def end_job(self, parent: str | None, ok: bool) -> None:
-        """End a parent run: FINISHED, or FAILED if one of its cells is not done."""
+    def end_job(self, parent: str | None, status: str) -> None:
+        """End a parent run: FINISHED, FAILED if one of its cells is not done, KILLED if it was interrupted."""
         if parent is not None:
             with self._guard("the end of a job"):
-                self.client.set_terminated(parent, "FINISHED" if ok else "FAILED")
+                self.client.set_terminated(parent, status)
 
     def log_cell(self, record: Record, parent: str | None) -> bool:
         """Record a cell as a child run, unless a FINISHED run holds its fingerprint already. False if MLflow failed."""
@@ -148,20 +155,21 @@ class Tracker:
 
     def _log_inputs(self, run_id: str, record: Record) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag
+        from mlflow.exceptions import MlflowException
 
         axes, split = record.axes, record.status.get("split", {})
         digest = str(record.status.get("data_version", ""))[:8] + str(split.get("hash", ""))[:8]
         source = json.dumps({"split": axes["split"], "normal_class": axes["normal_class"], **split})
-        profile = json.dumps({key: record.metrics[key] for key in ("n_train", "n_test") if key in record.metrics})
-        inputs = [
-            DatasetInput(
-                Dataset(f"{axes['dataset']} {axes['normal_class']}", digest, "local", source, profile=profile),
-                [InputTag("mlflow.data.context", context)],
-            )
-            for context in ("train", "test")
-        ]
-        self.client.log_inputs(run_id, inputs[:1])
-        self.client.log_inputs(run_id, inputs[1:])
+        inputs = []
+        for context in ("train", "test"):  # MLflow keeps one input of a run for each name and digest
+            name = f"{axes['dataset']} {axes['normal_class']} {context}"
+            profile = json.dumps({key: record.metrics[key] for key in (f"n_{context}",) if key in record.metrics})
+            dataset = Dataset(name, digest, "local", source, profile=profile)
+            inputs.append(DatasetInput(dataset, [InputTag("mlflow.data.context", context)]))
+        try:
+            self.client.log_inputs(run_id, inputs)
+        except MlflowException:  # another process has just made one of them in the store: now it is there
+            self.client.log_inputs(run_id, inputs)
 
     def _log_figure(self, run_id: str, record: Record) -> None:
         from benchmark.figures import cell_figure
@@ -183,8 +191,8 @@ class Tracker:
 def fetch_cells(experiment_name: str, uri: str | None, output_dir: Path, destination: Path) -> Path:
     """Download every cell of an experiment from MLflow into ``destination``, laid out as ``output_dir``.
 
-    Of runs with one fingerprint the newest counts, a FINISHED one before any other. Raises ``UsageError`` if MLflow
-    has no such experiment.
+    Of runs with one fingerprint the newest counts, a FINISHED one before any other; runs that are not ended, or were
+    given up halfway, are left out. Raises ``UsageError`` if MLflow has no such experiment.
     """
     client = _client(tracking_uri(uri, output_dir))
     experiment = client.get_experiment_by_name(experiment_name)
@@ -196,6 +204,8 @@ def fetch_cells(experiment_name: str, uri: str | None, output_dir: Path, destina
     while True:
         page = client.search_runs([experiment.experiment_id], "tags.kind = 'cell'", max_results=1000, page_token=token)
         for run in page:
+            if run.info.status not in ("FINISHED", "FAILED"):
+                continue
             known = chosen.get(run.data.tags["fingerprint"])
             if known is None or (run.info.status == "FINISHED" and known.info.status != "FINISHED"):
                 chosen[run.data.tags["fingerprint"]] = run  # newest first
@@ -203,7 +213,7 @@ def fetch_cells(experiment_name: str, uri: str | None, output_dir: Path, destina
         if not token:
             break
     cells = []
-    for run in chosen.values():
+    for run in sorted(chosen.values(), key=lambda run: run.info.start_time):  # as jobs: the last one counts
         relative = run.data.tags["cell_path"]
         target = (destination / relative).resolve()
         if not target.is_relative_to(destination.resolve()):
@@ -256,8 +266,9 @@ def _write_ahead(database: Path) -> None:
 
 def _name(record: Record) -> str:
     axes, variant = record.axes, record.status.get("variant", "")
-    name = f"{axes['model']} {axes['dataset']} {axes['normal_class']} {axes['normal_class_name']} seed {axes['seed']}"
-    return f"{name} {variant}".strip()
+    label = str(axes["normal_class"])
+    named = label if axes["normal_class_name"] == label else f"{label} {axes['normal_class_name']}"
+    return f"{axes['model']} {axes['dataset']} {named} seed {axes['seed']} {variant}".strip()
 
 
 def _metrics(record: Record) -> Iterator[Any]:
@@ -292,8 +303,8 @@ def _milliseconds(time: str) -> int:
 
 
 def _public(uri: str) -> str:
-    parts = urlparse(uri)
-    return parts._replace(netloc=parts.netloc.rsplit("@", 1)[-1]).geturl()
+    netloc = urlparse(uri).netloc
+    return uri.replace(netloc, netloc.rsplit("@", 1)[-1], 1)
 
 
 def _line(error: BaseException) -> str:

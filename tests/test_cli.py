@@ -14,12 +14,17 @@ from benchmark.data.cache import data_dir as cache_dir
 Run = subprocess.CompletedProcess[str]
 
 
+def user_environment() -> dict[str, str]:
+    """The environment of a command that finds the prepared data."""
+    return {**os.environ, "BENCHMARK_DATA": str(cache_dir())}
+
+
 def run(folder: Path, *arguments: str, module: str = "benchmark", **environment: str) -> Run:
     """``python -m MODULE ARGUMENTS`` in ``folder``."""
     return subprocess.run(
         [sys.executable, "-m", module, *arguments],
         cwd=folder,
-        env={**os.environ, "BENCHMARK_DATA": str(cache_dir()), **environment},
+        env={**user_environment(), **environment},
         capture_output=True,
         text=True,
         timeout=300,

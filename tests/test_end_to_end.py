@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +19,7 @@ from sklearn.metrics import roc_auc_score
 
 from benchmark.config import CONF_DIR
 from benchmark.records import read_record
-from tests.test_cli import run
+from tests.test_cli import run, user_environment
 
 TINY = [
     "split.test_limit=300",
@@ -145,8 +150,8 @@ def test_a_cell_alone_gives_the_number_it_gives_beside_others(sweep: Path, tmp_p
 
 
 def test_a_cell_that_fails_is_recorded_and_stops_nothing(tmp_path: Path) -> None:
-    """PCA with more components than a class has images: the cell fails, with its reason; the exit code says so."""
-    options = ["model=pca", "dataset=digits", "model.components=124", "split.normal_class=[0,1]", "tracking=off"]
+    """PCA with more components than class 0 has images (124; class 1 has 127): that cell fails, with its reason."""
+    options = ["model=pca", "dataset=digits", "model.components=126", "split.normal_class=[0,1]", "tracking=off"]
     done = run(tmp_path, *options)
     states = {read_record(path).axes["normal_class"]: read_record(path) for path in cells(tmp_path)}
     assert done.returncode == 1
@@ -155,6 +160,33 @@ def test_a_cell_that_fails_is_recorded_and_stops_nothing(tmp_path: Path) -> None
     assert (states[0].path / "traceback.txt").exists()
     assert "1 of 2 cells done" in done.stdout
     assert "failed: pca digits 0 seed 0" in done.stdout
+
+
+def test_an_interrupted_sweep_reports_what_is_missing_and_goes_on_from_there(tmp_path: Path) -> None:
+    """Ctrl-C while the second model trains: the report shows the first one's cells beside the second's missing ones."""
+    sweep = ["-m", "model=pca,ae", "dataset=digits", "split.normal_class=[0,1]", "experiment_name=half"]
+    command = [sys.executable, "-m", "benchmark", *sweep]
+    log = tmp_path / "log"
+    with log.open("w") as file:
+        long = subprocess.Popen(
+            [*command, "trainer.epochs=100000"], cwd=tmp_path, env=user_environment(), stdout=file, stderr=file
+        )
+    deadline = time.monotonic() + 120
+    while not re.search(r"^  ae digits 0 seed 0: epoch", log.read_text(), re.MULTILINE):
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.2)
+    long.send_signal(signal.SIGINT)
+    assert long.wait(timeout=60) == 130
+    assert "the same command goes on from there" in log.read_text()
+    done = run(tmp_path, "experiment=half", "figures=false", module="benchmark.report")
+    assert done.returncode == 0, done.stderr
+    assert "2 of 4 cells are done" in done.stdout
+    assert done.stdout.count("missing: ae") == 2
+    rows = list(csv.DictReader((tmp_path / "results" / "half" / "cells.csv").open()))
+    assert [(row["model"], row["state"]) for row in rows] == [("pca", "done")] * 2 + [("ae", "missing")] * 2
+    client = MlflowClient(f"sqlite:///{tmp_path / 'outputs' / 'mlflow.db'}")
+    jobs = client.search_runs([client.get_experiment_by_name("half").experiment_id], "tags.kind = 'job'")
+    assert {run.data.tags["model"]: run.info.status for run in jobs} == {"pca": "FINISHED", "ae": "KILLED"}
 
 
 def test_a_diverging_cell_is_recorded(tmp_path: Path) -> None:

@@ -40,7 +40,7 @@ class AE(Model):
         image_shape: ImageShape,
         headline: str = "reconstruction",
         network: Network = "dense",
-        hidden: Sequence[int] = (400, 200),
+        hidden: Sequence[int] = (256,),
         channels: Sequence[int] = (32, 64),
         latent: int = 16,
         activation: Activation = "relu",
@@ -49,7 +49,7 @@ class AE(Model):
         masking: float = 0.0,
         epochs: int = 20,
         batch_size: int = 128,
-        learning_rate: float = 1e-3,
+        learning_rate: float = 2e-3,
         weight_decay: float = 0.0,
         schedule: Schedule = "cosine",
     ) -> None:
