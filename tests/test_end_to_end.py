@@ -172,7 +172,7 @@ def test_an_interrupted_sweep_reports_what_is_missing_and_goes_on_from_there(tmp
             [*command, "trainer.epochs=100000"], cwd=tmp_path, env=user_environment(), stdout=file, stderr=file
         )
     deadline = time.monotonic() + 120
-    while not re.search(r"^  ae digits 0 seed 0: epoch", log.read_text(), re.MULTILINE):
+    while not re.search(r"^  ae digits \d seed 0 epochs=100000: epoch", log.read_text(), re.MULTILINE):
         assert time.monotonic() < deadline, log.read_text()
         time.sleep(0.2)
     long.send_signal(signal.SIGINT)
