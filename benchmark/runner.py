@@ -141,7 +141,7 @@ def _run_program(job: Job, cells: Sequence[Cell], progress: Progress, stop: Even
     records = []
     for cell, training, outcome, state in zip(cells, trainings, outcomes, states, strict=True):
         if training.diverged is not None:
-            records.append(_write(job, cell, "diverged", training.diverged, start, training=training, state=state))
+            records.append(_write(job, cell, "diverged", training.diverged, start, training=training, weights=state))
             progress.cell_done(cell.name, "diverged", training.diverged)
         else:
             records.append(_write(job, cell, "done", None, start, outcome, training, state))

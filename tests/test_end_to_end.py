@@ -171,12 +171,15 @@ def test_an_interrupted_sweep_reports_what_is_missing_and_goes_on_from_there(tmp
         long = subprocess.Popen(
             [*command, "trainer.epochs=100000"], cwd=tmp_path, env=user_environment(), stdout=file, stderr=file
         )
-    deadline = time.monotonic() + 120
-    while not re.search(r"^  ae digits \d seed 0 epochs=100000: epoch", log.read_text(), re.MULTILINE):
-        assert time.monotonic() < deadline, log.read_text()
-        time.sleep(0.2)
-    long.send_signal(signal.SIGINT)
-    assert long.wait(timeout=60) == 130
+    try:
+        deadline = time.monotonic() + 120
+        while not re.search(r"^  ae digits \d seed 0 epochs=100000: epoch", log.read_text(), re.MULTILINE):
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.2)
+        long.send_signal(signal.SIGINT)
+        assert long.wait(timeout=60) == 130
+    finally:
+        long.kill()
     assert "the same command goes on from there" in log.read_text()
     done = run(tmp_path, "experiment=half", "figures=false", module="benchmark.report")
     assert done.returncode == 0, done.stderr
