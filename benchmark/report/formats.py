@@ -117,7 +117,8 @@ def to_rich(table: Table) -> rich.table.Table:
 
     shown = RichTable(title=Text(table.title), box=box.SIMPLE_HEAD, title_justify="left", pad_edge=False)
     for i, column in enumerate(table.columns):
-        shown.add_column(Text(column), justify="left" if i < table.text_columns else "right", no_wrap=i == 0)
+        header = Text(column, overflow="fold")
+        shown.add_column(header, justify="left" if i < table.text_columns else "right", overflow="fold", no_wrap=i == 0)
     for i, row in enumerate(table.rows):
         if i in table.rules:
             shown.add_section()

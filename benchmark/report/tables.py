@@ -137,7 +137,8 @@ def _mean_text(mean: Mean, several: bool) -> str:
 
 
 def _interval(low: float, high: float) -> str:
-    return ABSENT if math.isnan(low) else f"[{low:.3f}, {high:.3f}]"
+    """An interval of AUROC, cut off at the values that AUROC can take."""
+    return ABSENT if math.isnan(low) else f"[{max(low, 0):.3f}, {min(high, 1):.3f}]"
 
 
 def _auroc_notes(group: Group, means: Sequence[Mean], several: bool) -> list[str]:
