@@ -65,8 +65,8 @@ class TrainerConfig:
 
     epochs: int | None = None  # null: the model's own
     batch_size: int | None = None  # null: the model's own
-    strategy: str = "auto"  # loop: a program a cell | vmap: one program for many cells | auto
-    workers: int | None = None  # loop strategy on a CPU: cells trained at once; null: one a core
+    strategy: str = "auto"  # loop: cell by cell | vmap: many cells as one program | auto
+    workers: int | None = None  # programs at once; null: one a core on a CPU, else one
     score_batch_size: int = 1000  # images scored at once
 
 

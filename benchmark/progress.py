@@ -25,7 +25,8 @@ class Progress:
         self.console = console if console is not None else Console(stderr=True)
         self.live: Any = None
         self.running: dict[str, str] = {}
-        self.finished = self.trained = 0  # trained: finished by this run, not before it
+        self.trained: dict[str, float] = {}  # share of its epochs that each cell of this run has behind it
+        self.finished = 0  # by this run or before it
         self.start = self.last_line = time.perf_counter()
         self.lock = Lock()  # of the numbers; never held while printing: the live display renders within its own lock
         self.printing = Lock()  # taken before self.lock, so that lines come in the order of their numbers
@@ -54,6 +55,7 @@ class Progress:
         shown = ", ".join(f"{key} {value:.4g}" for key, value in losses.items())
         with self.printing:
             with self.lock:
+                self.trained[name] = epoch / epochs
                 self.running[name] = f"epoch {epoch}/{epochs}: {shown}" + (", scoring" if epoch == epochs else "")
                 line = f"  {name}: {self.running[name]}; {self._summary()}"
             if self.live is None and time.perf_counter() - self.last_line > QUIET:
@@ -65,17 +67,19 @@ class Progress:
         with self.printing:
             with self.lock:
                 self.finished += 1
-                self.trained += self.running.pop(name, None) is not None
+                if self.running.pop(name, None) is not None:
+                    self.trained[name] = 1.0
                 left = self._summary()
             self._line(Text.assemble(f"  {name}: ", (state, STYLES.get(state, "")), f", {summary}; {left}"))
 
     def _summary(self) -> str:
-        left = self.total - self.finished
-        if self.trained == 0 or left == 0:
-            return f"{self.finished}/{self.total}, {_clock(self._gone())}"
-        return (
-            f"{self.finished}/{self.total}, {_clock(self._gone())}, {_clock(self._gone() / self.trained * left)} left"
-        )
+        text = f"{self.finished}/{self.total}, {_clock(self._gone())}"
+        done = sum(self.trained.values())  # cells, those half trained as halves
+        before = self.finished - sum(share == 1.0 and name not in self.running for name, share in self.trained.items())
+        left = self.total - before - done
+        if done == 0 or left <= 0:
+            return text
+        return f"{text}, {_clock(self._gone() / done * left)} left"
 
     def _gone(self) -> float:
         return time.perf_counter() - self.start

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Event, Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 import torch
 from omegaconf import OmegaConf
@@ -21,6 +19,7 @@ from benchmark.evaluate import Outcome, evaluate
 from benchmark.fleet import Fleet
 from benchmark.jobs import Job, now
 from benchmark.models import model_class
+from benchmark.programs import make_plan, run_programs
 from benchmark.records import Record, read_record, write_record
 from benchmark.train import Interrupted, Training, train
 
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
     from benchmark.progress import Progress
     from benchmark.tracking import Tracker
 
+Item = TypeVar("Item")
 _BUILD_LOCK = Lock()  # torch's global generator is seeded while a model is built
 
 
@@ -77,110 +77,106 @@ def run_job(job: Job, tracker: Tracker | None, progress: Progress) -> JobResult:
     return result
 
 
-def _run_cells(job: Job, cells: Sequence[Cell], progress: Progress) -> Any:
-    """Yield the record of every cell as it ends; programs run in worker threads, records are written here."""
-    strategy, workers = plan_programs(job)
-    size = len(cells) if strategy == "vmap" else 1
-    programs = [cells[i : i + size] for i in range(0, len(cells), max(size, 1))]
-    stop = Event()
-    threads = torch.get_num_threads()
-    if workers > 1:
-        torch.set_num_threads(1)
-    pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(max(1, threads // workers),))
-    waiting: set[Future[list[Record]]] = {pool.submit(_run_program, job, part, progress, stop) for part in programs}
-    try:
-        while waiting:
-            ended, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-            for future in ended:
-                yield from future.result()
-    finally:
-        stop.set()
-        pool.shutdown(wait=True, cancel_futures=True)
-        torch.set_num_threads(threads)
+def _run_cells(job: Job, cells: Sequence[Cell], progress: Progress) -> Iterator[Record]:
+    """Yield the record of every cell as its program ends."""
+    if not cells:
+        return
+    plan = make_plan(
+        build_model(job, cells[0]), job.device, len(cells), job.config.trainer.strategy, job.config.trainer.workers
+    )
+
+    def run(program: Sequence[Cell], stop: Event) -> list[Record]:
+        return _run_program(job, program, plan.strategy, progress, stop)
+
+    for records in run_programs(run, plan.programs(cells), plan.workers, job.device):
+        yield from records
 
 
-def plan_programs(job: Job) -> tuple[str, int]:
-    """Strategy and number of worker threads.
-
-    On a CPU, one thread a cell and a cell a core: small networks leave most of a second thread idle, and a number
-    computed by one thread is the same bit for bit whatever the number of cores or of cells beside it.
-    """
-    strategy = job.config.trainer.strategy
-    on_cpu = job.device == "cpu"
-    if strategy == "auto":
-        strategy = "loop" if on_cpu else "vmap"
-    if not model_class(job.config.model.name).vmappable:
-        strategy = "loop"
-    workers = job.config.trainer.workers
-    if workers is None:
-        workers = os.cpu_count() or 1 if on_cpu and strategy == "loop" else 1
-    return strategy, min(workers, max(len(job.cells), 1))
-
-
-def _run_program(job: Job, cells: Sequence[Cell], progress: Progress, stop: Event) -> list[Record]:
-    """Train and score cells as one program; where that fails, in halves or one by one."""
+def _run_program(job: Job, cells: Sequence[Cell], strategy: str, progress: Progress, stop: Event) -> list[Record]:
+    """Train cells as one program, then score and record them; what fails is tried again with fewer cells."""
     if stop.is_set():
         return []
     start = now()
     for cell in cells:
         progress.cell_started(cell.name)
     try:
-        trainings, outcomes, states = _compute(job, cells, progress, stop)
+        fleet = Fleet([build_model(job, cell) for cell in cells], job.device)
+        trainings = train(
+            fleet,
+            job.images["train"],
+            [cell.split.train_index for cell in cells],
+            [cell.stream("order") for cell in cells],
+            [cell.stream("noise") for cell in cells],
+            job.settings,
+            _epoch_reporter(cells, job.settings.epochs, progress),
+            stop,
+            in_company=strategy == "vmap" and job.device == "cpu",
+        )
     except Interrupted:
         return []
     except Exception as error:
-        if len(cells) > 1:
-            middle = len(cells) // 2 if isinstance(error, torch.OutOfMemoryError) else 1
-            print(f"{len(cells)} cells as one program failed ({_line(error)}); going on with fewer", file=sys.stderr)
-            torch.cuda.empty_cache()
-            parts = [cells[:middle], cells[middle:]]
-            return [record for part in parts for record in _run_program(job, part, progress, stop)]
-        reason = _line(error)
-        progress.cell_done(cells[0].name, "failed", reason)
-        return [_write(job, cells[0], "failed", reason, start, trace=traceback.format_exc())]
+        if len(cells) == 1:
+            return [_failed(job, cells[0], start, error, progress)]
+        parts = _fewer(cells, error)
+        return [record for part in parts for record in _run_program(job, part, strategy, progress, stop)]
     records = []
-    for cell, training, outcome, state in zip(cells, trainings, outcomes, states, strict=True):
-        if training.diverged is not None:
-            records.append(_write(job, cell, "diverged", training.diverged, start, training=training, weights=state))
-            progress.cell_done(cell.name, "diverged", training.diverged)
+    alive = []
+    for i, (cell, training) in enumerate(zip(cells, trainings, strict=True)):
+        if training.diverged is None:
+            alive.append(i)
         else:
-            records.append(_write(job, cell, "done", None, start, outcome, training, state))
-            progress.cell_done(cell.name, "done", f"AUROC {outcome.metrics['auroc']:.4f}")
+            weights = fleet.state(i)
+            records.append(_write(job, cell, "diverged", training.diverged, start, training=training, weights=weights))
+            progress.cell_done(cell.name, "diverged", training.diverged)
+    size = 1 if job.device == "cpu" else max(len(alive), 1)  # alone, a cell's images fill the caches
+    for part in (alive[i : i + size] for i in range(0, len(alive), size)):
+        records += _score(job, fleet.subset(part), [(cells[i], trainings[i]) for i in part], start, progress, stop)
     return records
 
 
-def _compute(
-    job: Job, cells: Sequence[Cell], progress: Progress, stop: Event
-) -> tuple[list[Training], list[Outcome], list[dict[str, torch.Tensor]]]:
-    fleet = Fleet([build_model(job, cell) for cell in cells], job.device)
-    trainings = train(
-        fleet,
-        job.images["train"],
-        [cell.split.train_index for cell in cells],
-        [cell.stream("order") for cell in cells],
-        [cell.stream("noise") for cell in cells],
-        job.settings,
-        _epoch_reporter(cells, job.settings.epochs, progress),
-        stop,
-    )
-    states = [fleet.state(i) for i in range(fleet.size)]
-    alive = [i for i, training in enumerate(trainings) if training.diverged is None]
-    outcomes = [Outcome() for _ in cells]
-    if alive:
-        fleet = fleet.subset(alive)
-        evaluated = evaluate(
-            fleet,
-            [cells[i] for i in alive],
-            [trainings[i] for i in alive],
-            job.data,
-            job.images,
-            job.config.trainer.score_batch_size,
-            job.precision,
-            stop,
-        )
-        for i, outcome in zip(alive, evaluated, strict=True):
-            outcomes[i] = outcome
-    return trainings, outcomes, states
+def _score(
+    job: Job,
+    fleet: Fleet,
+    trained: Sequence[tuple[Cell, Training]],
+    start: str,
+    progress: Progress,
+    stop: Event,
+) -> list[Record]:
+    """Score and record the cells of a trained fleet; what fails is tried again with fewer cells."""
+    cells, trainings = [cell for cell, _ in trained], [training for _, training in trained]
+    try:
+        batch_size, precision = job.config.trainer.score_batch_size, job.precision
+        outcomes = evaluate(fleet, cells, trainings, job.data, job.images, batch_size, precision, stop)
+    except Interrupted:
+        return []
+    except Exception as error:
+        if len(cells) == 1:
+            return [_failed(job, cells[0], start, error, progress)]
+        parts = _fewer(range(len(cells)), error)
+        return [
+            record
+            for part in parts
+            for record in _score(job, fleet.subset(part), [trained[i] for i in part], start, progress, stop)
+        ]
+    records = []
+    for i, (cell, training, outcome) in enumerate(zip(cells, trainings, outcomes, strict=True)):
+        records.append(_write(job, cell, "done", None, start, outcome, training, fleet.state(i)))
+        progress.cell_done(cell.name, "done", f"AUROC {outcome.metrics['auroc']:.4f}")
+    return records
+
+
+def _fewer(items: Sequence[Item], error: Exception) -> tuple[Sequence[Item], Sequence[Item]]:
+    """Two parts to go on with: halves when memory ran out, else the first alone and the rest."""
+    print(f"{len(items)} cells as one program failed ({_line(error)}); going on with fewer", file=sys.stderr)
+    torch.cuda.empty_cache()
+    middle = len(items) // 2 if isinstance(error, torch.OutOfMemoryError) else 1
+    return items[:middle], items[middle:]
+
+
+def _failed(job: Job, cell: Cell, start: str, error: Exception, progress: Progress) -> Record:
+    reason = _line(error)
+    progress.cell_done(cell.name, "failed", reason)
+    return _write(job, cell, "failed", reason, start, trace="".join(traceback.format_exception(error)))
 
 
 def build_model(job: Job, cell: Cell) -> Model:

@@ -76,13 +76,35 @@ def train(
     settings: Settings,
     on_epoch: Callable[[int, list[Training]], None] = lambda epoch, trainings: None,
     stop: Event | None = None,
+    in_company: bool = False,
 ) -> list[Training]:
     """Train every cell of ``fleet`` in place on its own images.
 
     ``images`` is uint8 (N, H, W) on the fleet's device; ``indices[i]`` are the rows that cell i trains on. Batch order
     and noise of cell i come from its own two seeds alone. A cell whose loss is no longer finite is marked as
     diverged with the epoch and phase; the others go on. Raises ``Interrupted`` once ``stop`` is set.
+
+    With ``in_company`` a lone cell trains beside a copy of itself: on a CPU stacked products of two and more cells
+    round alike whatever their number, the product of one does not, so a cell's numbers are the same bit for bit in
+    every fleet.
     """
+    if in_company and fleet.size == 1 and fleet.model.phases:
+        pair = fleet.subset([0, 0])
+        start = time.perf_counter()
+        twins = train(
+            pair,
+            images,
+            [*indices, *indices],
+            [*order_seeds, *order_seeds],
+            [*noise_seeds, *noise_seeds],
+            settings,
+            lambda epoch, trainings: on_epoch(epoch, trainings[:1]),
+            stop,
+        )
+        for name, stack in {**fleet.parameters, **fleet.buffers}.items():
+            stack.copy_({**pair.parameters, **pair.buffers}[name][:1])
+        twins[0].seconds = time.perf_counter() - start
+        return twins[:1]
     trainings = [Training() for _ in range(fleet.size)]
     phases = fleet.model.phases
     start = time.perf_counter()

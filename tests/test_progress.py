@@ -99,12 +99,12 @@ def test_a_running_cell_is_silent_until_ten_seconds_have_passed(clock: Clock) ->
         assert lines() == [f"{TITLE}: 3 cells"]
         clock.now += 0.6
         display.update("a", 6, 50, {"reconstruction": 0.123456, "kl": 12.0})
-        assert lines()[1:] == ["  a: epoch 6/50: reconstruction 0.1235, kl 12; 0/3, 0:10"]
+        assert lines()[1:] == ["  a: epoch 6/50: reconstruction 0.1235, kl 12; 0/3, 0:10, 4:02 left"]
         display.update("b", 7, 50, {"reconstruction": 0.5})
         assert len(lines()) == 2, "one line in ten seconds, whichever cell"
         clock.now += 10.5
         display.update("b", 50, 50, {"reconstruction": 0.5})
-        assert lines()[2:] == ["  b: epoch 50/50: reconstruction 0.5, scoring; 0/3, 0:20"]
+        assert lines()[2:] == ["  b: epoch 50/50: reconstruction 0.5, scoring; 0/3, 0:20, 0:34 left"]
         clock.now += 9
         display.cell_done("a", "done", "AUROC 0.9")
         clock.now += 2
@@ -176,6 +176,24 @@ def test_time_left_is_that_of_the_cells_trained_in_this_run(clock: Clock) -> Non
         assert lines()[-1].endswith("; 6/6, 62:30"), "nothing is left"
 
 
+def test_time_left_counts_the_epochs_of_cells_that_train_together(clock: Clock) -> None:
+    display, lines = plain(total=4)
+    with display:
+        display.cell_done("old", "done", "finished before")
+        for name in "abc":
+            display.cell_started(name)
+        clock.now += 60
+        for name in "abc":
+            display.update(name, 15, 20, {"loss": 1.0})
+        assert lines()[-1].endswith("; 1/4, 1:00, 3:00 left"), "the first to report has three quarters of one cell done"
+        clock.now += 20
+        for name in "abc":
+            display.update(name, 20, 20, {"loss": 1.0})
+        assert lines()[-1].endswith("; 1/4, 1:20, 0:16 left"), "two and a half cells of three"
+        display.cell_done("a", "done", "AUROC 0.9")
+        assert lines()[-1].endswith("; 2/4, 1:20"), "all are trained: nothing left but scoring"
+
+
 # on a terminal
 
 
@@ -190,7 +208,7 @@ def test_a_terminal_shows_running_cells_live(clock: Clock) -> None:
         display.cell_done("vae mnist 2 seed 0", "done", "AUROC 0.9")
         head, *rows = shown(display)
         assert head.startswith(TITLE)
-        assert head.rstrip().endswith("1/3, 0:30")
+        assert head.rstrip().endswith("1/3, 0:30, 24:30 left")
         assert [row.rstrip() for row in rows] == [
             "  vae mnist 0 seed 0: starting",
             "  vae mnist 1 seed 0: epoch 2/50: reconstruction 0.5",
@@ -278,7 +296,7 @@ def test_numbers_are_right_when_many_threads_report() -> None:
                 thread.join()
     finally:
         sys.setswitchinterval(before)
-    assert (display.finished, display.trained, display.running) == (400, 400, {})
+    assert (display.finished, sum(display.trained.values()), display.running) == (400, 400, {})
     counts = [int(re.search(r"; (\d+)/400, ", line).group(1)) for line in lines()[1:]]
     assert counts == list(range(1, 401)), "a line was lost, broken or out of order"
 

@@ -185,8 +185,8 @@ class AnoGAN(Model):
     def distances(self, codes: Tensor, images: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
         """Residual and discrimination loss of each code against its image and the image's features: (B,) twice."""
         generated = self.decode(codes)
-        residual = (images - generated).abs().flatten(1).sum(1)
-        return residual, (features - self.features(generated)).abs().flatten(1).sum(1)
+        residual = (generated - images).abs().flatten(1).sum(1)
+        return residual, (self.features(generated) - features).abs().flatten(1).sum(1)
 
     def features(self, images: Tensor) -> Tensor:
         """Features f(x) of the discriminator: (B, C, H, W) -> (B, features)."""

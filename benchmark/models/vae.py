@@ -68,7 +68,7 @@ class VAE(Model):
         latent: int = 16,
         activation: Activation = "relu",
         likelihood: Literal["bernoulli", "gaussian", "l1"] = "gaussian",
-        scale: float = 0.1,
+        scale: float = 0.2,
         beta: float = 1.0,
         score_samples: int = 4,
         epochs: int = 20,
