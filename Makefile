@@ -1,7 +1,7 @@
 # Two commands on a fresh machine: `make benchmark` and `make test`. Everything lands in .venv and one data folder.
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: help setup data benchmark report test lint clean
+.PHONY: help setup data benchmark report bench test lint clean
 
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -27,13 +27,15 @@ data: $(STAMP)  ## fetch MNIST and Fashion-MNIST once, checked by SHA-256
 benchmark: data  ## the quick benchmark on both data sets, then its tables (about ten minutes on two cores)
 	@start=$$(date +%s); status=0; \
 	$(BIN)/python -m benchmark -m +experiment=quick || status=$$?; \
-	$(BIN)/python -m benchmark -m +experiment=latent2d || status=$$?; \
-	$(BIN)/python -m benchmark.report experiment=latent2d results_dir=results/latent2d > /dev/null || status=$$?; \
 	$(BIN)/python -m benchmark.report experiment=quick || status=$$?; \
 	echo "make benchmark took $$(( $$(date +%s) - start )) s after installation and data."; exit $$status
 
 report: $(STAMP)  ## the report of the quick benchmark again, without training
 	$(BIN)/python -m benchmark.report experiment=quick
+
+bench: data  ## training and scoring speed beside a plain loop, PyOD and the floor, into results/speed (quiet machine!)
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet '.[bench]' --constraint requirements.lock
+	$(BIN)/python -m tests.benchmarks.speed
 
 test: data  ## the whole test suite
 	$(BIN)/python -m pytest -n 2

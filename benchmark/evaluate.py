@@ -226,7 +226,8 @@ def _latent_space(cell: Cell, code: Tensor, decode: Any, outcome: Outcome, image
     if grid is None:
         return {}
     positions = (cell.split.eval_label == 0).nonzero().flatten()
-    far = (code[positions] - code[positions[0]]).square().sum(1)
+    pixels = to_pixels(images[cell.split.eval_index[positions].to(images.device)]).flatten(1).cpu()
+    far = (pixels - pixels[0]).square().sum(1)  # in pixels: every model is asked for the same two images
     ends = positions[torch.stack([torch.tensor(0), far.argsort()[int(0.9 * (len(far) - 1))]])]
     line = torch.lerp(code[ends[0]], code[ends[1]], torch.linspace(0, 1, 10).unsqueeze(1))  # (10, 2)
     return {

@@ -73,8 +73,16 @@ def run_job(job: Job, tracker: Tracker | None, progress: Progress) -> JobResult:
         ended = "FAILED" if result.not_done else "FINISHED"
     finally:
         if tracker is not None:
-            tracker.end_job(parent, ended)
+            tracker.end_job(parent, ended, _means(result.records))
     return result
+
+
+def _means(records: Sequence[Record]) -> dict[str, float]:
+    """Means over the cells that are done, and their number."""
+    done = [record.metrics for record in records if record.state == "done"]
+    keys = ("auroc", "average_precision", "fpr95") if done else ()
+    means = {f"mean/{key}": sum(metrics[key] for metrics in done) / len(done) for key in keys}
+    return means | {"cells_done": float(len(done))}
 
 
 def _run_cells(job: Job, cells: Sequence[Cell], progress: Progress) -> Iterator[Record]:

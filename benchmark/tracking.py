@@ -12,6 +12,7 @@ import os
 import sqlite3
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
@@ -93,10 +94,18 @@ class Tracker:
             return run.info.run_id
         return None
 
-    def end_job(self, parent: str | None, status: str) -> None:
-        """End a parent run: FINISHED, FAILED if one of its cells is not done, KILLED if it was interrupted."""
+    def end_job(self, parent: str | None, status: str, means: Mapping[str, float] | None = None) -> None:
+        """End a parent run: FINISHED, FAILED if one of its cells is not done, KILLED if it was interrupted.
+
+        ``means`` are metrics of the job as a whole, such as the mean AUROC of its cells.
+        """
+        from mlflow.entities import Metric
+
         if parent is not None:
             with self._guard("the end of a job"):
+                now = int(time.time() * 1000)
+                metrics = [Metric(key, value, now, 0) for key, value in (means or {}).items()]
+                self.client.log_batch(parent, metrics=metrics)
                 self.client.set_terminated(parent, status)
 
     def log_cell(self, record: Record, parent: str | None) -> bool:

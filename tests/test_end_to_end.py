@@ -93,6 +93,10 @@ def test_mlflow_holds_every_cell_below_its_job(sweep: Path) -> None:
     assert one.info.run_name.startswith("vae mnist 3")
     parent = client.get_run(one.data.tags["mlflow.parentRunId"])
     assert parent.data.tags["kind"] == "job"
+    siblings = [run for run in runs if run.data.tags["mlflow.parentRunId"] == parent.info.run_id]
+    mean = np.mean([run.data.metrics["auroc"] for run in siblings])
+    assert parent.data.metrics["mean/auroc"] == pytest.approx(mean)
+    assert parent.data.metrics["cells_done"] == 3
     record = next(r for r in map(read_record, cells(sweep)) if r.fingerprint == one.data.tags["fingerprint"])
     assert one.data.metrics["auroc"] == record.metrics["auroc"]
     assert one.data.params["model.latent"] == str(record.config["model"]["latent"])

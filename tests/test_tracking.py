@@ -241,7 +241,8 @@ def test_a_job_ends_as_its_cells_did(output: Path) -> None:
     for status in ("FINISHED", "FAILED", "KILLED"):
         parent = tracker.start_job(content)
         assert tracker.client.get_run(parent).info.status == "RUNNING"
-        tracker.end_job(parent, status)
+        tracker.end_job(parent, status, {"mean/auroc": 0.75})
+        assert tracker.client.get_run(parent).data.metrics == {"mean/auroc": 0.75}
         assert tracker.client.get_run(parent).info.status == status
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 POINTS = 3000  # codes that are drawn
+COLOURS = [f"C{i}" for i in range(10)]  # of normal classes, where there are several
 GRID = 7  # at least this many decoded images along an axis
 
 
@@ -50,11 +51,16 @@ def latent_figure(group: Group, cells: Sequence[PlannedCell]) -> Figure | None:
 def _codes(axis: Any, arrays: dict[str, np.ndarray]) -> None:
     codes, label, target = arrays["codes"], arrays["label"], arrays["target"]
     some = np.random.default_rng(0).permutation(len(codes))[:POINTS]
-    for value, name, colour in ((1, "anomalous", ANOMALOUS), (0, "normal", NORMAL)):
-        rows = some[label[some] == value]
-        axis.scatter(
-            codes[rows, 0], codes[rows, 1], s=4, alpha=0.45, color=colour, linewidths=0, label=name, rasterized=True
-        )
+    normal, anomalous = some[label[some] == 0], some[label[some] == 1]
+    classes = np.unique(target[normal])
+    if len(classes) == 1:
+        _points(axis, codes[anomalous], ANOMALOUS, "anomalous")
+        _points(axis, codes[normal], NORMAL, "normal")
+    else:
+        for i, k in enumerate(classes):
+            name = "normal, a colour for each class" if i == 0 else None
+            _points(axis, codes[normal[target[normal] == k]], COLOURS[i % len(COLOURS)], name)
+        _points(axis, codes[anomalous], "black", "anomalous", marker="x", linewidths=0.7, alpha=0.8)
     for k in np.unique(target):
         x, y = np.median(codes[target == k], axis=0)
         axis.text(
@@ -68,6 +74,11 @@ def _codes(axis: Any, arrays: dict[str, np.ndarray]) -> None:
     axis.set(xlim=(low[0] - edge[0], high[0] + edge[0]), ylim=(low[1] - edge[1], high[1] + edge[1]))
     axis.set_xlabel("code, first dimension")
     axis.set_ylabel("code, second dimension")
+
+
+def _points(axis: Any, codes: np.ndarray, colour: Any, name: str | None, **style: Any) -> None:
+    style = {"s": 6, "alpha": 0.5, "linewidths": 0, "rasterized": True} | style
+    axis.scatter(codes[:, 0], codes[:, 1], color=colour, label=name, **style)
 
 
 def _grid(axis: Any, arrays: dict[str, np.ndarray]) -> None:

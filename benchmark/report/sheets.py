@@ -60,7 +60,7 @@ def contact_sheet(group: Group, cells: Sequence[PlannedCell]) -> Figure | None:
                 for r, tile in enumerate(_tiles(images, position, len(rows))):
                     y = top + r * size + 1
                     canvas[y : y + size - 2, left + 1 : left + size - 1] = tile
-                text = f"{float(images['score'][position]):.3g}"
+                text = _short(float(images["score"][position]))
                 axis.text(left + size / 2, top - 2, text, ha="center", va="bottom", fontsize=7, color="0.25")
         for r, row in enumerate(rows):
             ticks.append(top + (r + 0.5) * size)
@@ -89,3 +89,8 @@ def _tiles(images: dict[str, np.ndarray], position: int, rows: int) -> list[np.n
         colours = matplotlib.colormaps["magma"](residual, bytes=True)[..., :3]
         tiles += [np.repeat(back[..., None], 3, axis=-1), colours]
     return tiles
+
+
+def _short(value: float) -> str:
+    """About three digits, and never an exponent: the number stands above one small image."""
+    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"

@@ -1,0 +1,55 @@
+"""README and configuration comments say what is true: their commands compose, their tables are the committed ones."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from benchmark.compose import compose_jobs
+from benchmark.config import CONF_DIR
+from benchmark.data import dataset_names
+from benchmark.models import model_names
+from benchmark.report.__main__ import parse
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+YAML = "\n".join(path.read_text(encoding="utf-8") for path in sorted(CONF_DIR.rglob("*.yaml")))
+
+
+def commands(text: str, module: str) -> list[str]:
+    """Every ``python -m MODULE ...`` in code spans and in comments of YAML files."""
+    spans = re.findall(rf"`python -m {re.escape(module)} ([^`]*)`", text)
+    comments = re.findall(rf"^#\s*python -m {re.escape(module)} ((?:.*\\\n#)*.*)$", text, re.MULTILINE)
+    return [re.sub(r"\\\n#\s*", "", found).split("    (")[0] for found in spans + comments]
+
+
+@pytest.mark.parametrize("command", sorted(set(commands(README, "benchmark") + commands(YAML, "benchmark"))))
+def test_every_documented_command_composes(command: str) -> None:
+    if "--help" not in command:
+        assert compose_jobs(shlex.split(command))
+
+
+def test_reports_and_preparations_in_the_readme_are_understood() -> None:
+    found = commands(README, "benchmark.report")
+    assert found
+    for command in found:
+        parse(shlex.split(command))
+    for command in commands(README, "benchmark.prepare"):
+        assert command.removeprefix("dataset=") in dataset_names()
+
+
+def test_the_readme_shows_the_committed_quick_table() -> None:
+    block = re.search(r"<!-- quick:begin -->(.*)<!-- quick:end -->", README, re.DOTALL)
+    assert block is not None
+    shown = [line for line in block.group(1).splitlines() if line.startswith("|")]
+    committed = (ROOT / "results" / "quick" / "tables.md").read_text(encoding="utf-8").splitlines()
+    assert len(shown) == 2 * 15
+    assert [line for line in shown if line not in committed] == []
+
+
+def test_the_readme_names_every_model() -> None:
+    for name in model_names():
+        assert f"| `{name}` |" in README
