@@ -28,14 +28,16 @@ def cell_figure(record: Record, path: Path) -> Path:
     scores, images, history = record.scores(), record.images(), record.history()
     headline = record.status["headline"]
     values, label = scores[f"score/{headline}"], scores["label"]
-    figure = Figure(figsize=(11, 6.2), dpi=80, layout="constrained")
+    figure = Figure(figsize=(11, 5.2), dpi=80)  # no layout engine: it draws everything twice
     FigureCanvasAgg(figure)
     variant = f" {record.status['variant']}" if record.status["variant"] != "" else ""
     figure.suptitle(
         f"{axes['model']}{variant} on {axes['dataset']}, {axes['split']} class {axes['normal_class']} "
         f"({axes['normal_class_name']}), seed {axes['seed']}: AUROC {record.metrics['auroc']:.4f}"
     )
-    grid = figure.add_gridspec(2, 3, height_ratios=[1, 1.1])
+    grid = figure.add_gridspec(
+        2, 3, height_ratios=[1.6, 1], left=0.085, right=0.985, top=0.92, bottom=0.05, hspace=0.25, wspace=0.25
+    )
     draw_roc(figure.add_subplot(grid[0, 0]), label, values)
     draw_histogram(figure.add_subplot(grid[0, 1]), label, values, headline)
     if history is not None:
@@ -59,9 +61,8 @@ def draw_histogram(axis: Any, label: np.ndarray, values: np.ndarray, headline: s
     """Scores of normal and anomalous images, each as shares of its own images; the top 0.5% are cut off."""
     bins = np.linspace(values.min(), np.quantile(values, 0.995), 50)
     for kind, name, colour in ((0, "normal", NORMAL), (1, "anomalous", ANOMALOUS)):
-        chosen = np.clip(values[label == kind], bins[0], bins[-1])
-        weights = np.full(len(chosen), 1 / len(chosen))
-        axis.hist(chosen, bins, weights=weights, color=colour, alpha=0.6, label=name)
+        counts, _ = np.histogram(np.clip(values[label == kind], bins[0], bins[-1]), bins)
+        axis.stairs(counts / max(counts.sum(), 1), bins, fill=True, color=colour, alpha=0.6, label=name)
     axis.set(xlabel=f"score: {headline}", ylabel="share of images")
     axis.legend(frameon=False)
 
@@ -80,7 +81,7 @@ def draw_contact_sheet(axis: Any, images: dict[str, np.ndarray]) -> None:
     sheet, ticks = contact_sheet(images)
     axis.imshow(sheet, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
     axis.set_xticks([position for position, _ in ticks], [name for _, name in ticks])
-    rows = ["input", "reconstruction", "residual"] if "reconstruction" in images else ["input"]
+    rows = ["input", "reconstr.", "residual"] if "reconstruction" in images else ["input"]
     axis.set_yticks([14 + 30 * i for i in range(len(rows))], rows)
     axis.tick_params(length=0)
     for spine in axis.spines.values():
