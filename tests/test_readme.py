@@ -13,6 +13,7 @@ from benchmark.config import CONF_DIR
 from benchmark.data import dataset_names
 from benchmark.models import model_names
 from benchmark.report.__main__ import parse
+from benchmark.report.frame import read_frame
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -53,3 +54,21 @@ def test_the_readme_shows_the_committed_quick_table() -> None:
 def test_the_readme_names_every_model() -> None:
     for name in model_names():
         assert f"| `{name}` |" in README
+
+
+def test_the_reasons_for_settings_are_the_committed_validation_figures() -> None:
+    """Every "MNIST / Fashion-MNIST" pair in a model's YAML is a mean over ten classes in results/selection."""
+    frame = read_frame(ROOT / "results" / "selection" / "cells.csv")
+    assert set(frame["evaluate_on"]) == {"validation"}
+    metrics = [name for name in frame.columns if name.startswith("auroc")]
+    for name in model_names():
+        pairs = re.findall(r"(0\.\d{3}) / (0\.\d{3})", (CONF_DIR / "model" / f"{name}.yaml").read_text("utf-8"))
+        assert pairs, f"{name}.yaml says nothing of how its settings were chosen"
+        part = frame[frame["model"] == name]
+        means = part.groupby(["variant", "dataset"])[metrics].mean()
+        known = {
+            (f"{means.loc[(variant, 'mnist'), metric]:.3f}", f"{means.loc[(variant, 'fashion_mnist'), metric]:.3f}")
+            for variant in set(part["variant"])
+            for metric in metrics
+        }
+        assert set(pairs) <= known
