@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections import deque
 from collections.abc import Mapping, Sequence
 from threading import Event
 from typing import Any
@@ -38,7 +40,8 @@ def assess(
 
     ``images`` is uint8 (N, H, W) on the fleet's device, ``indices[i]`` the rows that cell i looks at (equally many for
     all cells), ``seeds[i]`` the seed of its scoring noise. Returns for each cell the entries of ``Model.assess`` named
-    in ``keep``, concatenated over the images and on the CPU. Raises ``Interrupted`` once ``stop`` is set.
+    in ``keep``, concatenated over the images and on the CPU. Where memory runs out, the batches are halved.
+    Raises ``Interrupted`` once ``stop`` is set.
     """
     fleet.model.eval()
     noise = {name: value.to(fleet.device) for name, value in draw_noise(fleet.model.score_noise, seeds).items()}
@@ -51,13 +54,23 @@ def assess(
     assess_cells = fleet.over_cells(one_cell)
     rows = torch.stack(list(indices))  # (cells, N)
     parts = []
+    pending = deque(rows.split(batch_size, dim=1))
     with torch.no_grad():
-        for chunk in rows.split(batch_size, dim=1):
+        while pending:
             if stop is not None and stop.is_set():
                 raise Interrupted("stopped while scoring")
-            pixels = to_pixels(images[chunk.to(images.device)])  # (cells, B, 1, H, W)
-            parts.append(
-                tree_map(lambda t: t.float().cpu(), assess_cells(fleet.parameters, fleet.buffers, pixels, noise))
-            )
+            chunk = pending.popleft()
+            try:
+                pixels = to_pixels(images[chunk.to(images.device)])  # (cells, B, 1, H, W)
+                found = assess_cells(fleet.parameters, fleet.buffers, pixels, noise)
+                parts.append(tree_map(lambda t: t.float().cpu(), found))
+            except torch.OutOfMemoryError:
+                if chunk.shape[1] == 1:
+                    raise
+                half = -(-chunk.shape[1] // 2)
+                print(f"no memory for {fleet.size} x {chunk.shape[1]} images; going on with {half}", file=sys.stderr)
+                torch.cuda.empty_cache()
+                rest = torch.cat([chunk, *pending], dim=1)
+                pending = deque(rest.split(half, dim=1))
     whole = tree_map(lambda *pieces: torch.cat(pieces, dim=1), *parts)  # (cells, N, ...)
     return [tree_map(lambda t, i=cell: t[i], whole) for cell in range(fleet.size)]
