@@ -173,7 +173,12 @@ def test_an_interrupted_sweep_reports_what_is_missing_and_goes_on_from_there(tmp
     log = tmp_path / "log"
     with log.open("w") as file:
         long = subprocess.Popen(
-            [*command, "trainer.epochs=100000"], cwd=tmp_path, env=user_environment(), stdout=file, stderr=file
+            [*command, "trainer.epochs=100000"],
+            cwd=tmp_path,
+            env=user_environment(),
+            stdout=file,
+            stderr=file,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # which a job in the background ignores
         )
     try:
         deadline = time.monotonic() + 120

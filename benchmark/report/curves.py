@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -46,7 +47,10 @@ def heat_map(group: Group) -> Figure:
         values[i, -1] = mean.value
         notes[i][-1] = "" if mean.complete or mean.present == 0 else f"\n{mean.present}/{mean.expected}"
     low = math.floor(np.nanmin(values) * 20) / 20 if np.isfinite(values).any() else 0.5
-    figure = new_figure(2.2 + 0.72 * (len(classes) + 1), 1.5 + 0.5 * len(labels))
+    names = [in_lines(label) for label in labels]
+    beside = 0.08 * max(len(line) for name in names for line in name.split("\n"))
+    below = sum(max(0.5, 0.17 * (name.count("\n") + 1)) for name in names)
+    figure = new_figure(1.9 + beside + 0.72 * (len(classes) + 1), 1.5 + below)
     axis = figure.add_subplot()
     image = axis.imshow(values, cmap="cividis", vmin=min(low, 0.95), vmax=1, aspect="auto")
     for (i, j), value in np.ndenumerate(values):
@@ -54,15 +58,20 @@ def heat_map(group: Group) -> Figure:
             dark = (value - image.norm.vmin) / (image.norm.vmax - image.norm.vmin) < 0.5
             text = f"{value:.3f}{notes[i][j]}"
             axis.text(j, i, text, ha="center", va="center", fontsize=8, color="white" if dark else "black")
-    names = [f"{k}\n{wrapped(name)}" if name != str(k) else str(k) for k, name in group.classes.items()]
-    axis.set_xticks(range(len(classes) + 1), [*names, "mean"])
-    axis.set_yticks(range(len(labels)), labels)
+    ticks = [f"{k}\n{wrapped(name)}" if name != str(k) else str(k) for k, name in group.classes.items()]
+    axis.set_xticks(range(len(classes) + 1), [*ticks, "mean"])
+    axis.set_yticks(range(len(labels)), names)
     axis.axvline(len(classes) - 0.5, color="white", linewidth=3)
     axis.tick_params(length=0)
     axis.spines[:].set_visible(False)
     axis.set_xlabel("normal class" if group.split != "leave_one_out" else "anomalous class")
     figure.colorbar(image, ax=axis, pad=0.02, fraction=0.04).set_label("AUROC")
     return figure
+
+
+def in_lines(label: str) -> str:
+    """A column's label with its variant on lines of its own, none longer than 22 characters where words allow it."""
+    return "\n".join(textwrap.wrap(label, 22, break_long_words=False, break_on_hyphens=False))
 
 
 def wrapped(name: str) -> str:
@@ -90,14 +99,15 @@ def roc_by_model(group: Group, cells: Sequence[PlannedCell]) -> Figure:
     columns = min(len(labels), 5)
     rows = math.ceil(len(labels) / columns)
     colours = palette(group.labels)
-    figure = new_figure(0.6 + 2.2 * columns, 0.3 + 2.6 * rows)
+    lines = max(in_lines(label).count("\n") for label in labels)
+    figure = new_figure(0.6 + 2.2 * columns, 0.3 + (2.6 + 0.25 * lines) * rows)
     panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     for axis, label in zip(panels.flat, labels, strict=False):
         curves = [roc(cell) for cell in cells if cell.label == label]
         for curve in curves:
             axis.plot(RATES, curve, color="0.7", linewidth=0.7)
         axis.plot(RATES, np.mean(curves, axis=0), color=colours[label][0], linewidth=2.2)
-        axis.set_title(label)
+        axis.set_title(in_lines(label))
         _roc_frame(axis)
     _label_outer(figure, panels, len(labels), "false positive rate", "true positive rate")
     return figure
@@ -160,7 +170,7 @@ def histograms(group: Group, cells: Sequence[PlannedCell]) -> Figure:
             axis.set_yticks([])
             axis.spines["left"].set_visible(False)
             if i == 0:
-                axis.set_title(label)
+                axis.set_title(in_lines(label))
             if j == 0:
                 axis.set_ylabel(class_title(group, k), rotation=0, ha="right", va="center")
             cell = next((c for c in cells if c.label == label and c.axes["normal_class"] == k), None)
@@ -217,7 +227,7 @@ def training_curves(group: Group, cells: Sequence[PlannedCell]) -> Figure | None
             axis.set_axis_off()
         for axis, quantity in zip(row, quantities[label], strict=False):
             _training_panel(axis, histories[label], quantity, colours[label][0])
-        row[0].set_ylabel(label, rotation=0, ha="right", va="center", fontsize=10)
+        row[0].set_ylabel(in_lines(label), rotation=0, ha="right", va="center", fontsize=10)
     figure.supxlabel("epoch", fontsize=9)
     return figure
 

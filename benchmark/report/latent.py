@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmark.report.collect import PlannedCell
-from benchmark.report.curves import class_title, new_figure
+from benchmark.report.curves import class_title, in_lines, new_figure
 from benchmark.report.figures import ANOMALOUS, NORMAL
 from benchmark.report.statistics import Group
 
@@ -40,7 +40,7 @@ def latent_figure(group: Group, cells: Sequence[PlannedCell]) -> Figure | None:
     panels = figure.subplots(3, len(columns), squeeze=False, height_ratios=[1, 1, 0.22])
     for column, (label, arrays) in zip(panels.T, columns.items(), strict=True):
         _codes(column[0], arrays)
-        column[0].set_title(label, fontsize=11)
+        column[0].set_title(in_lines(label), fontsize=11)
         _grid(column[1], arrays)
         _interpolation(column[2], arrays)
     handles, names = panels[0, 0].get_legend_handles_labels()
