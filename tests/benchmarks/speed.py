@@ -140,7 +140,7 @@ class Bench:
         found = []
         for name in ARCHITECTURES:
             conv = "conv" in name
-            total = (6_000 if conv else 60_000) if cpu else 600_000
+            total = (2_000 if conv else 30_000) if cpu else 600_000
             for cells in fleets:
                 if conv and cpu and cells > 10:
                     continue  # cell after cell: a fleet of 50 is five of 10
@@ -149,7 +149,7 @@ class Bench:
                 found.append(Case("train", name, "fleet of 10, loop", self.fleet(name, 10, total, "loop")))
             if not conv and not cpu:
                 found.append(Case("train", name, "fleet of 50, bf16", self.fleet(name, 50, total, precision="bf16")))
-            images = (200 if "anogan" in name else 2000) if cpu else 10_000
+            images = (100 if "anogan" in name else 1000) if cpu else 10_000
             found.append(Case("score", name, "fleet of 10", self.scoring(name, 10, images)))
         for name in ("ae 400-200-16", "ae", "ae conv"):
             model, batch = self._eager(name)
@@ -168,11 +168,11 @@ class Bench:
                 Case("train", "ae conv", "floor", rivals.convolution_floor(layers, 128, torch.get_num_threads()))
             )
         for cells in (1, 2, 5, 10, 20, 50):
-            found.append(Case("growth", "ae 400-200-16", f"cells={cells}", self.fleet("ae 400-200-16", cells, 30_000)))
+            found.append(Case("growth", "ae 400-200-16", f"cells={cells}", self.fleet("ae 400-200-16", cells, 15_000)))
         for latent in (2, 16, 64):
-            run = self.fleet("ae 400-200-16", 10, 30_000, latent=latent)
+            run = self.fleet("ae 400-200-16", 10, 15_000, latent=latent)
             found.append(Case("growth", "ae 400-200-16", f"latent={latent}", run))
-        for images in (500, 2000, 8000):
+        for images in (500, 1000, 2000, 4000):
             found.append(Case("growth", "ae", f"scored images={images}", self.scoring("ae", 2, images)))
         for steps in (10, 20, 40, 80):
             run = self.scoring("anogan", 2, 500, search_steps=steps)
