@@ -23,6 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if not any(a in ("--help", "-h", "--hydra-help", "--cfg", "-c", "--info", "-i") for a in arguments):
             planned = _check(arguments)
+            _recover({job.config.output_dir for job in planned})
             if len(planned) > 1:
                 _plan(planned, _command(arguments))
         return _launch(arguments)
@@ -61,6 +62,20 @@ def _check(arguments: list[str]) -> list[Any]:
         if config.tracking.enabled:
             tracking_uri(config.tracking.uri, config.output_dir)
     return jobs
+
+
+def _recover(output_dirs: set[str]) -> None:
+    """Put right what a killed process left behind."""
+    from benchmark.leftovers import recover
+
+    for output_dir in output_dirs:
+        try:
+            recovery = recover(output_dir)
+        except OSError as error:
+            print(f"warning: leftovers in {output_dir} cannot be put right ({error})", file=sys.stderr)
+            continue
+        if recovery.restored or recovery.removed:
+            print(f"An earlier run was killed: {recovery} in {output_dir}.", file=sys.stderr)
 
 
 def _plan(jobs: list[Any], command: str) -> None:
@@ -172,15 +187,19 @@ class Session:
         if not self.results:
             return 0
         done = [record for record in records if record.state == "done"]
+        busy = {name: holder for result in self.results for name, holder in result.busy.items()}
+        total = len(records) + len(busy)
         resumed = sum(result.resumed for result in self.results)
         before = f" ({resumed} of them finished before)" if resumed else ""
-        print(f"{len(done)} of {len(records)} cells done{before} in {elapsed(self.start)}.")
+        print(f"{len(done)} of {total} cells done{before} in {elapsed(self.start)}.")
         for record in records:
             if record.state != "done":
                 axes = record.axes
                 where = f"{axes['model']} {axes['dataset']} {axes['normal_class']} seed {axes['seed']}"
                 print(f"  {record.state}: {where}: {record.status['reason']} ({record.path})")
-        return 0 if len(done) == len(records) else 1
+        for name, holder in busy.items():
+            print(f"  running: {name}: {holder} trains it; the same command later counts it")
+        return 0 if len(done) == total else 1
 
 
 if __name__ == "__main__":
