@@ -6,6 +6,7 @@ Everything recorded is in the cell's folder first; a tracker that cannot be reac
 from __future__ import annotations
 
 import contextlib
+import glob
 import json
 import logging
 import os
@@ -13,6 +14,7 @@ import sqlite3
 import sys
 import tempfile
 import time
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -75,10 +77,12 @@ class Tracker:
         output_dir = Path(output_dir).absolute()
         uri = tracking_uri(config.uri, output_dir)
         try:
-            client = _client(uri)
             artifacts = None
             if uri.startswith("sqlite:///"):
                 database = Path(uri.removeprefix("sqlite:///")).absolute()
+                _create_store(database)
+            client = _client(uri)
+            if uri.startswith("sqlite:///"):
                 artifacts = (database.parent / "mlartifacts").as_uri()
                 _write_ahead(database)
             experiment_id = _experiment(client, experiment_name, artifacts)
@@ -330,6 +334,20 @@ def _experiment(client: Any, name: str, artifacts: str | None) -> str:
         if found is None:
             raise
         return found.experiment_id
+
+
+def _create_store(database: Path) -> None:
+    """Make an empty store if there is none, whole or not at all: half of it could never be used."""
+    if database.exists():
+        return
+    with lock(database.parent, "store"):
+        for leftover in database.parent.glob(f".{glob.escape(database.name)}.*.tmp*"):  # its maker was killed
+            leftover.unlink()
+        if database.exists():
+            return
+        temporary = database.with_name(f".{database.name}.{uuid.uuid4().hex}.tmp")
+        _client(f"sqlite:///{temporary}").search_experiments(max_results=1)
+        os.rename(temporary, database)
 
 
 def _write_ahead(database: Path) -> None:
