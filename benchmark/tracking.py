@@ -266,7 +266,7 @@ def _now() -> str:
 def means(records: Sequence[Record]) -> dict[str, float]:
     """Metrics of a job: means over its cells that are done, and their number."""
     done = [record.metrics for record in records if record.state == "done"]
-    keys = ("auroc", "average_precision", "fpr95") if done else ()
+    keys = [key for key in ("auroc", "average_precision", "fpr95") if done and all(key in metrics for metrics in done)]
     found = {f"mean/{key}": sum(metrics[key] for metrics in done) / len(done) for key in keys}
     return found | {"cells_done": float(len(done))}
 
