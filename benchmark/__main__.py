@@ -15,6 +15,10 @@ from typing import Any
 from benchmark.config import CONF_DIR, UsageError, register_schemas
 
 
+class Unwritable(Exception):
+    """The output directory takes no more files; shown in one line, exit code 1."""
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return the exit code."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
@@ -27,11 +31,11 @@ def main(arguments: list[str] | None = None) -> int:
             if len(planned) > 1:
                 _plan(planned, _command(arguments))
         return _launch(arguments)
-    except UsageError as error:
+    except (UsageError, Unwritable) as error:
         if debug:
             raise
         print(f"benchmark: {error}", file=sys.stderr)
-        return 2
+        return 2 if isinstance(error, UsageError) else 1
     except KeyboardInterrupt:
         print("\nbenchmark: stopped. Finished cells are kept; the same command goes on from there.", file=sys.stderr)
         return 130
@@ -83,7 +87,14 @@ def _plan(jobs: list[Any], command: str) -> None:
     from benchmark.jobs import prepare_job
 
     for job in jobs:
-        prepare_job(job.config, command, job.overrides).write_plan()
+        planned = prepare_job(job.config, command, job.overrides)
+        try:
+            planned.write_plan()
+        except OSError as error:
+            where = f"output_dir={job.config.output_dir}"
+            raise Unwritable(
+                f"{where} cannot be written ({error}). Make room there, or type output_dir=<a folder>"
+            ) from error
 
 
 def _command(arguments: list[str]) -> str:
@@ -177,7 +188,8 @@ class Session:
 
     def close(self) -> None:
         for tracker in self.trackers.values():
-            tracker.close()
+            if tracker is not None:  # MLflow could not be used
+                tracker.close()
 
     def summarise(self) -> int:
         """Print what became of every cell that is not done, and return the exit code."""

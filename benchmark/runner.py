@@ -55,7 +55,11 @@ def run_job(job: Job, tracker: Tracker | None, progress: Progress) -> JobResult:
     interrupt goes on to the caller.
     """
     result = JobResult()
-    description = job.write_plan()
+    try:
+        description = job.write_plan()
+    except OSError as error:
+        print(f"warning: the plan of {len(job.cells)} cells could not be written ({error})", file=sys.stderr)
+        description = job.describe(now())
     todo = []
     parent = tracker.start_job(description) if tracker is not None else None
     for cell in job.cells:
@@ -284,7 +288,7 @@ def _write(
             traceback=trace,
         )
         return read_record(path)
-    except (OSError, RuntimeError, RecordError) as error:  # RuntimeError is what torch says of a full disk
+    except (OSError, RecordError) as error:
         before = f"{reason}; then " if reason is not None else ""
         why = f"{before}its record could not be written ({_line(error)}); what was there before is kept"
         return Record(path, status | {"state": "failed", "reason": why, "unwritten": True}, {})

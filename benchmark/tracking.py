@@ -346,8 +346,12 @@ def _create_store(database: Path) -> None:
         if database.exists():
             return
         temporary = database.with_name(f".{database.name}.{uuid.uuid4().hex}.tmp")
-        _client(f"sqlite:///{temporary}").search_experiments(max_results=1)
-        os.rename(temporary, database)
+        try:
+            _client(f"sqlite:///{temporary}").search_experiments(max_results=1)
+            os.rename(temporary, database)
+        except Exception:
+            temporary.unlink(missing_ok=True)
+            raise
 
 
 def _write_ahead(database: Path) -> None:

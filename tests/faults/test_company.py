@@ -94,3 +94,18 @@ def test_a_record_that_cannot_be_written_is_a_failed_cell(tmp_path: Path) -> Non
     assert "missing: pca digits one_vs_rest 1 seed 0" in status.stdout
     after = run(tmp_path, *PCA, "split.normal_class=[0,1]")
     assert "2 of 2 cells done (1 of them finished before)" in after.stdout
+
+
+def test_without_mlflow_every_cell_is_trained_and_sent_later(tmp_path: Path) -> None:
+    """The store is a file that is none; what MLflow did not get is there after a ``sync``."""
+    store = tmp_path / "outputs" / "mlflow.db"
+    store.parent.mkdir()
+    store.write_bytes(b"no database at all" * 100)
+    done = run(tmp_path, *PCA[:-1], "tracking.figures=false", MLFLOW_TRACKING_URI="")
+    assert done.returncode == 0, done.stderr
+    assert "4 of 4 cells done" in done.stdout
+    assert done.stderr.count("cannot be used") == 1
+    assert "Traceback" not in done.stderr
+    store.unlink()
+    sent = run(tmp_path, "experiment=default", module="benchmark.sync", MLFLOW_TRACKING_URI="")
+    assert (sent.returncode, sent.stdout) == (0, "4 of 4 cells sent to MLflow, 0 were there.\n"), sent.stderr
