@@ -8,6 +8,7 @@ import signal
 import time
 from dataclasses import replace
 from pathlib import Path
+from threading import Barrier, Thread
 
 import pytest
 
@@ -107,12 +108,33 @@ def test_a_process_at_work_gives_signs_of_life(tmp_path: Path, cell: Path, monke
 
 
 def test_of_many_that_find_a_lease_abandoned_one_gets_it(tmp_path: Path, cell: Path) -> None:
-    for _ in range(3):
-        leave(cell, replace(Process.here(), pid=2**22 + 1))
-        holders = [Holder(tmp_path, cell) for _ in range(5)]
-        try:
-            answers = [holder.answer() for holder in holders]
-        finally:
-            for holder in holders:
-                holder.kill()
-        assert sorted(answers) == ["busy"] * 4 + ["mine"]
+    rounds, takers = 100, 4
+    barrier = Barrier(takers)
+    dead = replace(Process.here(), pid=2**22 + 1)
+    got: list[list[bool]] = [[] for _ in range(takers)]
+
+    def take(i: int) -> None:
+        leases = Leases(tmp_path)
+        for _ in range(rounds):
+            if barrier.wait(timeout=60) == 0:
+                leave(cell, dead)
+            barrier.wait(timeout=60)
+            got[i].append(leases.take([cell]) == {})
+
+    threads = [Thread(target=take, args=(i,)) for i in range(takers)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [sum(answers) for answers in zip(*got, strict=True)] == [1] * rounds
+
+
+def test_of_processes_that_start_at_once_one_gets_the_lease(tmp_path: Path, cell: Path) -> None:
+    leave(cell, replace(Process.here(), pid=2**22 + 1))
+    holders = [Holder(tmp_path, cell) for _ in range(4)]
+    try:
+        answers = [holder.answer() for holder in holders]
+    finally:
+        for holder in holders:
+            holder.kill()
+    assert sorted(answers) == ["busy"] * 3 + ["mine"]
