@@ -15,6 +15,10 @@ from typing import Any
 from benchmark.config import CONF_DIR, UsageError, register_schemas
 
 
+class Unwritable(Exception):
+    """The output directory takes no more files; shown in one line, exit code 1."""
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return the exit code."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
@@ -23,14 +27,15 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if not any(a in ("--help", "-h", "--hydra-help", "--cfg", "-c", "--info", "-i") for a in arguments):
             planned = _check(arguments)
+            _recover({job.config.output_dir for job in planned})
             if len(planned) > 1:
                 _plan(planned, _command(arguments))
         return _launch(arguments)
-    except UsageError as error:
+    except (UsageError, Unwritable) as error:
         if debug:
             raise
         print(f"benchmark: {error}", file=sys.stderr)
-        return 2
+        return 2 if isinstance(error, UsageError) else 1
     except KeyboardInterrupt:
         print("\nbenchmark: stopped. Finished cells are kept; the same command goes on from there.", file=sys.stderr)
         return 130
@@ -63,12 +68,33 @@ def _check(arguments: list[str]) -> list[Any]:
     return jobs
 
 
+def _recover(output_dirs: set[str]) -> None:
+    """Put right what a killed process left behind."""
+    from benchmark.leftovers import recover
+
+    for output_dir in output_dirs:
+        try:
+            recovery = recover(output_dir)
+        except OSError as error:
+            print(f"warning: leftovers in {output_dir} cannot be put right ({error})", file=sys.stderr)
+            continue
+        if recovery.restored or recovery.removed:
+            print(f"An earlier run was killed: {recovery} in {output_dir}.", file=sys.stderr)
+
+
 def _plan(jobs: list[Any], command: str) -> None:
     """Write down every cell of a sweep before the first is trained: a report on half a sweep shows what is missing."""
     from benchmark.jobs import prepare_job
 
     for job in jobs:
-        prepare_job(job.config, command, job.overrides).write_plan()
+        planned = prepare_job(job.config, command, job.overrides)
+        try:
+            planned.write_plan()
+        except OSError as error:
+            where = f"output_dir={job.config.output_dir}"
+            raise Unwritable(
+                f"{where} cannot be written ({error}). Make room there, or type output_dir=<a folder>"
+            ) from error
 
 
 def _command(arguments: list[str]) -> str:
@@ -162,7 +188,8 @@ class Session:
 
     def close(self) -> None:
         for tracker in self.trackers.values():
-            tracker.close()
+            if tracker is not None:  # MLflow could not be used
+                tracker.close()
 
     def summarise(self) -> int:
         """Print what became of every cell that is not done, and return the exit code."""
@@ -172,15 +199,19 @@ class Session:
         if not self.results:
             return 0
         done = [record for record in records if record.state == "done"]
+        busy = {name: holder for result in self.results for name, holder in result.busy.items()}
+        total = len(records) + len(busy)
         resumed = sum(result.resumed for result in self.results)
         before = f" ({resumed} of them finished before)" if resumed else ""
-        print(f"{len(done)} of {len(records)} cells done{before} in {elapsed(self.start)}.")
+        print(f"{len(done)} of {total} cells done{before} in {elapsed(self.start)}.")
         for record in records:
             if record.state != "done":
                 axes = record.axes
                 where = f"{axes['model']} {axes['dataset']} {axes['normal_class']} seed {axes['seed']}"
                 print(f"  {record.state}: {where}: {record.status['reason']} ({record.path})")
-        return 0 if len(done) == len(records) else 1
+        for name, holder in busy.items():
+            print(f"  running: {name}: {holder} trains it; the same command later counts it")
+        return 0 if len(done) == total else 1
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from benchmark.data.classes import resolve_classes
 from benchmark.data.images import ImageData, load_images
 from benchmark.data.splits import make_split
 from benchmark.environment import git_revision
+from benchmark.leases import lock
 from benchmark.models import constructor
 from benchmark.records import write_job
 from benchmark.train import Settings
@@ -62,7 +63,8 @@ class Job:
     def write_plan(self) -> dict[str, Any]:
         """Write which cells this job has, so that a report knows what is missing; returns what was written."""
         description = self.describe(now())
-        write_job(self.output_dir, self.config.experiment_name, description)
+        with lock(self.output_dir):
+            write_job(self.output_dir, self.config.experiment_name, description)
         return description
 
 

@@ -6,6 +6,7 @@ weights as a ``state_dict`` that loads with ``weights_only=True``.
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -106,7 +107,9 @@ def write_record(
         if weights is not None:
             import torch
 
-            torch.save(dict(weights), temporary / "weights.pt")
+            buffer = io.BytesIO()  # torch's own writer does not say why the system refuses a file
+            torch.save(dict(weights), buffer)
+            (temporary / "weights.pt").write_bytes(buffer.getbuffer())
         if traceback is not None:
             (temporary / "traceback.txt").write_text(traceback, encoding="utf-8")
         _write_json(temporary / STATUS_FILE, dict(status))
@@ -142,9 +145,13 @@ def write_job(output_dir: Path, experiment_name: str, job: Mapping[str, Any]) ->
     path = Path(output_dir) / "experiments" / experiment_name / f"{job['job']}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    _write_json(temporary, dict(job))
-    _sync(temporary)
-    os.replace(temporary, path)
+    try:
+        _write_json(temporary, dict(job))
+        _sync(temporary)
+        os.replace(temporary, path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
     return path
 
 

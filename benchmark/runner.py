@@ -13,14 +13,16 @@ from typing import TYPE_CHECKING, TypeVar
 import torch
 from omegaconf import OmegaConf
 
-from benchmark.cells import Cell, finished_record
+from benchmark.cells import NUMERICS_VERSION, Cell, finished_record
 from benchmark.environment import environment
 from benchmark.evaluate import Outcome, evaluate
 from benchmark.fleet import Fleet
 from benchmark.jobs import Job, now
+from benchmark.leases import Leases
 from benchmark.models import model_class
 from benchmark.programs import make_plan, run_programs
-from benchmark.records import Record, read_record, write_record
+from benchmark.records import Record, RecordError, read_record, write_record
+from benchmark.tracking import means
 from benchmark.train import Interrupted, Training, train
 
 if TYPE_CHECKING:
@@ -38,6 +40,7 @@ class JobResult:
 
     records: list[Record] = field(default_factory=list)
     resumed: int = 0
+    busy: dict[str, str] = field(default_factory=dict)  # cells another process trains now, and which one
 
     @property
     def not_done(self) -> list[Record]:
@@ -47,11 +50,16 @@ class JobResult:
 def run_job(job: Job, tracker: Tracker | None, progress: Progress) -> JobResult:
     """Train, score and record every cell of a job that is not finished yet.
 
-    A cell that fails or diverges is recorded as such and never stops the others. On ``KeyboardInterrupt`` finished
-    cells stay, running ones are given up, and the interrupt goes on to the caller.
+    A cell that fails or diverges is recorded as such and never stops the others. A cell that another process trains
+    at this moment is left to it. On ``KeyboardInterrupt`` finished cells stay, running ones are given up, and the
+    interrupt goes on to the caller.
     """
     result = JobResult()
-    description = job.write_plan()
+    try:
+        description = job.write_plan()
+    except OSError as error:
+        print(f"warning: the plan of {len(job.cells)} cells could not be written ({error})", file=sys.stderr)
+        description = job.describe(now())
     todo = []
     parent = tracker.start_job(description) if tracker is not None else None
     for cell in job.cells:
@@ -63,30 +71,22 @@ def run_job(job: Job, tracker: Tracker | None, progress: Progress) -> JobResult:
         result.resumed += 1
         if tracker is not None:
             tracker.log_cell(record, parent)
-        progress.cell_done(cell.name, "done", f"finished before, AUROC {record.metrics['auroc']:.4f}")
+        _show(progress, cell, record, "finished before, ")
     ended = "KILLED"
     try:
-        for record in _run_cells(job, todo, progress):
+        for record in _run_cells(job, todo, progress, result.busy):
             result.records.append(record)
-            if tracker is not None:
+            if tracker is not None and not record.status.get("unwritten"):
                 tracker.log_cell(record, parent)
         ended = "FAILED" if result.not_done else "FINISHED"
     finally:
         if tracker is not None:
-            tracker.end_job(parent, ended, _means(result.records))
+            tracker.end_job(parent, ended, means(result.records))
     return result
 
 
-def _means(records: Sequence[Record]) -> dict[str, float]:
-    """Means over the cells that are done, and their number."""
-    done = [record.metrics for record in records if record.state == "done"]
-    keys = ("auroc", "average_precision", "fpr95") if done else ()
-    means = {f"mean/{key}": sum(metrics[key] for metrics in done) / len(done) for key in keys}
-    return means | {"cells_done": float(len(done))}
-
-
-def _run_cells(job: Job, cells: Sequence[Cell], progress: Progress) -> Iterator[Record]:
-    """Yield the record of every cell as its program ends."""
+def _run_cells(job: Job, cells: Sequence[Cell], progress: Progress, busy: dict[str, str]) -> Iterator[Record]:
+    """Yield the record of every cell as its program ends; cells of other processes are entered in ``busy``."""
     if not cells:
         return
     plan = make_plan(
@@ -94,10 +94,41 @@ def _run_cells(job: Job, cells: Sequence[Cell], progress: Progress) -> Iterator[
     )
 
     def run(program: Sequence[Cell], stop: Event) -> list[Record]:
-        return _run_program(job, program, plan.strategy, progress, stop)
+        folders = [job.output_dir / cell.path for cell in program]
+        if stop.is_set():
+            return []
+        try:
+            try:
+                mine, records = _claim(job, program, leases, progress, busy)
+            except OSError as error:  # without a lease nothing may be written
+                return [_unleased(job, cell, error, progress) for cell in program]
+            return records + (_run_program(job, mine, plan.strategy, progress, stop) if mine else [])
+        finally:
+            leases.give_back(folders)
 
-    for records in run_programs(run, plan.programs(cells), plan.workers, job.device):
-        yield from records
+    with Leases(job.output_dir) as leases:
+        for records in run_programs(run, plan.programs(cells), plan.workers, job.device):
+            yield from records
+
+
+def _claim(
+    job: Job, cells: Sequence[Cell], leases: Leases, progress: Progress, busy: dict[str, str]
+) -> tuple[list[Cell], list[Record]]:
+    """The cells whose lease this process got, and the records of those that another one has finished by now."""
+    leased = leases.take([job.output_dir / cell.path for cell in cells])
+    mine, records = [], []
+    for cell in cells:
+        lease = leased.get(job.output_dir / cell.path)
+        record = finished_record(job.output_dir, cell) if job.config.resume and lease is None else None
+        if lease is not None:
+            busy[cell.name] = lease.holder
+            progress.cell_done(cell.name, "skipped", f"{lease.holder} trains it")
+        elif record is not None:
+            records.append(record)
+            _show(progress, cell, record, "finished by another process, ")
+        else:
+            mine.append(cell)
+    return mine, records
 
 
 def _run_program(job: Job, cells: Sequence[Cell], strategy: str, progress: Progress, stop: Event) -> list[Record]:
@@ -135,7 +166,7 @@ def _run_program(job: Job, cells: Sequence[Cell], strategy: str, progress: Progr
         else:
             weights = fleet.state(i)
             records.append(_write(job, cell, "diverged", training.diverged, start, training=training, weights=weights))
-            progress.cell_done(cell.name, "diverged", training.diverged)
+            _show(progress, cell, records[-1])
     size = 1 if job.device == "cpu" else max(len(alive), 1)  # alone, a cell's images fill the caches
     for part in (alive[i : i + size] for i in range(0, len(alive), size)):
         records += _score(job, fleet.subset(part), [(cells[i], trainings[i]) for i in part], start, progress, stop)
@@ -169,7 +200,7 @@ def _score(
     records = []
     for i, (cell, training, outcome) in enumerate(zip(cells, trainings, outcomes, strict=True)):
         records.append(_write(job, cell, "done", None, start, outcome, training, fleet.state(i)))
-        progress.cell_done(cell.name, "done", f"AUROC {outcome.metrics['auroc']:.4f}")
+        _show(progress, cell, records[-1])
     return records
 
 
@@ -182,9 +213,22 @@ def _fewer(items: Sequence[Item], error: Exception) -> tuple[Sequence[Item], Seq
 
 
 def _failed(job: Job, cell: Cell, start: str, error: Exception, progress: Progress) -> Record:
-    reason = _line(error)
-    progress.cell_done(cell.name, "failed", reason)
-    return _write(job, cell, "failed", reason, start, trace="".join(traceback.format_exception(error)))
+    record = _write(job, cell, "failed", _line(error), start, trace="".join(traceback.format_exception(error)))
+    _show(progress, cell, record)
+    return record
+
+
+def _unleased(job: Job, cell: Cell, error: OSError, progress: Progress) -> Record:
+    reason = f"its lease could not be taken ({_line(error)})"
+    status = {"state": "failed", "reason": reason, "fingerprint": cell.fingerprint, "axes": dict(cell.axes)}
+    record = Record(job.output_dir / cell.path, status | {"unwritten": True}, {})
+    _show(progress, cell, record)
+    return record
+
+
+def _show(progress: Progress, cell: Cell, record: Record, how: str = "") -> None:
+    what = f"{how}AUROC {record.metrics['auroc']:.4f}" if record.state == "done" else record.status["reason"]
+    progress.cell_done(cell.name, record.state, what)
 
 
 def build_model(job: Job, cell: Cell) -> Model:
@@ -221,6 +265,7 @@ def _write(
         "state": state,
         "reason": reason,
         "fingerprint": cell.fingerprint,
+        "numerics": NUMERICS_VERSION,
         "experiment_name": job.config.experiment_name,
         "axes": dict(cell.axes),
         "variant": cell.variant,
@@ -230,18 +275,23 @@ def _write(
         "started": started,
         "finished": now(),
     }
-    write_record(
-        path,
-        status=status,
-        config_yaml=OmegaConf.to_yaml(OmegaConf.create(dict(cell.config))),
-        metrics=outcome.metrics if outcome is not None else {},
-        environment=environment(job.device, job.precision),
-        arrays=outcome.arrays if outcome is not None else None,
-        history=training.history if training is not None else None,
-        weights=weights,
-        traceback=trace,
-    )
-    return read_record(path)
+    try:
+        write_record(
+            path,
+            status=status,
+            config_yaml=OmegaConf.to_yaml(OmegaConf.create(dict(cell.config))),
+            metrics=outcome.metrics if outcome is not None else {},
+            environment=environment(job.device, job.precision),
+            arrays=outcome.arrays if outcome is not None else None,
+            history=training.history if training is not None else None,
+            weights=weights,
+            traceback=trace,
+        )
+        return read_record(path)
+    except (OSError, RecordError) as error:
+        before = f"{reason}; then " if reason is not None else ""
+        why = f"{before}its record could not be written ({_line(error)}); what was there before is kept"
+        return Record(path, status | {"state": "failed", "reason": why, "unwritten": True}, {})
 
 
 def _line(error: BaseException) -> str:

@@ -6,6 +6,7 @@ Everything recorded is in the cell's folder first; a tracker that cannot be reac
 from __future__ import annotations
 
 import contextlib
+import glob
 import json
 import logging
 import os
@@ -13,13 +14,16 @@ import sqlite3
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from datetime import datetime
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
 from benchmark.config import UsageError
+from benchmark.leases import lock
+from benchmark.processes import Process, Pulse
 from benchmark.records import Record, read_record, write_job
 
 SCHEMES = ("sqlite", "postgresql", "mysql", "mssql", "http", "https", "databricks")
@@ -27,6 +31,7 @@ MAX_METRICS = 1000  # of one log_batch
 MAX_PARAMS = 100
 MAX_VALUE = 6000  # characters of a parameter
 MAX_TAG = 5000
+PROCESS, HEARTBEAT = "process", "heartbeat"  # tags: who logs a run, and when it last gave a sign of life
 
 
 def tracking_uri(configured: str | None, output_dir: Path) -> str:
@@ -61,6 +66,7 @@ class Tracker:
         self.client, self.experiment_id = client, experiment_id
         self.output_dir, self.figures = Path(output_dir), figures
         self.warned = False
+        self.pulses: dict[str, Pulse] = {}  # of the jobs that run
 
     @classmethod
     def open(cls, config: Any, output_dir: str | Path, experiment_name: str) -> Tracker | None:
@@ -71,13 +77,16 @@ class Tracker:
         output_dir = Path(output_dir).absolute()
         uri = tracking_uri(config.uri, output_dir)
         try:
-            client = _client(uri)
             artifacts = None
             if uri.startswith("sqlite:///"):
                 database = Path(uri.removeprefix("sqlite:///")).absolute()
+                _create_store(database)
+            client = _client(uri)
+            if uri.startswith("sqlite:///"):
                 artifacts = (database.parent / "mlartifacts").as_uri()
                 _write_ahead(database)
             experiment_id = _experiment(client, experiment_name, artifacts)
+            close_dead_runs(client)
         except Exception as error:
             _warn(f"MLflow at {_public(uri)} cannot be used ({_line(error)}); cells are kept in {output_dir / 'cells'}")
             return None
@@ -90,8 +99,9 @@ class Tracker:
         tags = {key: axes[key] for key in ("model", "dataset", "split", "evaluate_on")}
         tags |= {"kind": "job", "job": job["job"], "git_revision": job["git_revision"], "command": job["command"]}
         with self._guard(f"job {name}"):
-            run = self.client.create_run(self.experiment_id, run_name=name, tags=_tags(tags))
-            return run.info.run_id
+            run_id = self.client.create_run(self.experiment_id, run_name=name, tags=_tags(tags | _owner())).info.run_id
+            self.pulses[run_id] = Pulse(lambda: self.client.set_tag(run_id, HEARTBEAT, _now()))
+            return run_id
         return None
 
     def end_job(self, parent: str | None, status: str, means: Mapping[str, float] | None = None) -> None:
@@ -102,6 +112,8 @@ class Tracker:
         from mlflow.entities import Metric
 
         if parent is not None:
+            if parent in self.pulses:
+                self.pulses.pop(parent).stop()
             with self._guard("the end of a job"):
                 now = int(time.time() * 1000)
                 metrics = [Metric(key, value, now, 0) for key, value in (means or {}).items()]
@@ -109,13 +121,27 @@ class Tracker:
                 self.client.set_terminated(parent, status)
 
     def log_cell(self, record: Record, parent: str | None) -> bool:
-        """Record a cell as a child run, unless a FINISHED run holds its fingerprint already. False if MLflow failed."""
+        """Record a cell as a child run, unless MLflow has it already (see ``has``). False if MLflow failed."""
         with self._guard(_name(record)):
-            if record.state == "done" and self._is_logged(record.fingerprint):
-                return True
-            self._log(record, parent)
+            with lock(self.output_dir, f"mlflow-{record.fingerprint[:1]}"):  # another process may be about to log it
+                if not self.has(record):
+                    self._log(record, parent)
             return True
         return False
+
+    def has(self, record: Record) -> bool:
+        """Whether a FINISHED run holds the fingerprint of a cell that is done; of one that is not, this attempt."""
+        query = f"tags.fingerprint = '{record.fingerprint}' and attributes.status = "
+        query += "'FINISHED'" if record.state == "done" else "'FAILED'"
+        if record.state != "done":
+            query += f" and attributes.start_time = {_milliseconds(record.status['started'])}"
+        return len(self.client.search_runs([self.experiment_id], query, max_results=1)) > 0
+
+    def find_job(self, job: Mapping[str, Any]) -> str | None:
+        """The newest parent run of a job, or None."""
+        query = f"tags.kind = 'job' and tags.job = '{job['job']}'"
+        found = self.client.search_runs([self.experiment_id], query, max_results=1)
+        return found[0].info.run_id if found else None
 
     def close(self) -> None:
         """Merge SQLite's write-ahead log, so that the database is one file."""
@@ -123,10 +149,6 @@ class Tracker:
         if uri.startswith("sqlite:///"):
             with contextlib.suppress(sqlite3.Error), sqlite3.connect(uri.removeprefix("sqlite:///")) as database:
                 database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-
-    def _is_logged(self, fingerprint: str) -> bool:
-        query = f"tags.fingerprint = '{fingerprint}' and attributes.status = 'FINISHED'"
-        return len(self.client.search_runs([self.experiment_id], query, max_results=1)) > 0
 
     def _log(self, record: Record, parent: str | None) -> None:
         from mlflow.entities import Param
@@ -141,6 +163,7 @@ class Tracker:
             tags["reason"] = record.status["reason"]
         if parent is not None:
             tags["mlflow.parentRunId"] = parent
+        tags |= _owner()
         run = self.client.create_run(
             self.experiment_id, _milliseconds(record.status["started"]), _tags(tags), _name(record)
         )
@@ -197,6 +220,57 @@ class Tracker:
             self.warned = True
 
 
+def close_dead_runs(client: Any) -> int:
+    """End runs as KILLED that a process left RUNNING when it died; returns how many.
+
+    Only runs that name their process are looked at. One of this machine is looked up; another counts as dead when its
+    heartbeat has stopped.
+    """
+    experiments = [experiment.experiment_id for experiment in _pages(client.search_experiments)]
+    closed = 0
+    for run in _pages(client.search_runs, experiment_ids=experiments, filter_string="attributes.status = 'RUNNING'"):
+        process, heartbeat = _owner_of(run.data.tags)
+        if process is not None and not process.is_alive(heartbeat):
+            client.set_terminated(run.info.run_id, "KILLED")
+            closed += 1
+    return closed
+
+
+def _pages(search: Any, **query: Any) -> list[Any]:
+    """All results of one of the client's searches."""
+    found, token = [], None
+    while True:
+        page = search(**query, max_results=1000, page_token=token)
+        found += page
+        token = page.token
+        if not token:
+            return found
+
+
+def _owner() -> dict[str, str]:
+    return {PROCESS: json.dumps(Process.here().to_json()), HEARTBEAT: _now()}
+
+
+def _owner_of(tags: Mapping[str, str]) -> tuple[Process | None, float]:
+    try:
+        process = Process.from_json(json.loads(tags[PROCESS]))
+        return process, datetime.fromisoformat(tags[HEARTBEAT]).timestamp()
+    except (KeyError, ValueError):
+        return None, 0.0
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def means(records: Sequence[Record]) -> dict[str, float]:
+    """Metrics of a job: means over its cells that are done, and their number."""
+    done = [record.metrics for record in records if record.state == "done"]
+    keys = [key for key in ("auroc", "average_precision", "fpr95") if done and all(key in metrics for metrics in done)]
+    found = {f"mean/{key}": sum(metrics[key] for metrics in done) / len(done) for key in keys}
+    return found | {"cells_done": float(len(done))}
+
+
 def fetch_cells(experiment_name: str, uri: str | None, output_dir: Path, destination: Path) -> Path:
     """Download every cell of an experiment from MLflow into ``destination``, laid out as ``output_dir``.
 
@@ -209,18 +283,13 @@ def fetch_cells(experiment_name: str, uri: str | None, output_dir: Path, destina
         known = ", ".join(e.name for e in client.search_experiments())
         raise UsageError(f"experiment={experiment_name} is not in MLflow. There is: {known}")
     chosen: dict[str, Any] = {}
-    token = None
-    while True:
-        page = client.search_runs([experiment.experiment_id], "tags.kind = 'cell'", max_results=1000, page_token=token)
-        for run in page:
-            if run.info.status not in ("FINISHED", "FAILED"):
-                continue
-            known = chosen.get(run.data.tags["fingerprint"])
-            if known is None or (run.info.status == "FINISHED" and known.info.status != "FINISHED"):
-                chosen[run.data.tags["fingerprint"]] = run  # newest first
-        token = page.token
-        if not token:
-            break
+    query = {"experiment_ids": [experiment.experiment_id], "filter_string": "tags.kind = 'cell'"}
+    for run in _pages(client.search_runs, **query):
+        if run.info.status not in ("FINISHED", "FAILED"):
+            continue
+        known = chosen.get(run.data.tags["fingerprint"])
+        if known is None or (run.info.status == "FINISHED" and known.info.status != "FINISHED"):
+            chosen[run.data.tags["fingerprint"]] = run  # newest first
     cells = []
     for run in sorted(chosen.values(), key=lambda run: run.info.start_time):  # as jobs: the last one counts
         relative = run.data.tags["cell_path"]
@@ -265,6 +334,24 @@ def _experiment(client: Any, name: str, artifacts: str | None) -> str:
         if found is None:
             raise
         return found.experiment_id
+
+
+def _create_store(database: Path) -> None:
+    """Make an empty store if there is none, whole or not at all: half of it could never be used."""
+    if database.exists():
+        return
+    with lock(database.parent, "store"):
+        for leftover in database.parent.glob(f".{glob.escape(database.name)}.*.tmp*"):  # its maker was killed
+            leftover.unlink()
+        if database.exists():
+            return
+        temporary = database.with_name(f".{database.name}.{uuid.uuid4().hex}.tmp")
+        try:
+            _client(f"sqlite:///{temporary}").search_experiments(max_results=1)
+            os.rename(temporary, database)
+        except Exception:
+            temporary.unlink(missing_ok=True)
+            raise
 
 
 def _write_ahead(database: Path) -> None:

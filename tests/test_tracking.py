@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import json
 import math
+import os
 import shutil
 import sqlite3
 import threading
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -256,6 +259,8 @@ def test_runs_have_names_to_read(logged: Logged) -> None:
 def test_tags_say_which_cell_it_is(logged: Logged) -> None:
     tags = {key: value for key, value in logged.run("varied").data.tags.items() if not key.startswith("mlflow.")}
     record = logged.records["varied"]
+    assert json.loads(tags.pop("process"))["pid"] == os.getpid()
+    assert abs(datetime.now(UTC) - datetime.fromisoformat(tags.pop("heartbeat"))) < timedelta(hours=1)
     assert tags == {
         "kind": "cell",
         "state": "done",

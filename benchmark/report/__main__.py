@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shlex
 import sys
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
+from benchmark.arguments import help_text
+from benchmark.arguments import parse as arguments_of
 from benchmark.config import UsageError
 
 if TYPE_CHECKING:
@@ -20,16 +21,10 @@ KEYS = {
     "uri": "for source=mlflow: address of the store; default: MLFLOW_TRACKING_URI, else the one in output_dir",
     "figures": "true | false: also draw the figures; default: true",
 }
-HELP = "\n".join(
-    [
-        "Set models side by side: tables, figures and a page from the records of an experiment. Never trains.",
-        "",
-        "python -m benchmark.report [key=value ...]",
-        "",
-        *(f"  {key:<12} {text}" for key, text in KEYS.items()),
-        "",
-        "Example: python -m benchmark.report experiment=paper",
-    ]
+HELP = help_text(
+    "Set models side by side: tables, figures and a page from the records of an experiment. Never trains.",
+    "benchmark.report",
+    KEYS,
 )
 
 
@@ -58,23 +53,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 def parse(arguments: list[str]) -> dict[str, Any]:
     """The settings in ``key=value`` arguments. Raises ``UsageError`` for anything else."""
-    settings: dict[str, Any] = {}
-    for argument in arguments:
-        key, equals, value = argument.partition("=")
-        if key not in KEYS or equals == "":
-            near = get_close_matches(key, KEYS, 1)
-            hint = f"did you mean {near[0]}=...? " if near else ""
-            raise UsageError(f"{argument} is not known; {hint}Allowed: {', '.join(f'{k}=...' for k in KEYS)}")
-        if value == "":
-            raise UsageError(f"{key}= has no value. Type for example: experiment=quick")
-        settings[key] = value
+    settings: dict[str, Any] = {**arguments_of(arguments, KEYS)}
     if "figures" in settings:
         if settings["figures"] not in ("true", "false"):
             given = settings["figures"]
             raise UsageError(f"figures={given} is not allowed: it must be true or false. Type: figures=true")
         settings["figures"] = settings["figures"] == "true"
-    if "/" in settings.get("experiment", "") or settings.get("experiment", "").startswith("."):
-        raise UsageError(f"experiment={settings['experiment']} is not a name. Type for example: experiment=quick")
     return settings
 
 

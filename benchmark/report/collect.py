@@ -24,6 +24,8 @@ class PlannedCell:
     state: str  # done | failed | diverged | skipped | missing | unreadable
     reason: str  # "" for a cell that is done
     record: Record | None = None
+    folder: Path = Path()
+    job: str = ""  # the job that planned it last
 
     @property
     def label(self) -> str:
@@ -43,6 +45,7 @@ class Collection:
     cells: list[PlannedCell]
     jobs: list[dict[str, Any]]
     warnings: list[str] = field(default_factory=list)
+    stale: list[PlannedCell] = field(default_factory=list)  # of an earlier configuration
 
 
 def column_label(model: str, variant: str) -> str:
@@ -70,8 +73,9 @@ def collect(output_dir: str | Path, experiment: str) -> Collection:
         fallback = next((record.status.get("variant", "") for *_, record in found if record), _guess_variant(job))
         for entry, state, reason, record in found:
             variant = entry.get("variant", record.status.get("variant", "") if record else fallback)
-            cell = PlannedCell(entry["axes"], variant, entry["fingerprint"], state, hide_paths(reason), record)
-            axes = entry["axes"]
+            axes, folder = entry["axes"], output_dir / entry["path"]
+            reason = hide_paths(reason)
+            cell = PlannedCell(axes, variant, entry["fingerprint"], state, reason, record, folder, job["job"])
             names = ("model", "dataset", "split", "normal_class", "seed", "evaluate_on")
             key = (*(axes.get(name) for name in names), variant)
             before = chosen.pop(key, None)
@@ -79,7 +83,7 @@ def collect(output_dir: str | Path, experiment: str) -> Collection:
                 stale[before.fingerprint] = before
             chosen[key] = cell
             stale.pop(cell.fingerprint, None)
-    return Collection(list(chosen.values()), jobs, _warn(stale))
+    return Collection(list(chosen.values()), jobs, _warn(stale), list(stale.values()))
 
 
 def _open(output_dir: Path, entry: Mapping[str, Any]) -> tuple[str, str, Record | None]:

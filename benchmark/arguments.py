@@ -1,0 +1,35 @@
+"""``key=value`` arguments of the small commands, refused in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from difflib import get_close_matches
+
+from benchmark.config import UsageError
+
+
+def parse(arguments: list[str], keys: Mapping[str, str]) -> dict[str, str]:
+    """The settings in ``key=value`` arguments; ``keys`` are those allowed, with what they mean.
+
+    Raises ``UsageError`` for anything else, and for an ``experiment`` that cannot be one.
+    """
+    settings: dict[str, str] = {}
+    for argument in arguments:
+        key, equals, value = argument.partition("=")
+        if key not in keys or equals == "":
+            near = get_close_matches(key, keys, 1)
+            hint = f"did you mean {near[0]}=...? " if near else ""
+            raise UsageError(f"{argument} is not known; {hint}Allowed: {', '.join(f'{k}=...' for k in keys)}")
+        if value == "":
+            raise UsageError(f"{key}= has no value. Type for example: experiment=quick")
+        settings[key] = value
+    if "/" in settings.get("experiment", "") or settings.get("experiment", "").startswith("."):
+        raise UsageError(f"experiment={settings['experiment']} is not a name. Type for example: experiment=quick")
+    return settings
+
+
+def help_text(what: str, module: str, keys: Mapping[str, str]) -> str:
+    """What ``--help`` prints."""
+    lines = [f"  {key:<12} {text}" for key, text in keys.items()]
+    example = f"Example: python -m {module} experiment=paper"
+    return "\n".join([what, "", f"python -m {module} [key=value ...]", "", *lines, "", example])

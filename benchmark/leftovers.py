@@ -1,0 +1,81 @@
+"""What a killed process leaves behind in an output directory: put right at the next start.
+
+A record is written under a temporary name (``.NAME.*.tmp``) and takes the place of an older one in two renames, the
+older one being ``.NAME.*.old`` in between. Whoever writes a cell holds its lease, so what lies beside a cell whose
+lease no live process holds was left by a dead one.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmark.leases import lease_path, lock, read_lease
+
+PATTERN = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{32}\.(?P<kind>tmp|old)|\.(?P<leased>.+)\.lease")
+
+
+@dataclass
+class Recovery:
+    """What was put right."""
+
+    restored: int = 0  # records that were moved aside when their writer was killed
+    removed: int = 0  # temporary files and folders, and leases, of dead writers
+
+    def __str__(self) -> str:
+        return f"{self.removed} leftovers removed, {self.restored} records restored"
+
+
+def recover(output_dir: str | Path) -> Recovery:
+    """Remove or restore what dead processes left in ``output_dir``; what a live one writes is left alone."""
+    output_dir, recovery = Path(output_dir), Recovery()
+    if not (output_dir / "cells").is_dir() and not (output_dir / "experiments").is_dir():
+        return recovery
+    with lock(output_dir):
+        for path in list(_files(output_dir / "experiments")):  # a job's file is written under this very lock
+            if PATTERN.fullmatch(path.name):
+                _remove(path, recovery)
+        beside: dict[Path, list[Path]] = {}
+        for path in list(_files(output_dir / "cells")):
+            if found := PATTERN.fullmatch(path.name):
+                name = (found["name"] or found["leased"]).removesuffix(".lease")
+                beside.setdefault(path.with_name(name), []).append(path)
+        for cell, leftovers in beside.items():
+            _recover_cell(cell, leftovers, recovery)
+    return recovery
+
+
+def _recover_cell(cell: Path, leftovers: list[Path], recovery: Recovery) -> None:
+    lease = read_lease(cell)
+    if lease is not None and lease.is_alive:
+        return
+    old = sorted((path for path in leftovers if path.suffix == ".old"), key=lambda path: path.stat().st_mtime)
+    if old and not cell.exists():
+        os.rename(old[-1], cell)
+        leftovers = [path for path in leftovers if path != old[-1]]
+        recovery.restored += 1
+    for path in leftovers:
+        if path != lease_path(cell):
+            _remove(path, recovery)
+    if lease is not None:  # last: until then it says that something was interrupted here
+        _remove(lease_path(cell), recovery)
+
+
+def _remove(path: Path, recovery: Recovery) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+    recovery.removed += 1
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    """Files and folders below ``folder`` whose names begin with a dot, without looking into those."""
+    for path, folders, files in os.walk(folder):
+        hidden = [name for name in folders if name.startswith(".")]
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        yield from (Path(path, name) for name in [*hidden, *files] if name.startswith("."))

@@ -1,0 +1,170 @@
+"""What became of an experiment's cells, and how to finish it: ``python -m benchmark.status experiment=NAME``.
+
+Reads the job files and cell folders, and changes nothing.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from benchmark.arguments import help_text, parse
+from benchmark.cells import NUMERICS_VERSION
+from benchmark.config import UsageError
+from benchmark.leases import read_lease
+from benchmark.records import RecordError
+from benchmark.report.collect import MISSING, UNREADABLE, PlannedCell, collect, column_label
+
+KEYS = {
+    "experiment": "name of the experiment (experiment_name of the runs)",
+    "output_dir": "where the runner wrote; default: outputs",
+}
+RUNNING = "running"  # a live process holds its lease
+STALE = "stale"  # of an earlier configuration or version of the numerics
+STATES = ("done", "failed", "diverged", "skipped", RUNNING, STALE, MISSING, UNREADABLE)
+
+
+@dataclass(frozen=True)
+class Status:
+    """The cells of an experiment, oldest job first."""
+
+    cells: list[PlannedCell]  # those that count
+    replaced: list[PlannedCell]  # those of an earlier configuration: kept, but in no table
+    jobs: list[dict[str, Any]]
+
+    @property
+    def not_done(self) -> list[PlannedCell]:
+        return [cell for cell in self.cells if cell.state != "done"]
+
+    def counts(self, job: str) -> dict[str, int]:
+        """Number of cells in each state, of one job."""
+        found = Counter(cell.state for cell in [*self.cells, *self.replaced] if cell.job == job)
+        return {state: found[state] for state in STATES}
+
+    def commands(self) -> list[str]:
+        """What finishes the experiment: the commands of the jobs in which a cell is to be run, each once."""
+        jobs = {cell.job for cell in self.not_done if cell.state != RUNNING}
+        found = (resuming(job["command"]) for job in self.jobs if job["job"] in jobs and job.get("command"))
+        return list(dict.fromkeys(found))
+
+
+def experiment_status(output_dir: str | Path, experiment: str) -> Status:
+    """The state of every cell that the jobs of ``experiment`` planned."""
+    collection = collect(output_dir, experiment)
+    replaced = [
+        replace(cell, state=STALE, reason="replaced by a newer configuration of the same cell")
+        for cell in collection.stale
+    ]
+    return Status([_now(cell) for cell in collection.cells], replaced, collection.jobs)
+
+
+def resuming(command: str) -> str:
+    """``command`` without what would make it run finished cells again."""
+    words = shlex.split(command)
+    kept = [word for word in words if word.partition("=")[0] != "resume"]
+    return command if kept == words else shlex.join(kept)
+
+
+def _now(cell: PlannedCell) -> PlannedCell:
+    """The cell with what its folder does not say: that it is running, was interrupted, or is out of date."""
+    if cell.state == "done":
+        version = cell.record.status.get("numerics", 1) if cell.record is not None else NUMERICS_VERSION
+        if version == NUMERICS_VERSION:
+            return cell
+        return replace(cell, state=STALE, reason=f"its numerics are of version {version}, now it is {NUMERICS_VERSION}")
+    lease = read_lease(cell.folder)
+    if lease is None:
+        return cell
+    if lease.is_alive:
+        return replace(cell, state=RUNNING, reason=f"{lease.holder} trains it")
+    if cell.state == MISSING:
+        return replace(cell, reason=f"interrupted: {lease.holder} is gone")
+    return cell
+
+
+def show(status: Status, experiment: str, output_dir: str) -> None:
+    """Print counts for each job, every cell that is not done, and what to type."""
+    done = len(status.cells) - len(status.not_done)
+    print(f"{experiment} in {output_dir}: {done} of {len(status.cells)} cells done.")
+    rows = [(_title(job), status.counts(job["job"])) for job in status.jobs]
+    shown = [s for s in STATES if s != "skipped" or any(counts[s] for _, counts in rows)]
+    width = max(len(title) for title, _ in rows)
+    print("  ".join(["", "job".ljust(width), *shown]))
+    for title, counts in rows:
+        if any(counts.values()):
+            print("  ".join(["", title.ljust(width), *(str(counts[s] or "-").rjust(len(s)) for s in shown)]))
+    for heading, cells in (("Not done:", status.not_done), ("Left out of the tables:", status.replaced)):
+        if cells:
+            print(heading)
+        for cell in cells:
+            print(f"  {cell.state}: {cell.name}: {cell.reason}")
+    if status.commands():
+        print("To finish it, type:")
+        for command in status.commands():
+            print(f"  {command}")
+        if any(cell.state == "diverged" for cell in status.cells):
+            print("A cell that diverged diverges again with the same settings.")
+    elif status.not_done and all(cell.state == RUNNING for cell in status.not_done):
+        print("The others are being trained: nothing to type.")
+
+
+def _title(job: Mapping[str, Any]) -> str:
+    first = job["cells"][0]
+    axes, label = first["axes"], column_label(first["axes"]["model"], first.get("variant", ""))
+    return f"{label} {axes['dataset']} {axes['split']} ({job['job'][:8]})"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the command line; 0: every cell is done, 1: not every one, or there is none, 2: an argument is refused."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if any(argument in ("--help", "-h") for argument in arguments):
+        print(help_text("What became of an experiment's cells, and what finishes it.", "benchmark.status", KEYS))
+        return 0
+    try:
+        settings = parse(arguments, KEYS)
+        output_dir = settings.get("output_dir", "outputs")
+        experiment = required_experiment(settings, output_dir)
+        status = experiment_status(output_dir, experiment)
+    except UsageError as error:
+        print(f"benchmark.status: {error}", file=sys.stderr)
+        return 2
+    except RecordError as error:
+        print(f"benchmark.status: {error}", file=sys.stderr)
+        return 1
+    if not status.cells:
+        print(f"benchmark.status: {no_cells(output_dir, experiment)}", file=sys.stderr)
+        return 1
+    show(status, experiment, output_dir)
+    return 1 if status.not_done else 0
+
+
+def required_experiment(settings: Mapping[str, str], output_dir: str) -> str:
+    """The experiment that was named. Raises ``UsageError`` with those that exist if none was."""
+    if "experiment" not in settings:
+        known = experiments(output_dir)
+        example = f"experiment={known[0] if known else 'quick'}"
+        raise UsageError(f"experiment=... is missing. {_there_is(known, output_dir)} Type for example: {example}")
+    return settings["experiment"]
+
+
+def no_cells(output_dir: str, experiment: str) -> str:
+    """What to say of an experiment without cells."""
+    return f"no cells of experiment {experiment} in {output_dir}. {_there_is(experiments(output_dir), output_dir)}"
+
+
+def experiments(output_dir: str | Path) -> list[str]:
+    """The experiments below ``output_dir``."""
+    return sorted(path.name for path in (Path(output_dir) / "experiments").glob("[!.]*") if path.is_dir())
+
+
+def _there_is(known: Sequence[str], output_dir: str) -> str:
+    return f"There is: {', '.join(known)}." if known else f"There is none in {output_dir}."
+
+
+if __name__ == "__main__":
+    sys.exit(main())
