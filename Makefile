@@ -34,7 +34,7 @@ report: $(STAMP)  ## the report of the quick benchmark again, without training
 	$(BIN)/python -m benchmark.report experiment=quick
 
 bench: data  ## training and scoring speed beside a plain loop, PyOD and the floor, into results/speed (quiet machine!)
-	$(BIN)/python -m pip install --disable-pip-version-check --quiet '.[bench]' --constraint requirements.lock
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --editable '.[test,bench]' --constraint requirements.lock
 	$(BIN)/python -m tests.benchmarks.speed
 
 test: data  ## the whole test suite
