@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -169,6 +169,14 @@ def read_experiment(output_dir: str | Path, experiment_name: str) -> list[dict[s
         for cell in job["cells"]:
             cells.setdefault(cell["fingerprint"], cell)
     return list(cells.values())
+
+
+def means(records: Sequence[Record]) -> dict[str, float]:
+    """Metrics of a job: means over its cells that are done, and their number."""
+    done = [record.metrics for record in records if record.state == "done"]
+    keys = [key for key in ("auroc", "average_precision", "fpr95") if done and all(key in metrics for metrics in done)]
+    found = {f"mean/{key}": sum(metrics[key] for metrics in done) / len(done) for key in keys}
+    return found | {"cells_done": float(len(done))}
 
 
 def _swap(temporary: Path, path: Path) -> None:

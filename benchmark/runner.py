@@ -21,8 +21,7 @@ from benchmark.jobs import Job, now
 from benchmark.leases import Leases
 from benchmark.models import model_class
 from benchmark.programs import make_plan, run_programs
-from benchmark.records import Record, RecordError, read_record, write_record
-from benchmark.tracking import means
+from benchmark.records import Record, RecordError, means, read_record, write_record
 from benchmark.train import Interrupted, Training, train
 
 if TYPE_CHECKING:

@@ -14,10 +14,10 @@ from typing import Any
 
 from benchmark.arguments import help_text, parse
 from benchmark.config import TrackingConfig, UsageError
-from benchmark.records import Record, RecordError
+from benchmark.records import Record, RecordError, means
 from benchmark.report.collect import UNREADABLE, collect
 from benchmark.status import no_cells, required_experiment
-from benchmark.tracking import Tracker, means
+from benchmark.tracking import Tracker
 
 KEYS = {
     "experiment": "name of the experiment (experiment_name of the runs)",

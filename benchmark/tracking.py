@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from urllib.parse import urlparse
 from benchmark.config import UsageError
 from benchmark.leases import lock
 from benchmark.processes import Process, Pulse
-from benchmark.records import Record, read_record, write_job
+from benchmark.records import Record
 
 SCHEMES = ("sqlite", "postgresql", "mysql", "mssql", "http", "https", "databricks")
 MAX_METRICS = 1000  # of one log_batch
@@ -81,7 +81,7 @@ class Tracker:
             if uri.startswith("sqlite:///"):
                 database = Path(uri.removeprefix("sqlite:///")).absolute()
                 _create_store(database)
-            client = _client(uri)
+            client = connect(uri)
             if uri.startswith("sqlite:///"):
                 artifacts = (database.parent / "mlartifacts").as_uri()
                 _write_ahead(database)
@@ -226,9 +226,9 @@ def close_dead_runs(client: Any) -> int:
     Only runs that name their process are looked at. One of this machine is looked up; another counts as dead when its
     heartbeat has stopped.
     """
-    experiments = [experiment.experiment_id for experiment in _pages(client.search_experiments)]
+    experiments = [experiment.experiment_id for experiment in pages(client.search_experiments)]
     closed = 0
-    for run in _pages(client.search_runs, experiment_ids=experiments, filter_string="attributes.status = 'RUNNING'"):
+    for run in pages(client.search_runs, experiment_ids=experiments, filter_string="attributes.status = 'RUNNING'"):
         process, heartbeat = _owner_of(run.data.tags)
         if process is not None and not process.is_alive(heartbeat):
             client.set_terminated(run.info.run_id, "KILLED")
@@ -236,7 +236,7 @@ def close_dead_runs(client: Any) -> int:
     return closed
 
 
-def _pages(search: Any, **query: Any) -> list[Any]:
+def pages(search: Any, **query: Any) -> list[Any]:
     """All results of one of the client's searches."""
     found, token = [], None
     while True:
@@ -263,51 +263,8 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def means(records: Sequence[Record]) -> dict[str, float]:
-    """Metrics of a job: means over its cells that are done, and their number."""
-    done = [record.metrics for record in records if record.state == "done"]
-    keys = [key for key in ("auroc", "average_precision", "fpr95") if done and all(key in metrics for metrics in done)]
-    found = {f"mean/{key}": sum(metrics[key] for metrics in done) / len(done) for key in keys}
-    return found | {"cells_done": float(len(done))}
-
-
-def fetch_cells(experiment_name: str, uri: str | None, output_dir: Path, destination: Path) -> Path:
-    """Download every cell of an experiment from MLflow into ``destination``, laid out as ``output_dir``.
-
-    Of runs with one fingerprint the newest counts, a FINISHED one before any other; runs that are not ended, or were
-    given up halfway, are left out. Raises ``UsageError`` if MLflow has no such experiment.
-    """
-    client = _client(tracking_uri(uri, output_dir))
-    experiment = client.get_experiment_by_name(experiment_name)
-    if experiment is None:
-        known = ", ".join(e.name for e in client.search_experiments())
-        raise UsageError(f"experiment={experiment_name} is not in MLflow. There is: {known}")
-    chosen: dict[str, Any] = {}
-    query = {"experiment_ids": [experiment.experiment_id], "filter_string": "tags.kind = 'cell'"}
-    for run in _pages(client.search_runs, **query):
-        if run.info.status not in ("FINISHED", "FAILED"):
-            continue
-        known = chosen.get(run.data.tags["fingerprint"])
-        if known is None or (run.info.status == "FINISHED" and known.info.status != "FINISHED"):
-            chosen[run.data.tags["fingerprint"]] = run  # newest first
-    cells = []
-    for run in sorted(chosen.values(), key=lambda run: run.info.start_time):  # as jobs: the last one counts
-        relative = run.data.tags["cell_path"]
-        target = (destination / relative).resolve()
-        if not target.is_relative_to(destination.resolve()):
-            raise UsageError(f"run {run.info.run_id} names the folder {relative!r}, outside the destination")
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent) as folder:
-            found = client.download_artifacts(run.info.run_id, "cell", folder)
-            os.replace(found, target)
-        record = read_record(target)
-        cells.append({"axes": record.axes, "fingerprint": record.fingerprint, "path": relative})
-    job = {"job": "mlflow", "command": "", "overrides": [], "git_revision": "", "config_hash": "", "cells": cells}
-    write_job(destination, experiment_name, job)
-    return destination
-
-
-def _client(uri: str) -> Any:
+def connect(uri: str) -> Any:
+    """A client of the store at ``uri``."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
     for name in ("mlflow", "alembic"):
@@ -347,7 +304,7 @@ def _create_store(database: Path) -> None:
             return
         temporary = database.with_name(f".{database.name}.{uuid.uuid4().hex}.tmp")
         try:
-            _client(f"sqlite:///{temporary}").search_experiments(max_results=1)
+            connect(f"sqlite:///{temporary}").search_experiments(max_results=1)
             os.rename(temporary, database)
         except Exception:
             temporary.unlink(missing_ok=True)

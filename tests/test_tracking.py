@@ -26,10 +26,11 @@ from pandas.testing import assert_frame_equal
 
 import benchmark
 from benchmark.config import TrackingConfig, UsageError
+from benchmark.fetch import fetch_cells
 from benchmark.records import Record, read_record, write_job, write_record
 from benchmark.report.collect import collect
 from benchmark.report.frame import build_frame
-from benchmark.tracking import Tracker, fetch_cells, tracking_uri
+from benchmark.tracking import Tracker, tracking_uri
 
 EXPERIMENT = "small"
 REVISION = "0123456789abcdef0123456789abcdef01234567"

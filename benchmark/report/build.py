@@ -67,7 +67,7 @@ def build_report(
     output_dir = Path(output_dir)
     if source == "folders":
         return _build(experiment, output_dir, results_dir, figures, command)
-    from benchmark.tracking import fetch_cells
+    from benchmark.fetch import fetch_cells
 
     with tempfile.TemporaryDirectory() as folder:
         fetched = fetch_cells(experiment, uri, output_dir, Path(folder))

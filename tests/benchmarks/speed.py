@@ -215,6 +215,7 @@ def main(arguments: list[str] | None = None) -> None:
     given = dict(argument.split("=", 1) for argument in (sys.argv[1:] if arguments is None else arguments))
     device = given.get("device", "cuda" if torch.cuda.is_available() else "cpu")
     rounds = int(given.get("rounds", 5))
+    machine = environment(device, "fp32")  # now: the checkout may be another one when the timing ends
     bench = Bench(device)
     cases = bench.cases()
     if "only" in given:
@@ -228,7 +229,7 @@ def main(arguments: list[str] | None = None) -> None:
     content = {
         "command": "python -m tests.benchmarks.speed " + " ".join(f"{k}={v}" for k, v in given.items()),
         "rounds": rounds,
-        "environment": environment(device, "fp32"),
+        "environment": machine,
         "machine": platform.machine(),
         "cases": [case.row() for case in cases],
         "quality": bench.quality(),

@@ -1,0 +1,48 @@
+"""Cells back from MLflow: their folders as the runner wrote them."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from benchmark.config import UsageError
+from benchmark.records import read_record, write_job
+from benchmark.tracking import connect, pages, tracking_uri
+
+
+def fetch_cells(experiment_name: str, uri: str | None, output_dir: Path, destination: Path) -> Path:
+    """Download every cell of an experiment from MLflow into ``destination``, laid out as ``output_dir``.
+
+    Of runs with one fingerprint the newest counts, a FINISHED one before any other; runs that are not ended, or were
+    given up halfway, are left out. Raises ``UsageError`` if MLflow has no such experiment.
+    """
+    client = connect(tracking_uri(uri, output_dir))
+    experiment = client.get_experiment_by_name(experiment_name)
+    if experiment is None:
+        known = ", ".join(e.name for e in client.search_experiments())
+        raise UsageError(f"experiment={experiment_name} is not in MLflow. There is: {known}")
+    chosen: dict[str, Any] = {}
+    query = {"experiment_ids": [experiment.experiment_id], "filter_string": "tags.kind = 'cell'"}
+    for run in pages(client.search_runs, **query):
+        if run.info.status not in ("FINISHED", "FAILED"):
+            continue
+        known = chosen.get(run.data.tags["fingerprint"])
+        if known is None or (run.info.status == "FINISHED" and known.info.status != "FINISHED"):
+            chosen[run.data.tags["fingerprint"]] = run  # newest first
+    cells = []
+    for run in sorted(chosen.values(), key=lambda run: run.info.start_time):  # as jobs: the last one counts
+        relative = run.data.tags["cell_path"]
+        target = (destination / relative).resolve()
+        if not target.is_relative_to(destination.resolve()):
+            raise UsageError(f"run {run.info.run_id} names the folder {relative!r}, outside the destination")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=target.parent) as folder:
+            found = client.download_artifacts(run.info.run_id, "cell", folder)
+            os.replace(found, target)
+        record = read_record(target)
+        cells.append({"axes": record.axes, "fingerprint": record.fingerprint, "path": relative})
+    job = {"job": "mlflow", "command": "", "overrides": [], "git_revision": "", "config_hash": "", "cells": cells}
+    write_job(destination, experiment_name, job)
+    return destination
