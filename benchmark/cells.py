@@ -43,7 +43,7 @@ class Cell:
         return Path("cells", axes["dataset"], axes["split"], axes["model"], leaf)
 
     def stream(self, purpose: str) -> int:
-        """Seed of one of the cell's streams of random numbers: init, order, noise or score."""
+        """Seed of one of the cell's streams of random numbers: init, order, noise, labels or score."""
         axes = self.axes
         names = (axes["model"], axes["dataset"], axes["split"], axes["normal_class"], axes["seed"])
         return derive_seed(purpose, *names)

@@ -47,7 +47,7 @@ def evaluate(
 ) -> list[Outcome]:
     """Score the evaluated images of every cell and a sample of its training images, and draw up what is recorded.
 
-    ``images`` holds the official splits "train" and "test", uint8 (N, H, W) on the fleet's device.
+    ``images`` holds the official splits "train" and "test", uint8 (N, C, H, W) on the fleet's device.
     """
     seeds = [cell.stream("score") for cell in cells]
     source = cells[0].split.eval_source
@@ -172,7 +172,7 @@ def _add_pictures(
             "label": cell.split.eval_label[chosen].numpy().astype(np.uint8),
             "target": cell.split.eval_target[chosen].numpy(),
             "group": np.array(groups),
-            "input": images[rows[i].to(images.device)].cpu().numpy(),
+            "input": _side_by_side(images[rows[i].to(images.device)]),
             "score": evaluated[i]["scores"][fleet.model.headline][chosen].numpy(),
         }
         if "reconstruction" in shown[i]:
@@ -239,10 +239,15 @@ def _latent_space(cell: Cell, code: Tensor, decode: Any, outcome: Outcome, image
         "grid_y": ys.numpy(),
         "interpolation": _to_uint8(decode("decode", line)),
         "interpolation_codes": line.numpy().astype(np.float32),
-        "interpolation_ends": images[cell.split.eval_index[ends].to(images.device)].cpu().numpy(),
+        "interpolation_ends": _side_by_side(images[cell.split.eval_index[ends].to(images.device)]),
     }
 
 
 def _to_uint8(pixels: Tensor) -> np.ndarray:
-    """(B, 1, H, W) in [0, 1] -> uint8 (B, H, W)."""
-    return pixels.squeeze(1).clamp(0, 1).mul(255).round().byte().cpu().numpy()
+    """(B, C, H, W) in [0, 1] -> uint8 (B, H, C*W)."""
+    return _side_by_side(pixels.clamp(0, 1).mul(255).round().byte())
+
+
+def _side_by_side(images: Tensor) -> np.ndarray:
+    """Images (B, C, H, W) with their channels beside one another, as they are shown: (B, H, C*W)."""
+    return images.movedim(1, 2).flatten(2).cpu().numpy()

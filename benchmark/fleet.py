@@ -64,5 +64,5 @@ class Fleet:
 
 
 def to_pixels(images: Tensor) -> Tensor:
-    """uint8 images (*, H, W) in 0..255 -> float32 (*, 1, H, W) in [0, 1]."""
-    return images.unsqueeze(-3).float().div_(255)
+    """uint8 images (*, C, H, W) in 0..255 -> float32 of the same shape in [0, 1]."""
+    return images.float().div_(255)

@@ -14,6 +14,7 @@ import torch
 from omegaconf import OmegaConf
 
 from benchmark.cells import NUMERICS_VERSION, Cell, finished_record
+from benchmark.data.splits import told_classes
 from benchmark.environment import environment
 from benchmark.evaluate import Outcome, evaluate
 from benchmark.fleet import Fleet
@@ -149,6 +150,7 @@ def _run_program(job: Job, cells: Sequence[Cell], strategy: str, progress: Progr
             _epoch_reporter(cells, job.settings.epochs, progress),
             stop,
             in_company=strategy == "vmap" and job.device == "cpu",
+            labels=_told_classes(job, cells, fleet.model.label_share),
         )
     except Interrupted:
         return []
@@ -235,7 +237,13 @@ def build_model(job: Job, cell: Cell) -> Model:
     arguments = {key: value for key, value in cell.config["model"].items() if key != "name"}
     with _BUILD_LOCK, torch.random.fork_rng(devices=[]):
         torch.manual_seed(cell.stream("init"))
-        return model_class(cell.config["model"]["name"])((1, *job.data.train_images.shape[1:]), **arguments)
+        return model_class(cell.config["model"]["name"])(job.data.image_shape, **arguments)
+
+
+def _told_classes(job: Job, cells: Sequence[Cell], share: float) -> list[torch.Tensor] | None:
+    if share == 0:
+        return None
+    return [told_classes(cell.split, job.data.train_labels, share, cell.stream("labels")) for cell in cells]
 
 
 def _epoch_reporter(cells: Sequence[Cell], epochs: int, progress: Progress) -> Callable[[int, list[Training]], None]:

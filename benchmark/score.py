@@ -38,9 +38,9 @@ def assess(
 ) -> list[dict[str, Any]]:
     """What each cell's model says of its images, in evaluation mode and without touching parameters or buffers.
 
-    ``images`` is uint8 (N, H, W) on the fleet's device, ``indices[i]`` the rows that cell i looks at (equally many for
-    all cells), ``seeds[i]`` the seed of its scoring noise. Returns for each cell the entries of ``Model.assess`` named
-    in ``keep``, concatenated over the images and on the CPU. Where memory runs out, the batches are halved.
+    ``images`` is uint8 (N, C, H, W) on the fleet's device, ``indices[i]`` the rows that cell i looks at (equally many
+    for all cells), ``seeds[i]`` the seed of its scoring noise. Returns for each cell the entries of ``Model.assess``
+    named in ``keep``, concatenated over the images and on the CPU. Where memory runs out, the batches are halved.
     Raises ``Interrupted`` once ``stop`` is set.
     """
     fleet.model.eval()
@@ -61,7 +61,7 @@ def assess(
                 raise Interrupted("stopped while scoring")
             chunk = pending.popleft()
             try:
-                pixels = to_pixels(images[chunk.to(images.device)])  # (cells, B, 1, H, W)
+                pixels = to_pixels(images[chunk.to(images.device)])  # (cells, B, C, H, W)
                 found = assess_cells(fleet.parameters, fleet.buffers, pixels, noise)
                 parts.append(tree_map(lambda t: t.float().cpu(), found))
             except torch.OutOfMemoryError:

@@ -77,12 +77,14 @@ def train(
     on_epoch: Callable[[int, list[Training]], None] = lambda epoch, trainings: None,
     stop: Event | None = None,
     in_company: bool = False,
+    labels: Sequence[Tensor] | None = None,
 ) -> list[Training]:
     """Train every cell of ``fleet`` in place on its own images.
 
-    ``images`` is uint8 (N, H, W) on the fleet's device; ``indices[i]`` are the rows that cell i trains on. Batch order
-    and noise of cell i come from its own two seeds alone. A cell whose loss is no longer finite is marked as
-    diverged with the epoch and phase; the others go on. Raises ``Interrupted`` once ``stop`` is set.
+    ``images`` is uint8 (N, C, H, W) on the fleet's device; ``indices[i]`` are the rows that cell i trains on, and
+    ``labels[i]`` their classes as far as its model is told them, -1 elsewhere. Batch order and noise of cell i come
+    from its own two seeds alone. A cell whose loss is no longer finite is marked as diverged with the epoch and phase;
+    the others go on. Raises ``Interrupted`` once ``stop`` is set.
 
     With ``in_company`` a lone cell trains beside a copy of itself: on a CPU stacked products of two and more cells
     round alike whatever their number, the product of one does not, so a cell's numbers are the same bit for bit in
@@ -100,6 +102,7 @@ def train(
             settings,
             lambda epoch, trainings: on_epoch(epoch, trainings[:1]),
             stop,
+            labels=None if labels is None else [*labels, *labels],
         )
         for name, stack in {**fleet.parameters, **fleet.buffers}.items():
             stack.copy_({**pair.parameters, **pair.buffers}[name][:1])
@@ -113,7 +116,7 @@ def train(
             _fit_in_one_call(fleet, cell, to_pixels(images[index.to(images.device)]))
             trainings[cell].images = len(index)
     else:
-        _train_in_steps(fleet, images, indices, order_seeds, noise_seeds, settings, trainings, on_epoch, stop)
+        _train_in_steps(fleet, images, indices, order_seeds, noise_seeds, settings, trainings, on_epoch, stop, labels)
     for training in trainings:
         training.seconds = (time.perf_counter() - start) / fleet.size
     return trainings
@@ -137,31 +140,38 @@ def _train_in_steps(
     trainings: list[Training],
     on_epoch: Callable[[int, list[Training]], None],
     stop: Event | None,
+    labels: Sequence[Tensor] | None,
 ) -> None:
     phases = fleet.model.phases
     fleet.model.train()
     repeats = max(phase.repeats for phase in phases)
     steps = settings.steps_per_epoch(repeats)
-    updates = [_Update(fleet, phase, settings.precision) for phase in phases]
+    updates = {phase.name: _Update(fleet, phase, settings.precision) for phase in phases}
+    told = None if labels is None else _class_of_row(len(images), indices, labels).to(images.device)
     batches = [Batches(index, seed) for index, seed in zip(indices, order_seeds, strict=True)]
     generators = [torch.Generator().manual_seed(seed) for seed in noise_seeds]
     for epoch in range(1, settings.epochs + 1):
         rows = torch.stack([b.take(steps * repeats * settings.batch_size) for b in batches]).to(images.device)
         rows = rows.view(fleet.size, steps, repeats, settings.batch_size)
-        noise = {phase.name: _draw(phase, steps, settings.batch_size, generators, fleet.device) for phase in phases}
-        totals: list[dict[str, Tensor]] = [{} for _ in phases]
+        active = [phase for phase in phases if epoch in phase.epochs(settings.epochs)]
+        noise = {phase.name: _draw(phase, steps, settings.batch_size, generators, fleet.device) for phase in active}
+        classes = None if told is None else told.gather(1, rows.flatten(1)).view(rows.shape)
+        totals: dict[str, dict[str, Tensor]] = {phase.name: {} for phase in active}
         for step in range(steps):
             if stop is not None and stop.is_set():
                 raise Interrupted(f"stopped in epoch {epoch}")
-            pixels = to_pixels(images[rows[:, step]])  # (cells, repeats, B, 1, H, W)
-            done = ((epoch - 1) * steps + step) / (settings.epochs * steps)
-            rate = 0.5 * (1 + math.cos(math.pi * done)) if fleet.model.schedule == "cosine" else 1.0
-            for phase, update, total in zip(phases, updates, totals, strict=True):
+            pixels = to_pixels(images[rows[:, step]])  # (cells, repeats, B, C, H, W)
+            for phase in active:
+                own, total = phase.epochs(settings.epochs), totals[phase.name]
+                done = ((epoch - own[0]) * steps + step) / (len(own) * steps)
+                rate = 0.5 * (1 + math.cos(math.pi * done)) if fleet.model.schedule == "cosine" else 1.0
                 for repeat in range(phase.repeats):
                     drawn = {name: values[:, step, repeat] for name, values in noise[phase.name].items()}
-                    for name, value in update(pixels[:, repeat], drawn, rate).items():
+                    if classes is not None:
+                        drawn["label"] = classes[:, step, repeat]
+                    for name, value in updates[phase.name](pixels[:, repeat], drawn, rate).items():
                         total[name] = total[name] + value if name in total else value
-        _close_epoch(epoch, steps, phases, totals, trainings)
+        _close_epoch(epoch, steps, active, totals, trainings)
         for training in trainings:
             training.steps += steps
             training.images += steps * repeats * settings.batch_size
@@ -215,6 +225,14 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[Non
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
 
 
+def _class_of_row(count: int, indices: Sequence[Tensor], labels: Sequence[Tensor]) -> Tensor:
+    """The class of every row that a cell is told of, -1 for the others: int64 (cells, count)."""
+    table = torch.full((len(indices), count), -1)
+    for row, index, known in zip(table, indices, labels, strict=True):
+        row[index] = known
+    return table
+
+
 def _draw(
     phase: Phase, steps: int, batch_size: int, generators: list[torch.Generator], device: torch.device
 ) -> dict[str, Tensor]:
@@ -229,13 +247,13 @@ def _close_epoch(
     epoch: int,
     steps: int,
     phases: Sequence[Phase],
-    totals: list[dict[str, Tensor]],
+    totals: dict[str, dict[str, Tensor]],
     trainings: list[Training],
 ) -> None:
     """Append the epoch's means to every cell's history, and mark the cells whose loss is not finite."""
     rows: list[dict[str, float]] = [{"epoch": epoch, "step": epoch * steps} for _ in trainings]
-    for phase, total in zip(phases, totals, strict=True):
-        for name, values in total.items():
+    for phase in phases:
+        for name, values in totals[phase.name].items():
             means = (values / (steps * phase.repeats)).tolist()
             for cell, mean in enumerate(means):
                 if name:

@@ -14,7 +14,7 @@ from benchmark.programs import make_plan, run_programs
 from benchmark.train import Settings, train
 from tests.tiny_models import build
 
-IMAGES = torch.randint(0, 256, (400, 28, 28), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+IMAGES = torch.randint(0, 256, (400, 1, 28, 28), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 
 
 def shipped(name: str, seed: int = 0) -> torch.nn.Module:

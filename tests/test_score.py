@@ -14,7 +14,7 @@ from benchmark.models.ae import AE
 from benchmark.score import assess
 from benchmark.train import Interrupted
 
-IMAGES = torch.randint(0, 256, (50, 28, 28), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+IMAGES = torch.randint(0, 256, (50, 1, 28, 28), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 ALL = torch.arange(50)
 
 

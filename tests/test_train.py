@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from threading import Event
 
 import pytest
 import torch
+from torch import Tensor, nn
 
 from benchmark.fleet import Fleet, to_pixels
+from benchmark.models.base import Model, Noise, Phase
 from benchmark.train import Batches, Interrupted, Settings, train
 from tests.tiny_models import build
 
-IMAGES = torch.randint(0, 256, (96, 28, 28), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+IMAGES = torch.randint(0, 256, (96, 1, 28, 28), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 ALL = torch.arange(96)
 
 
@@ -112,3 +115,53 @@ def test_bf16_trains_and_stays_near_fp32() -> None:
         assert all(value.dtype == torch.float32 for value in fleet.parameters.values())
     assert losses[1] == pytest.approx(losses[0], rel=0.02)
     assert losses[1] != losses[0]
+
+
+class Staged(Model):
+    """Gradients of 1 everywhere, so that each update of a phase moves its weights by the learning rate."""
+
+    schedule = "cosine"
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.second = nn.Linear(1, 1), nn.Linear(1, 1)
+        self.phases = (
+            Phase("first", ("first",), 0.1, end=0.5),
+            Phase("second", ("second",), 0.1, begin=0.5, noise={"z": Noise((1,))}),
+        )
+
+    def loss(self, phase: str, images: Tensor, noise: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        layer = self.first if phase == "first" else self.second
+        logged = {phase: noise["label"].float().mean()} if "label" in noise else {phase: images.mean()}
+        return layer.weight.sum() + layer.bias.sum(), logged
+
+
+def test_a_phase_takes_part_in_its_own_epochs_alone_with_a_schedule_of_its_own() -> None:
+    weights: dict[int, tuple[float, float]] = {}
+    fleet = Fleet([Staged(), Staged()])
+
+    def keep(epoch: int, _: object) -> None:
+        weights[epoch] = tuple(float(fleet.parameters[f"{name}.weight"][0]) for name in ("first", "second"))
+
+    start = tuple(float(fleet.parameters[f"{name}.weight"][0]) for name in ("first", "second"))
+    trainings = train(fleet, IMAGES, [ALL, ALL], [1, 2], [3, 4], Settings(4, 96, 96), keep)
+    rates = (0.1, 0.05)  # half a cosine over two updates; Adam moves by its rate where gradients are constant
+    assert weights[1] == pytest.approx((start[0] - rates[0], start[1]), abs=1e-5)
+    assert weights[2] == pytest.approx((start[0] - sum(rates), start[1]), abs=1e-5)
+    assert weights[3] == pytest.approx((start[0] - sum(rates), start[1] - rates[0]), abs=1e-5)
+    assert weights[4] == pytest.approx((start[0] - sum(rates), start[1] - sum(rates)), abs=1e-5)
+    assert ["train/first" in row for row in trainings[0].history] == [True, True, False, False]
+    assert ["train/second" in row for row in trainings[0].history] == [False, False, True, True]
+
+
+def test_each_cell_is_told_the_classes_of_its_own_images() -> None:
+    fleet = Fleet([Staged(), Staged()])
+    halves = [ALL[:48], ALL[48:]]
+    labels = [torch.full((48,), 3), torch.where(torch.arange(48) < 24, -1, 7)]
+    both = train(fleet, IMAGES, halves, [1, 2], [3, 4], Settings(2, 48, 48), labels=labels)
+    assert both[0].history[0]["train/first"] == 3
+    assert both[1].history[0]["train/first"] == 3  # half of them 7, half not told
+    (alone,) = train(
+        Fleet([Staged()]), IMAGES, halves[:1], [1], [3], Settings(2, 48, 48), in_company=True, labels=labels[:1]
+    )
+    assert alone.history[1]["train/second"] == 3

@@ -21,7 +21,7 @@ DIGITS_TRAIN_SHARE = 0.7  # of each class of scikit-learn's digits, which has no
 
 @dataclass(frozen=True)
 class ImageData:
-    """Images uint8 (N, H, W) and labels int64 (N,) of the official training and test split."""
+    """Images uint8 (N, C, H, W) and labels int64 (N,) of the official training and test split."""
 
     name: str
     class_names: tuple[str, ...]
@@ -30,6 +30,12 @@ class ImageData:
     test_images: Tensor
     test_labels: Tensor
     version: str  # SHA-256 over names, images and labels
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """C, H, W: channels (or frames of a sequence), height and width."""
+        channels, height, width = self.train_images.shape[1:]
+        return channels, height, width
 
     def labels(self, source: str) -> Tensor:
         """Labels of the split "train" or "test"."""
@@ -80,6 +86,7 @@ def _load(frozen: _Frozen, data_dir: Path) -> ImageData:
         digest.update(str(tuple(tensor.shape)).encode())
         digest.update(tensor.numpy().tobytes())
     _check_labels(dataset, tensors)
+    tensors[0], tensors[2] = (t.unsqueeze(1) if t.ndim == 3 else t for t in (tensors[0], tensors[2]))
     return ImageData(dataset.name, tuple(dataset.classes), *tensors, version=digest.hexdigest())
 
 

@@ -83,6 +83,19 @@ def make_split(data: ImageData, config: Any, normal_class: int, seed: int) -> Sp
     )
 
 
+def told_classes(split: Split, labels: Tensor, share: float, seed: int) -> Tensor:
+    """The class of each training image as far as a model is told: int64 (N,), -1 for the others.
+
+    Told are round(share * normal images) normal ones, drawn from ``seed``; contamination never is.
+    """
+    normal = (split.train_label == 0).nonzero().flatten()
+    chosen = normal[torch.randperm(len(normal), generator=torch.Generator().manual_seed(seed))]
+    chosen = chosen[: round(share * len(normal))]
+    told = torch.full((len(split.train_index),), -1)
+    told[chosen] = labels[split.train_index[chosen]]
+    return told
+
+
 def _by_label(labels: Tensor, name: str, normal_class: int) -> tuple[Tensor, Tensor]:
     """Rows of normal and of anomalous images."""
     chosen = labels == normal_class

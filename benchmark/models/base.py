@@ -37,7 +37,17 @@ class Phase:
     betas: tuple[float, float] = (0.9, 0.999)
     weight_decay: float = 0.0
     repeats: int = 1  # updates a training step, each on a batch of its own
+    begin: float = 0.0  # the share of the epochs after which it starts, and the share after which it ends:
+    end: float = 1.0  # a schedule of the learning rate runs from the one to the other
     noise: Mapping[str, Noise] = field(default_factory=dict)  # shapes are per image
+
+    def epochs(self, total: int) -> range:
+        """The epochs, counted from 1, that it takes part in.
+
+        >>> list(Phase("encoder", ("encoder",), 1e-3, begin=0.75).epochs(8))
+        [7, 8]
+        """
+        return range(round(self.begin * total) + 1, round(self.end * total) + 1)
 
 
 class Model(nn.Module):
@@ -57,6 +67,7 @@ class Model(nn.Module):
     score_names: tuple[str, ...] = ()
     frozen: ClassVar[Mapping[str, str]] = {}  # parameters that never change -> why
     vmappable: ClassVar[bool] = True  # False: only the loop strategy
+    label_share: float = 0.0  # of the normal training images, those whose class the losses are told
 
     def forward(self, method: str, *args: Any) -> Any:
         """Call ``method``: the door through which the engine reaches a model with parameters of its choice."""
@@ -65,9 +76,10 @@ class Model(nn.Module):
     def loss(self, phase: str, images: Tensor, noise: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of ``phase`` and quantities to log.
 
-        ``images`` has shape (B, C, H, W) with pixels in [0, 1]; each noise has shape (B, *its shape). Returns a scalar
-        and a dict of scalars. A function of its arguments, the parameters and buffers alone; the running statistics
-        of batch normalisation are the only thing it may write.
+        ``images`` has shape (B, C, H, W) with pixels in [0, 1]; each noise has shape (B, *its shape). A model with a
+        ``label_share`` above 0 finds in ``noise["label"]`` the class of each image, int64 (B,), -1 where it is not
+        told. Returns a scalar and a dict of scalars. A function of its arguments, the parameters and buffers alone; the
+        running statistics of batch normalisation are the only thing it may write.
         """
         raise NotImplementedError
 

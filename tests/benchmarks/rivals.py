@@ -137,7 +137,7 @@ def synchronize(device: str) -> None:
 
 
 def squared_error(model: nn.Module, images: Tensor) -> np.ndarray:
-    """Squared error of uint8 images (N, H, W) from their reconstruction by an eager model."""
-    pixels = images.unsqueeze(1).float() / 255
+    """Squared error of uint8 images (N, C, H, W) from their reconstruction by an eager model."""
+    pixels = images.float() / 255
     with torch.no_grad():
         return F.mse_loss(torch.sigmoid(model(pixels)), pixels, reduction="none").flatten(1).sum(1).numpy()

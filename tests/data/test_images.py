@@ -22,7 +22,7 @@ def test_tiny_files_arrive_as_they_are(tiny, tmp_path):
     data = load_images(tiny.config(), tmp_path)
     found = (data.train_images, data.train_labels, data.test_images, data.test_labels)
     for tensor, name in zip(found, IDX_NAMES, strict=True):
-        assert np.array_equal(tensor.numpy(), tiny.arrays[name])
+        assert np.array_equal(tensor.numpy().reshape(tiny.arrays[name].shape), tiny.arrays[name])
     assert [t.dtype for t in found] == [torch.uint8, torch.int64] * 2
     assert (data.name, data.class_names) == ("tiny", tuple(f"class {label}" for label in range(10)))
 
@@ -119,7 +119,7 @@ def test_emnist_letters_stand_upright_and_count_from_zero(tiny, tmp_path):
         (raw / f"emnist-letters-{part}-images-idx3-ubyte").write_bytes(idx_bytes(draw))
         (raw / f"emnist-letters-{part}-labels-idx1-ubyte").write_bytes(idx_bytes(np.arange(1, 27)))
     data = load_images(load_dataset_config("emnist_letters"), tmp_path)
-    assert np.array_equal(data.train_images.numpy(), draw.transpose(0, 2, 1))
+    assert np.array_equal(data.train_images.squeeze(1).numpy(), draw.transpose(0, 2, 1))
     assert data.test_labels.tolist() == list(range(26))
     assert data.class_names[25] == "z"
 
@@ -134,7 +134,7 @@ def test_usps_is_resized_and_keeps_its_brightness(tmp_path):
     for name in ("usps.bz2", "usps.t.bz2"):
         (tmp_path / name).write_bytes(bz2.compress(("\n".join(rows) + "\n").encode()))
     data = load_images(load_dataset_config("usps"), tmp_path)
-    assert tuple(data.train_images.shape) == (20, 28, 28)
+    assert tuple(data.train_images.shape) == (20, 1, 28, 28)
     assert data.train_labels.tolist() == [i % 10 for i in range(20)]
     assert data.train_images[0].unique().tolist() == [0]
     assert data.train_images[1].unique().tolist() == [255]
@@ -152,7 +152,7 @@ def test_digits_need_no_files_and_are_split_by_class(tmp_path):
     from sklearn.datasets import load_digits
 
     data = load_images(load_dataset_config("digits"), tmp_path / "nowhere")
-    assert tuple(data.train_images.shape[1:]) == (28, 28)
+    assert tuple(data.train_images.shape[1:]) == (1, 28, 28)
     assert len(data.train_labels) + len(data.test_labels) == 1797
     whole = torch.bincount(torch.cat([data.train_labels, data.test_labels]))
     assert whole.tolist() == np.bincount(load_digits().target).tolist()
@@ -182,7 +182,7 @@ def test_torchvision_reads_the_prepared_folder_and_sees_the_same(data_dir, name,
         (False, ours.test_images, ours.test_labels),
     ):
         theirs = getattr(torchvision.datasets, kind)(str(data_dir), train=train, download=False)
-        assert torch.equal(theirs.data, images)
+        assert torch.equal(theirs.data, images.squeeze(1))
         assert torch.equal(theirs.targets, labels)
 
 

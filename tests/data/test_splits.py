@@ -11,7 +11,7 @@ from benchmark.config import SplitConfig, UsageError
 from benchmark.data import load_dataset_config
 from benchmark.data.classes import resolve_classes
 from benchmark.data.images import ImageData, load_images
-from benchmark.data.splits import NAMES, SPLIT_VERSION, make_split
+from benchmark.data.splits import NAMES, SPLIT_VERSION, make_split, told_classes
 from benchmark.seeds import derive_seed
 
 FASHION = list(load_dataset_config("fashion_mnist").classes)
@@ -45,7 +45,7 @@ def toy() -> ImageData:
     order = torch.Generator().manual_seed(0)
     train, test = (t[torch.randperm(len(t), generator=order)] for t in (train, test))
     names = tuple(f"class {label}" for label in range(10))
-    blank = torch.zeros(0, 1, 1, dtype=torch.uint8)
+    blank = torch.zeros(0, 1, 1, 1, dtype=torch.uint8)
     return ImageData("toy", names, blank, train, blank, test, version="0")
 
 
@@ -259,3 +259,15 @@ def test_seeds_are_63_bits_and_never_change():
     assert len({derive_seed("a", "b"), derive_seed("ab"), derive_seed("b", "a"), derive_seed("a", "b", 0)}) == 4
     assert derive_seed("1") != derive_seed(1)
     assert all(0 <= derive_seed("x", i) < 2**63 for i in range(100))
+
+
+def test_told_classes_are_a_share_of_the_normal_images_and_never_contamination(toy: ImageData) -> None:
+    split = make_split(toy, SplitConfig(name="leave_one_out", contamination=0.05), 4, 0)
+    told = told_classes(split, toy.train_labels, 0.25, seed=3)
+    normal = split.train_label == 0
+    assert (told >= 0).sum() == round(0.25 * int(normal.sum()))
+    assert (told[~normal] == -1).all()
+    known = told >= 0
+    assert torch.equal(told[known], toy.train_labels[split.train_index[known]])
+    assert 4 not in told
+    assert not torch.equal(told, told_classes(split, toy.train_labels, 0.25, seed=4))
