@@ -44,8 +44,23 @@ def cell_figure(record: Record, path: Path) -> Path:
         draw_history(figure.add_subplot(grid[0, 2]), history)
     if images is not None:
         draw_contact_sheet(figure.add_subplot(grid[1, :]), images)
-    figure.savefig(path, metadata={"Software": None})
+    for axis in figure.axes:
+        _few_ticks(axis)
+    figure.savefig(path, metadata={"Software": None}, pil_kwargs={"compress_level": 2})
     return path
+
+
+def _few_ticks(axis: Any) -> None:
+    """At most five labelled ticks an axis and none between: ticks cost more than all else in a figure."""
+    from matplotlib.ticker import LogFormatter, LogLocator, MaxNLocator, NullLocator
+
+    for each in (axis.xaxis, axis.yaxis):
+        each.set_minor_locator(NullLocator())
+        if each.get_scale() == "log":
+            each.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=5))
+            each.set_major_formatter(LogFormatter(labelOnlyBase=False))  # plain digits: mathematical type is slow
+        elif isinstance(each.get_major_locator(), MaxNLocator):
+            each.set_major_locator(MaxNLocator(4))
 
 
 def draw_roc(axis: Any, label: np.ndarray, values: np.ndarray) -> None:
