@@ -12,6 +12,7 @@ TINY = {
     "discriminator_hidden": [32, 16],
     "channels": [4, 8],
     "latent": 4,
+    "units": 16,
     "components": 8,
     "candidates": 32,
     "search_steps": 12,
