@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
+from torch.func import vjp
 from torch.nn import functional as F
 
-from benchmark.models.base import RECONSTRUCTION_SCORES, Model, Noise, Phase, reconstruction_scores
+from benchmark.models.base import (
+    RECONSTRUCTION_SCORES,
+    Model,
+    Noise,
+    Phase,
+    bernoulli_divergence,
+    reconstruction_scores,
+)
 from benchmark.models.choices import Activation, Network, PixelLoss, Schedule
 from benchmark.models.networks import Decoder, Encoder, ImageShape
 
@@ -19,7 +27,14 @@ class AE(Model):
 
     Objective: min_{f,g} E[L(x, x')], L summed over pixels: ||x - x'||^2 (``l2``), |x - x'| (``l1``) or the
     cross-entropy of Bernoulli pixels (``bernoulli``). With ``noise_std`` > 0 or ``masking`` > 0 the input is corrupted
-    and the clean image is the target (denoising): an overcomplete code needs it, or the network learns the identity.
+    and the clean image is the target (denoising). Two penalties may be added: ``contraction`` times ||df/dx||_F^2, the
+    squared Frobenius norm of the encoder's Jacobian, mean over images (contractive); and ``sparsity`` times the L1 norm
+    of the code, mean over images, where the code is linear, or times sum_j KL(Bernoulli(``sparsity_target``) ||
+    Bernoulli(mean of z_j over the batch)) where the code is a ``sigmoid`` (sparse). An overcomplete code needs one of
+    these, or the network learns the identity.
+
+    ||J||_F^2 = E_v ||J^T v||^2 for v ~ N(0, I): with ``contraction_probes`` k > 0 it is the mean over k draws of v for
+    each image (Hutchinson 1990), without bias; with 0 it is exact, at the cost of a gradient a code dimension.
 
     Scores: four distances between image and reconstruction, see ``benchmark.models.base.reconstruction_scores``.
 
@@ -27,10 +42,15 @@ class AE(Model):
     ----------
     Hinton & Salakhutdinov 2006, Reducing the Dimensionality of Data with Neural Networks, Science 313.
     Vincent et al. 2008, Extracting and Composing Robust Features with Denoising Autoencoders, ICML.
+    Rifai et al. 2011, Contractive Auto-Encoders: Explicit Invariance During Feature Extraction, ICML (equation 3).
+    Ng 2011, Sparse Autoencoder, CS294A lecture notes, Stanford (section 3).
 
     Differences from the papers
     ---------------------------
     1. No layer-wise pre-training; Adam on all layers from random weights.
+    2. Rifai's and Ng's encoders have one sigmoid layer and Rifai's weights are tied; here the penalties are those of
+       the whole encoder, and ``code`` sigmoid with ``hidden`` [] gives their encoder.
+    3. Ng's mean activation is over the training set, here over the batch.
     """
 
     score_names = RECONSTRUCTION_SCORES
@@ -43,10 +63,15 @@ class AE(Model):
         hidden: Sequence[int] = (256,),
         channels: Sequence[int] = (32, 64),
         latent: int = 16,
+        code: Literal["linear", "sigmoid"] = "linear",
         activation: Activation = "relu",
         loss: PixelLoss = "l2",
         noise_std: float = 0.0,
         masking: float = 0.0,
+        contraction: float = 0.0,
+        contraction_probes: int = 1,
+        sparsity: float = 0.0,
+        sparsity_target: float = 0.05,
         epochs: int = 20,
         batch_size: int = 128,
         learning_rate: float = 2e-3,
@@ -56,6 +81,8 @@ class AE(Model):
         super().__init__()
         self.headline, self.epochs, self.batch_size, self.schedule = headline, epochs, batch_size, schedule
         self.loss_name, self.noise_std, self.masking = loss, noise_std, masking
+        self.contraction, self.latent, self.code = contraction, latent, code
+        self.sparsity, self.sparsity_target = sparsity, sparsity_target
         self.encoder = Encoder(image_shape, latent, network, hidden, channels, activation)
         self.decoder = Decoder(image_shape, latent, network, hidden, channels, activation)
         noise = {}
@@ -63,6 +90,8 @@ class AE(Model):
             noise["corruption"] = Noise(image_shape)
         if masking > 0:
             noise["mask"] = Noise(image_shape, "uniform")
+        if contraction > 0 and contraction_probes > 0:
+            noise["probes"] = Noise((contraction_probes, latent))
         self.phases = (
             Phase(
                 "reconstruction",
@@ -79,12 +108,37 @@ class AE(Model):
             corrupted = corrupted + self.noise_std * noise["corruption"]
         if "mask" in noise:
             corrupted = corrupted * (noise["mask"] >= self.masking)
-        logits = self.decoder(self.encoder(corrupted))
-        value = pixel_loss(self.loss_name, logits, images).mean()
-        return value, {"loss": value}
+        code = self.encode(corrupted)  # (B, D)
+        reconstruction = pixel_loss(self.loss_name, self.decoder(code), images).mean()
+        value, logged = reconstruction, {}
+        if self.contraction > 0:
+            probes = noise["probes"] if "probes" in noise else self.all_directions(code)
+            logged["contraction"] = squared_jacobian(self.encode, corrupted, probes).mean()
+            value = value + self.contraction * logged["contraction"]
+        if self.sparsity > 0:
+            logged["sparsity"] = self.sparsity_penalty(code)
+            value = value + self.sparsity * logged["sparsity"]
+        return value, {"loss": value, **({"reconstruction": reconstruction} if logged else {}), **logged}
+
+    def encode(self, images: Tensor) -> Tensor:
+        """The code of images: (B, C, H, W) -> (B, D)."""
+        code = self.encoder(images)
+        return torch.sigmoid(code) if self.code == "sigmoid" else code
+
+    def all_directions(self, code: Tensor) -> Tensor:
+        """Probes that give the squared Jacobian exactly: (B, D, D) for codes (B, D)."""
+        unit = torch.eye(self.latent, dtype=code.dtype, device=code.device)
+        return (self.latent**0.5 * unit).expand(len(code), -1, -1)
+
+    def sparsity_penalty(self, code: Tensor) -> Tensor:
+        """How far codes (B, D) are from sparse: a scalar, see the class's text."""
+        if self.code == "linear":
+            return code.float().abs().sum(1).mean()
+        target = torch.full_like(code[0], self.sparsity_target, dtype=torch.float32)
+        return bernoulli_divergence(target, code.float().mean(0)).sum()
 
     def assess(self, images: Tensor, noise: Mapping[str, Tensor]) -> dict[str, Any]:
-        code = self.encoder(images)  # (B, D)
+        code = self.encode(images)  # (B, D)
         reconstruction = self.decode(code)
         return {
             "scores": reconstruction_scores(images, reconstruction),
@@ -94,6 +148,16 @@ class AE(Model):
 
     def decode(self, codes: Tensor) -> Tensor:
         return torch.sigmoid(self.decoder(codes))
+
+
+def squared_jacobian(encode: Callable[[Tensor], Tensor], images: Tensor, probes: Tensor) -> Tensor:
+    """Mean over K probes of ||J^T v||^2, J the Jacobian of the code: images (B, C, H, W), probes (B, K, D) -> (B,).
+
+    For probes ~ N(0, I) its expectation is ||J||_F^2; for the D unit vectors times sqrt(D) it is ||J||_F^2 itself.
+    """
+    _, pull_back = vjp(encode, images)  # an image's code depends on that image alone
+    sums = torch.stack([pull_back(v)[0].flatten(1).square().sum(1) for v in probes.unbind(1)])  # (K, B)
+    return sums.mean(0)
 
 
 def pixel_loss(name: str, logits: Tensor, images: Tensor) -> Tensor:
