@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from benchmark.metrics import active_units, mmd_to_gaussians, moment_matched_kl
 from benchmark.models.ae import pixel_loss
 from benchmark.models.base import (
     RECONSTRUCTION_SCORES,
@@ -130,8 +131,14 @@ class AAE(Model):
         return {"scores": scores, "reconstruction": reconstruction, "code": code}
 
     def diagnostics(self, images: Tensor, noise: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        code = self.encoder(images).float()  # (B, D): draws of the aggregated posterior
         real = self.discriminator(self.prior_codes(noise)).float()  # "real" codes are the prior's
-        return gan_diagnostics(real, self.discriminator(self.encoder(images)).float())
+        found = gan_diagnostics(real, self.discriminator(code).float())
+        found["latent/prior_mmd2"] = mmd_to_gaussians(code, self.prior_means)
+        if len(self.prior_means) == 1:  # a mixture's moments say little about it
+            found["latent/prior_kl"] = moment_matched_kl(code, torch.zeros_like(code))
+        found["latent/active_units"] = active_units(code)
+        return found
 
     def decode(self, codes: Tensor) -> Tensor:
         return torch.sigmoid(self.decoder(codes))

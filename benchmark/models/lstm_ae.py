@@ -51,7 +51,7 @@ class LSTMAE(Model):
         units: int = 128,
         latent: int = 16,
         bottleneck: bool = True,
-        decoder: Literal["unconditional", "conditional"] = "unconditional",
+        decoder: Literal["unconditional", "conditional", "code"] = "code",
         order: Literal["reversed", "forward"] = "reversed",
         loss: PixelLoss = "l2",
         epochs: int = 20,
@@ -64,11 +64,12 @@ class LSTMAE(Model):
         self.headline, self.epochs, self.batch_size, self.schedule = headline, epochs, batch_size, schedule
         self.image_shape, self.steps, self.units = image_shape, steps, units
         self.loss_name, self.bottleneck, self.order = loss, bottleneck, order
-        self.conditional = decoder == "conditional"
+        self.decoder = decoder
         self.length = image_shape[0] if steps == "frames" else image_shape[1]  # T
         width = prod(image_shape) // self.length  # pixels a step
         self.reader = LSTMCell(width, units)
-        self.writer = LSTMCell(width if self.conditional else 0, units)
+        inputs = {"unconditional": 0, "conditional": width, "code": latent if bottleneck else 2 * units}
+        self.writer = LSTMCell(inputs[decoder], units)
         self.pixels = nn.Linear(units, width)
         modules = ("reader", "writer", "pixels")
         if bottleneck:
@@ -103,17 +104,15 @@ class LSTMAE(Model):
         """Logits of pixels (B, C, H, W) from codes (B, D)."""
         hidden, memory = (self.to_state(codes) if self.bottleneck else codes).chunk(2, dim=1)
         state = hidden, memory
-        written: list[Tensor] = []
+        constant = self.writer.project(codes) if self.decoder == "code" else self.writer.bias
         row = self._nothing(codes.unsqueeze(1), self.pixels.out_features)  # what was written last
+        rows: list[Tensor] = []
         for _ in range(self.length):
-            state = self.writer(self.writer.project(row) if self.conditional else self.writer.bias, state)
-            if self.conditional:
-                written.append(self.pixels(state[0]))
-                row = torch.sigmoid(written[-1])
-            else:
-                written.append(state[0])
-        sequence = torch.stack(written[::-1] if self.order == "reversed" else written, dim=1)
-        return self.image(sequence if self.conditional else self.pixels(sequence))
+            state = self.writer(self.writer.project(row) if self.decoder == "conditional" else constant, state)
+            rows.append(self.pixels(state[0]))
+            if self.decoder == "conditional":
+                row = torch.sigmoid(rows[-1])
+        return self.image(torch.stack(rows[::-1] if self.order == "reversed" else rows, dim=1))
 
     def decode(self, codes: Tensor) -> Tensor:
         return torch.sigmoid(self.write(codes))

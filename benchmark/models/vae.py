@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from benchmark.metrics import kl_to_standard_normal
+from benchmark.metrics import active_units, kl_to_standard_normal, mmd_to_gaussians, moment_matched_kl
 from benchmark.models.base import (
     RECONSTRUCTION_SCORES,
     Model,
@@ -92,6 +92,7 @@ class VAE(Model):
             ),
         )
         self.score_noise = {"eps": Noise((score_samples, latent))}
+        self.diagnostic_noise = {"eps": Noise((latent,))}
 
     def loss(self, phase: str, images: Tensor, noise: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         mean, log_variance = self.encode(images)  # (B, D) twice
@@ -123,6 +124,15 @@ class VAE(Model):
             "importance_weighted_bound": -bound,
         }
         return {"scores": scores, "reconstruction": reconstruction, "kl": kl, "code": mean}
+
+    def diagnostics(self, images: Tensor, noise: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        mean, log_variance = self.encode(images)  # (B, D) twice
+        code = mean + (0.5 * log_variance).exp() * noise["eps"]  # a draw of the aggregated posterior for each image
+        return {
+            "latent/prior_mmd2": mmd_to_gaussians(code, torch.zeros_like(code[:1])),
+            "latent/prior_kl": moment_matched_kl(mean, log_variance.exp()),
+            "latent/active_units": active_units(mean),
+        }
 
     def encode(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log variance of q(z|x): (B, C, H, W) -> (B, D) twice."""

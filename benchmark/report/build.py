@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from benchmark.config import UsageError
 from benchmark.report.collect import Collection, collect
 from benchmark.report.comparison import comparison_tables
+from benchmark.report.details import detail_tables
 from benchmark.report.formats import latex_document, to_csv, to_latex, to_markdown
 from benchmark.report.frame import build_frame, read_frame, write_frame
 from benchmark.report.manifest import MANIFEST, build_manifest
@@ -109,7 +110,7 @@ def build_tables(frame: pd.DataFrame) -> dict[str, list[Table]]:
     sections: dict[str, list[Table]] = {}
     for group in parts:
         beside = beside_table(group, published)
-        tables = group_tables(group)
+        tables = [*group_tables(group), *detail_tables(group)]
         sections[group_title(group)] = [*tables[:1], *([beside] if beside is not None else []), *tables[1:]]
     tests = comparison_tables(parts)
     if tests:

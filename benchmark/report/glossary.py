@@ -19,6 +19,13 @@ GLOSSARY: tuple[tuple[str, str, str], ...] = (
      "↑"),
     ("train_kl, test_kl_normal, test_kl_anomalous", "KL(N(mu, sigma²) || N(0, I)) = 1/2 sum(mu² + sigma² - log sigma² "
      "- 1), summed over latent dimensions, mean over images, in nats. Near 0 on all images: the code is not used.", ""),
+    ("latent_prior_mmd2", "Maximum mean discrepancy, squared, between codes of 256 normal training images (VAE: one "
+     "draw of q(z|x) each) and the prior; kernel exp(-||x - y||² / (2 D)), unbiased, the prior's side in closed form. "
+     "Around 0 where the codes look like draws of the prior.", "↓"),
+    ("latent_prior_kl", "KL(N(m, S) || N(0, I)) in nats, m and S mean and covariance of the aggregated posterior over "
+     "256 normal training images. Codes drawn from the prior give about D (D + 3) / 1024: 0.3 for 16 dimensions.", "↓"),
+    ("latent_active_units", "Code dimensions whose mean varies over those images with a variance above 0.01 "
+     "(Burda et al. 2016).", ""),
     ("gan_value", "V(D, G) = E[log D(x)] + E[log(1 - D(G(z)))] on training images and generated ones.", ""),
     ("gan_value_at_optimum", "-log 4 = -1.386: V where the generator matches the data and D = 1/2.", ""),
     ("gan_d_real, gan_d_fake", "Mean output of the discriminator on real and on generated images; 1/2 at the optimum.",

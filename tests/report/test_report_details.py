@@ -1,0 +1,38 @@
+"""Tables of latent codes and of kinds of anomalies against numbers worked out by hand."""
+
+from benchmark.report.build import build_tables
+from benchmark.report.details import detail_tables, kinds_table, latent_table
+from benchmark.report.statistics import groups
+
+
+def texts(table):
+    return [[entry.text for entry in row] for row in table.rows]
+
+
+def test_latent_table_by_hand(records, frame_of):
+    codes = {"latent/prior_mmd2": 0.01, "latent/prior_kl": 3.0, "latent/active_units": 16.0}
+    more = {"latent/prior_mmd2": 0.03, "latent/prior_kl": 4.0, "latent/active_units": 15.0}
+    records.job({"model": "vae", "k": 0, "auroc": 0.9, "metrics": codes})
+    records.job({"model": "vae", "k": 1, "auroc": 0.9, "metrics": more}, {"model": "ae", "k": 0, "auroc": 0.9})
+    mixture = {"latent/prior_mmd2": 0.5, "latent/active_units": 4.0}  # has no KL
+    records.job({"model": "aae", "k": 0, "auroc": 0.9, "metrics": mixture})
+    (group,) = groups(frame_of())
+    assert texts(latent_table(group)) == [["vae", "0.0200", "3.50", "15.5"], ["aae", "0.5000", "", "4.0"]]
+
+
+def test_kinds_table_by_hand(records, frame_of):
+    for k, (digits, motion) in enumerate(((0.9, 0.7), (0.8, 0.5))):
+        kinds = {"against/auroc_other_class": digits, "against/auroc_other_motion": motion}
+        records.job({"model": "ae", "k": k, "auroc": 0.9, "metrics": kinds})
+    records.job({"model": "vae", "k": 0, "auroc": 0.9, "metrics": {"against/auroc_other_class": 0.6}})
+    (group,) = groups(frame_of())
+    table = kinds_table(group)
+    assert table.columns == ["model", "other class", "other motion"]
+    assert texts(table) == [["ae", "0.850", "0.600"], ["vae", "0.600 (1/2)", "— (0/2)"]]
+
+
+def test_groups_without_such_quantities_have_no_such_tables(records, frame_of):
+    records.job({"model": "ae", "k": 0, "auroc": 0.9})
+    frame = frame_of()
+    assert detail_tables(groups(frame)[0]) == []
+    assert not any("latent" in table.key for tables in build_tables(frame).values() for table in tables)
