@@ -16,6 +16,7 @@ from benchmark import metrics
 from benchmark.cells import Cell
 from benchmark.data.images import ImageData
 from benchmark.fleet import Fleet, to_pixels
+from benchmark.models.base import Model
 from benchmark.score import assess, draw_noise
 from benchmark.train import Training, autocast
 
@@ -179,14 +180,20 @@ def _add_pictures(
             content["reconstruction"] = _to_uint8(shown[i]["reconstruction"])
         decode = _decoder(fleet, i)
         code = evaluated[i].get("code")
-        if code is not None:
-            noise = torch.randn(SAMPLES, code.shape[1], generator=torch.Generator().manual_seed(seeds[i]))
-            generated = decode("sample", noise)
-            if generated is not None:
-                content["samples"] = _to_uint8(generated)
-            if code.shape[1] == 2:
-                outcome.arrays["latent"] = _latent_space(cell, code, decode, outcome, images)
+        generated = _generated(fleet.model, code, SAMPLES, seeds[i], decode)
+        if generated is not None:
+            content["samples"] = _to_uint8(generated)
+        if code is not None and code.shape[1] == 2:
+            outcome.arrays["latent"] = _latent_space(cell, code, decode, outcome, images)
         outcome.arrays["images"] = content
+
+
+def _generated(model: Model, code: Tensor | None, count: int, seed: int, decode: Any) -> Tensor | None:
+    """``count`` generated images (B, C, H, W) from noise of the given seed; None if the model generates nothing."""
+    shape = model.sample_shape if code is None else model.sample_shape or tuple(code.shape[1:])
+    if not shape:
+        return None
+    return decode("sample", torch.randn(count, *shape, generator=torch.Generator().manual_seed(seed)))
 
 
 def _panel(cell: Cell, headline: Tensor) -> tuple[Tensor, list[str]]:

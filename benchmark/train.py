@@ -217,6 +217,9 @@ class _Update:
         for group in self.optimizer.param_groups:
             group["lr"] = self.phase.learning_rate * rate
         self.optimizer.step()
+        if self.phase.clip is not None:
+            for parameter in self.own.values():
+                parameter.clamp_(-self.phase.clip, self.phase.clip)
         return {**{name: value.detach() for name, value in logged.items()}, "": loss.detach()}
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 if TYPE_CHECKING:
     from benchmark.models.base import Model
 
-_PARTS = {"__init__", "base", "networks", "choices", "recurrent"}  # modules of this package that are no model
+_PARTS = {"__init__", "adversarial", "base", "choices", "networks", "recurrent"}  # modules of this package that are no model
 
 
 def model_names() -> list[str]:

@@ -3,31 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import cos, pi
-from typing import Any, Literal
+from typing import Any
 
 import torch
-from torch import Tensor, nn
-from torch.nn import functional as F
+from torch import Tensor
 
-from benchmark.models.base import (
-    RECONSTRUCTION_SCORES,
-    Model,
-    Noise,
-    Phase,
-    gan_diagnostics,
-    reconstruction_scores,
-)
-from benchmark.models.choices import Network, Schedule
-from benchmark.models.networks import Decoder, Encoder, ImageShape
+from benchmark.models.adversarial import Game, descend, generate, round_robin
+from benchmark.models.base import RECONSTRUCTION_SCORES, Model, Noise, reconstruction_scores
+from benchmark.models.choices import GanObjective, Network, Schedule
+from benchmark.models.networks import Decoder, ImageShape
 
 
 class AnoGAN(Model):
     """Generative adversarial network, and for each image a search of the latent vector that generates it best.
 
-    Training: min_G max_D V = E[log D(x)] + E[log(1 - D(G(z)))], z ~ N(0, I); the generator's loss is
-    E[log(1 - D(G(z)))] (``minimax``) or -E[log D(G(z))] (``non_saturating``); ``discriminator_steps`` updates of D for
-    each of G. At the optimum D = 1/2 and V = -log 4.
+    Training: min_G max_D V = E[log D(x)] + E[log(1 - D(G(z)))], z ~ N(0, I), or another ``objective`` of
+    ``benchmark.models.adversarial``, ``discriminator_steps`` updates of D for each of G. At the optimum D = 1/2 and
+    V = -log 4. Options, off as shipped: minibatch discrimination (``closeness``, the number of its features), an
+    unrolled discriminator (``unrolled_steps``), and labels (``conditional``).
 
     Search, with G and D fixed: z^ = argmin_z (1 - lambda) sum|x - G(z)| + lambda sum|f(x) - f(G(z))|, f the features of
     layer ``feature_layer`` of D (counted from its end). Every image has its own z; Adam, ``search_steps`` steps, from
@@ -49,6 +42,8 @@ class AnoGAN(Model):
        falls along a half cosine; ``candidates=1 restarts=1`` starts every image from the same draw, as the paper does.
     3. With several restarts the one with the least A(x) counts.
     4. A dense generator and discriminator as an alternative to DCGAN.
+    5. With labels, a test image's class is unknown: the candidates run through all classes seen in training, and the
+       search keeps the class of the candidate it starts from.
     """
 
     score_names = ("residual", "discrimination", "total", *RECONSTRUCTION_SCORES)
@@ -62,7 +57,15 @@ class AnoGAN(Model):
         discriminator_hidden: Sequence[int] = (256,),
         channels: Sequence[int] = (32, 64),
         latent: int = 16,
-        generator_loss: Literal["non_saturating", "minimax"] = "non_saturating",
+        objective: GanObjective = "non_saturating",
+        clip: float = 0.01,
+        penalty_weight: float = 10.0,
+        closeness: int = 0,
+        unrolled_steps: int = 0,
+        unrolled_learning_rate: float = 0.1,
+        conditional: bool = False,
+        classes: int = 10,
+        log_gradients: bool = False,
         discriminator_steps: int = 1,
         batch_norm: bool = True,
         epochs: int = 20,
@@ -82,59 +85,29 @@ class AnoGAN(Model):
         if not 1 <= restarts <= candidates:
             raise ValueError(f"restarts must be between 1 and candidates={candidates}, got {restarts}")
         self.headline, self.epochs, self.batch_size, self.schedule = headline, epochs, batch_size, schedule
-        self.generator_loss, self.search_lambda = generator_loss, search_lambda
-        self.search_steps, self.search_learning_rate, self.restarts = (
-            search_steps,
-            search_learning_rate,
-            restarts,
+        self.search_lambda, self.restarts = search_lambda, restarts
+        self.search_steps, self.search_learning_rate = search_steps, search_learning_rate
+        self.label_share = 1.0 if conditional else 0.0
+        told = classes if conditional else 0
+        self.game = Game(
+            objective, latent, clip, penalty_weight, unrolled_steps, unrolled_learning_rate, told, log_gradients
         )
-        self.generator = Decoder(image_shape, latent, network, hidden, channels, "relu", batch_norm)
-        conv = network == "conv"  # batch normalisation of D: DCGAN only
-        self.discriminator = Encoder(
-            image_shape, 1, network, discriminator_hidden, channels, "leaky_relu", batch_norm and conv
+        self.generator = Decoder(image_shape, latent + told, network, hidden, channels, "relu", batch_norm)
+        self.discriminator = self.game.discriminator(
+            image_shape, network, discriminator_hidden, channels, batch_norm, closeness
         )
-        self.feature_end = self._feature_end(feature_layer)
-        rate, d_rate, (beta1, beta2) = learning_rate, discriminator_learning_rate, betas
-        self.phases = (
-            Phase(
-                "discriminator",
-                ("discriminator",),
-                d_rate,
-                (beta1, beta2),
-                repeats=discriminator_steps,
-                noise={"z": Noise((latent,))},
-            ),
-            Phase("generator", ("generator",), rate, (beta1, beta2), noise={"z": Noise((latent,))}),
-        )
+        self.feature_end = self.discriminator.feature_end(feature_layer)
+        self.phases = self.game.phases((discriminator_learning_rate, learning_rate), betas, discriminator_steps)
         self.diagnostic_noise = {"z": Noise((latent,))}
         self.score_noise = {"candidates": Noise((candidates, latent))}
 
-    def _feature_end(self, feature_layer: int) -> int:
-        """Where in the discriminator's body the features of the given layer, counted from its end, are complete."""
-        activations = [i for i, layer in enumerate(self.discriminator.body) if isinstance(layer, nn.LeakyReLU)]
-        if not 1 <= feature_layer <= len(activations):
-            raise ValueError(f"feature_layer must be between 1 and {len(activations)}, got {feature_layer}")
-        return activations[-feature_layer] + 1
-
     def loss(self, phase: str, images: Tensor, noise: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        fake_logit = self.discriminator(self.decode(noise["z"])).float()  # (B, 1)
-        if phase == "generator":
-            saturating = self.generator_loss == "minimax"
-            value = -F.softplus(fake_logit).mean() if saturating else F.softplus(-fake_logit).mean()
-            return value, {"generator_loss": value}
-        real_logit = self.discriminator(images).float()  # (B, 1)
-        value = F.softplus(-real_logit).mean() + F.softplus(fake_logit).mean()  # -V
-        return value, {
-            "discriminator_loss": value,
-            "gan_value": -value,
-            "d_real": real_logit.sigmoid().mean(),
-            "d_fake": fake_logit.sigmoid().mean(),
-        }
+        return self.game.loss(phase, images, noise, self.generator, self.discriminator)
 
     def assess(self, images: Tensor, noise: Mapping[str, Tensor]) -> dict[str, Any]:
         repeated = images.repeat_interleave(self.restarts, dim=0)  # (B*R, C, H, W)
         features = self.features(repeated)
-        codes = self.search(self.nearest(images, noise["candidates"]), repeated, features)  # (B*R, D)
+        codes = self.search(self.nearest(images, self.with_labels(noise["candidates"])), repeated, features)
         residual, discrimination = self.distances(codes, repeated, features)  # (B*R,) twice
         total = (1 - self.search_lambda) * residual + self.search_lambda * discrimination
         best = total.view(-1, self.restarts).argmin(1, keepdim=True)  # (B, 1)
@@ -154,9 +127,7 @@ class AnoGAN(Model):
         return {"scores": scores, "reconstruction": reconstruction, "code": code}
 
     def diagnostics(self, images: Tensor, noise: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        real = self.discriminator(images).float()  # (B, 1)
-        fake = self.discriminator(self.decode(noise["z"])).float()
-        return gan_diagnostics(real, fake)
+        return self.game.diagnostics(images, noise, self.generator, self.discriminator)
 
     def nearest(self, images: Tensor, candidates: Tensor) -> Tensor:
         """The candidates (of shape (M, D)) whose images are nearest in squared error: (B, C, H, W) -> (B*R, D)."""
@@ -165,22 +136,14 @@ class AnoGAN(Model):
         return candidates[distance.topk(self.restarts, dim=1, largest=False).indices.flatten()]
 
     def search(self, codes: Tensor, images: Tensor, features: Tensor) -> Tensor:
-        """Move each code (B, D) to where it generates its image best, by Adam on the summed loss."""
+        """Move each code (B, D + K) to where it generates its image best; its label stays."""
+        z, label = codes[:, : self.game.latent], codes[:, self.game.latent :]
 
         def loss(z: Tensor) -> Tensor:
-            residual, discrimination = self.distances(z, images, features)
+            residual, discrimination = self.distances(torch.cat([z, label], 1), images, features)
             return ((1 - self.search_lambda) * residual + self.search_lambda * discrimination).sum()
 
-        gradient = torch.func.grad(loss)  # each code's gradient is its own: the images do not interact
-        mean, square = torch.zeros_like(codes), torch.zeros_like(codes)
-        for step in range(self.search_steps):
-            g = gradient(codes)
-            mean = 0.9 * mean + 0.1 * g
-            square = 0.999 * square + 0.001 * g * g
-            rate = self.search_learning_rate * 0.5 * (1 + cos(pi * step / self.search_steps))
-            unbiased = (square / (1 - 0.999 ** (step + 1))).sqrt() + 1e-8
-            codes = codes - rate * mean / (1 - 0.9 ** (step + 1)) / unbiased
-        return codes
+        return torch.cat([descend(loss, z, self.search_steps, self.search_learning_rate), label], 1)
 
     def distances(self, codes: Tensor, images: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
         """Residual and discrimination loss of each code against its image and the image's features: (B,) twice."""
@@ -190,10 +153,16 @@ class AnoGAN(Model):
 
     def features(self, images: Tensor) -> Tensor:
         """Features f(x) of the discriminator: (B, C, H, W) -> (B, features)."""
-        return self.discriminator.body[: self.feature_end](images).flatten(1).float()
+        return self.discriminator.features(images, self.feature_end)
 
     def decode(self, codes: Tensor) -> Tensor:
-        return torch.sigmoid(self.generator(codes).float())
+        return generate(self.generator, codes)
+
+    def with_labels(self, z: Tensor) -> Tensor:
+        """Latent vectors with the normal classes in turn behind them: (B, D) -> (B, D + K), K = 0 without labels."""
+        if self.game.classes == 0:
+            return z
+        return torch.cat([z, round_robin(self.discriminator.seen, len(z))], 1)
 
     def sample(self, noise: Tensor) -> Tensor:
-        return self.decode(noise)
+        return self.decode(self.with_labels(noise[:, : self.game.latent]))

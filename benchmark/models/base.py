@@ -39,15 +39,17 @@ class Phase:
     repeats: int = 1  # updates a training step, each on a batch of its own
     begin: float = 0.0  # the share of the epochs after which it starts, and the share after which it ends:
     end: float = 1.0  # a schedule of the learning rate runs from the one to the other
+    clip: float | None = None  # after each update its parameters are cut to [-clip, clip]
     noise: Mapping[str, Noise] = field(default_factory=dict)  # shapes are per image
 
     def epochs(self, total: int) -> range:
-        """The epochs, counted from 1, that it takes part in.
+        """The epochs, counted from 1, that it takes part in: at least one.
 
         >>> list(Phase("encoder", ("encoder",), 1e-3, begin=0.75).epochs(8))
         [7, 8]
         """
-        return range(round(self.begin * total) + 1, round(self.end * total) + 1)
+        first = min(round(self.begin * total) + 1, total)
+        return range(first, max(round(self.end * total), first) + 1)
 
 
 class Model(nn.Module):
@@ -65,6 +67,9 @@ class Model(nn.Module):
     score_noise: Mapping[str, Noise] = {}  # noise that scoring uses, drawn once, the same for every image
     diagnostic_noise: Mapping[str, Noise] = {}  # noise that diagnostics use; shapes are per image
     score_names: tuple[str, ...] = ()
+    # The score that training lowers on normal images not trained on; None: none, but samples come nearer to them.
+    learnt: ClassVar[str | None] = "reconstruction"
+    sample_shape: tuple[int, ...] = ()  # of the noise that ``sample`` takes, per image; (): that of the code
     frozen: ClassVar[Mapping[str, str]] = {}  # parameters that never change -> why
     vmappable: ClassVar[bool] = True  # False: only the loop strategy
     label_share: float = 0.0  # of the normal training images, those whose class the losses are told
@@ -78,8 +83,8 @@ class Model(nn.Module):
 
         ``images`` has shape (B, C, H, W) with pixels in [0, 1]; each noise has shape (B, *its shape). A model with a
         ``label_share`` above 0 finds in ``noise["label"]`` the class of each image, int64 (B,), -1 where it is not
-        told. Returns a scalar and a dict of scalars. A function of its arguments, the parameters and buffers alone; the
-        running statistics of batch normalisation are the only thing it may write.
+        told. Returns a scalar and a dict of scalars. A function of its arguments, the parameters and buffers alone;
+        running statistics of the training images, as those of batch normalisation, are the only thing it may write.
         """
         raise NotImplementedError
 
@@ -104,7 +109,7 @@ class Model(nn.Module):
         return None
 
     def sample(self, noise: Tensor) -> Tensor | None:
-        """Generated images (B, C, H, W) from noise (B, D) ~ N(0, I); None for a model that generates nothing."""
+        """Generated images (B, C, H, W) from noise (B, *sample_shape) ~ N(0, I); None if it generates none."""
         return None
 
 

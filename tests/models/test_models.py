@@ -104,7 +104,7 @@ def test_gan_losses_in_closed_form() -> None:
     """Where D says 1/2 everywhere, V = -log 4, and the two generator losses are log 2 and -log 2."""
     images, z = torch.rand(8, 1, 28, 28), torch.randn(8, 4)
     for kind, expected in (("non_saturating", math.log(2)), ("minimax", -math.log(2))):
-        model = build("anogan", generator_loss=kind)
+        model = build("anogan", objective=kind)
         torch.nn.init.zeros_(model.discriminator.head.weight)
         torch.nn.init.zeros_(model.discriminator.head.bias)
         value, logged = model.loss("discriminator", images, {"z": z})
@@ -117,7 +117,7 @@ def test_minimax_and_non_saturating_pull_the_generator_the_same_way() -> None:
     images, z = torch.rand(8, 1, 28, 28), torch.randn(8, 4)
     gradients = []
     for kind in ("non_saturating", "minimax"):
-        model = build("anogan", generator_loss=kind)
+        model = build("anogan", objective=kind)
         value, _ = model.loss("generator", images, {"z": z})
         parts = torch.autograd.grad(value, list(model.generator.parameters()))
         gradients.append(torch.cat([part.flatten() for part in parts]))

@@ -1,0 +1,345 @@
+"""What generative adversarial networks share: objectives, discriminator, search of a latent vector, diagnostics.
+
+Letters: B images, D latent dimensions, K classes, F features of the discriminator. A label is one-hot, (B, K), all zero
+where the class is not told.
+
+Objectives, with l = D's output before the sigmoid (for Wasserstein the critic's value):
+
+- minimax and non_saturating (Goodfellow et al. 2014, arXiv:1406.2661, section 3): D minimises
+  -E[log D(x)] - E[log(1 - D(G(z)))]; G minimises E[log(1 - D(G(z)))] or -E[log D(G(z))].
+- wasserstein_clipping (Arjovsky et al. 2017, arXiv:1701.07875, algorithm 1): the critic minimises E[l(G(z))] - E[l(x)],
+  its weights cut to [-clip, clip] after each update; G minimises -E[l(G(z))].
+- wasserstein_penalty (Gulrajani et al. 2017, arXiv:1704.00028, algorithm 1): instead of cutting, the critic also
+  minimises penalty_weight E[(||grad l(x^)|| - 1)^2], x^ uniform on the lines between real and generated images.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from math import cos, pi
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call, grad
+from torch.nn import functional as F
+
+from benchmark.models.base import Noise, Phase, gan_diagnostics
+from benchmark.models.choices import GanObjective, Network
+from benchmark.models.networks import Encoder, ImageShape
+
+Judge = Callable[[Tensor, Tensor | None], Tensor]  # images (B, C, H, W) and their label -> logits (B, 1)
+RUNNING = 0.01  # weight of a new batch in a running mean over training images
+
+
+class Discriminator(Encoder):
+    """Images -> logit (B, 1): D before its sigmoid, or a Wasserstein critic.
+
+    With ``classes`` it judges images together with their label: the logit gains <W y, f(x)> (projection discriminator,
+    Miyato & Koyama 2018, arXiv:1802.05637, section 3). With ``closeness`` = A > 0 it sees how near a batch's images
+    are to one another (minibatch discrimination, Salimans et al. 2016, arXiv:1606.03498, section 3.2): features f(x)
+    are mapped to A rows M_a(x) of ``CLOSENESS_SIZE`` numbers, o_a(x_i) = sum_{j != i} exp(-||M_a(x_i) - M_a(x_j)||_1),
+    and o joins the features before the last layer. Outside training o is left out: an image is judged by itself.
+    """
+
+    CLOSENESS_SIZE = 5
+
+    def __init__(
+        self,
+        image_shape: ImageShape,
+        network: Network,
+        hidden: Sequence[int],
+        channels: Sequence[int],
+        batch_norm: bool,
+        classes: int = 0,
+        closeness: int = 0,
+    ) -> None:
+        super().__init__(image_shape, 1, network, hidden, channels, "leaky_relu", batch_norm and network == "conv")
+        features = self.head.in_features
+        self.closeness = closeness
+        if classes > 0:
+            self.label_weight = nn.Linear(classes, features, bias=False)
+            self.register_buffer("seen", torch.zeros(classes))  # 1 for the classes that training told
+        if closeness > 0:
+            self.closeness_map = nn.Linear(features, closeness * self.CLOSENESS_SIZE, bias=False)
+            self.closeness_head = nn.Linear(closeness, 1, bias=False)
+
+    def forward(self, images: Tensor, label: Tensor | None = None) -> Tensor:
+        features = self.body(images)  # (B, F)
+        logit = self.head(features)
+        if label is not None:
+            logit = logit + (self.label_weight(label) * features).sum(1, keepdim=True)
+        if self.closeness > 0 and self.training:
+            logit = logit + self.closeness_head(self.nearness(features))
+        return logit
+
+    def nearness(self, features: Tensor) -> Tensor:
+        """o(x), how near each image of a batch is to the others: (B, F) -> (B, A)."""
+        rows = self.closeness_map(features).unflatten(1, (self.closeness, self.CLOSENESS_SIZE))  # (B, A, size)
+        distance = (rows.unsqueeze(0) - rows.unsqueeze(1)).abs().sum(-1)  # (B, B, A)
+        return (-distance).exp().sum(1) - 1  # less the image itself
+
+    def feature_end(self, layer: int) -> int:
+        """Where in the body the features of ``layer``, counted from its end, are complete.
+
+        Raises ``ValueError`` if there is no such layer.
+        """
+        activations = [i for i, part in enumerate(self.body) if isinstance(part, nn.LeakyReLU)]
+        if not 1 <= layer <= len(activations):
+            raise ValueError(f"feature_layer must be between 1 and {len(activations)}, got {layer}")
+        return activations[-layer] + 1
+
+    def features(self, images: Tensor, end: int) -> Tensor:
+        """Features f(x) up to ``end`` of the body: (B, C, H, W) -> (B, features)."""
+        return self.body[:end](images).flatten(1).float()
+
+
+@dataclass(frozen=True)
+class Game:
+    """The losses of generator and discriminator: an objective and what may be added to it.
+
+    ``unrolled_steps`` > 0: G minimises its loss against the discriminator that k further steps of gradient descent on
+    this batch would give, and is differentiated through these steps (Metz et al. 2017, arXiv:1611.02163, section 2).
+    ``classes`` > 0: generator and discriminator are told the class (Mirza & Osindero 2014, arXiv:1411.1784).
+    """
+
+    objective: GanObjective
+    latent: int
+    clip: float = 0.01
+    penalty_weight: float = 10.0
+    unrolled_steps: int = 0
+    unrolled_learning_rate: float = 0.1
+    classes: int = 0
+    gradients: bool = False  # log the norms of G's gradient under the minimax and the non-saturating loss
+
+    @property
+    def wasserstein(self) -> bool:
+        return self.objective.startswith("wasserstein")
+
+    def discriminator(
+        self,
+        image_shape: ImageShape,
+        network: Network,
+        hidden: Sequence[int],
+        channels: Sequence[int],
+        batch_norm: bool,
+        closeness: int = 0,
+    ) -> Discriminator:
+        """The discriminator that the objective wants: under a gradient penalty every image is judged on its own.
+
+        Raises ``ValueError`` for minibatch discrimination under a gradient penalty.
+        """
+        alone = self.objective == "wasserstein_penalty"
+        if alone and closeness > 0:
+            raise ValueError(
+                "closeness compares the images of a batch, wasserstein_penalty needs each judged on its own: "
+                "type model.closeness=0 or another model.objective"
+            )
+        return Discriminator(image_shape, network, hidden, channels, batch_norm and not alone, self.classes, closeness)
+
+    def phases(
+        self, rates: tuple[float, float], betas: Sequence[float], steps: int, end: float = 1.0
+    ) -> tuple[Phase, Phase]:
+        """``discriminator``, ``steps`` times for each ``generator``; ``rates`` are those of D and G."""
+        noise = {"z": Noise((self.latent,))}
+        more = {"mix": Noise((), "uniform")} if self.objective == "wasserstein_penalty" else {}
+        pair = (betas[0], betas[1])
+        clip = self.clip if self.objective == "wasserstein_clipping" else None
+        return (
+            Phase(
+                "discriminator",
+                ("discriminator",),
+                rates[0],
+                pair,
+                repeats=steps,
+                end=end,
+                noise={**noise, **more},
+                clip=clip,
+            ),
+            Phase("generator", ("generator",), rates[1], pair, end=end, noise=noise),
+        )
+
+    def loss(
+        self,
+        phase: str,
+        images: Tensor,
+        noise: Mapping[str, Tensor],
+        generator: nn.Module,
+        discriminator: Discriminator,
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """The loss of ``discriminator`` or ``generator`` on images (B, C, H, W), and quantities to log."""
+        label = self.label(noise)
+        fake = generate(generator, noise["z"], label)
+        if phase == "generator":
+            judge = self.unrolled(discriminator, images, fake, label)
+            value = self.generator_loss(judge(fake, label).float())
+            logged = {"generator_loss": value}
+            if self.gradients:
+                logged |= generator_gradients(generator, discriminator, noise["z"], label)
+            return value, logged
+        if label is not None:
+            discriminator.seen.copy_(torch.maximum(discriminator.seen, label.amax(0)))
+        fake_logit = discriminator(fake, label).float()  # (B, 1)
+        real_logit = discriminator(images, label).float()
+        value = self.discriminator_loss(real_logit, fake_logit)
+        logged = {"discriminator_loss": value, **self.values(real_logit, fake_logit, value)}
+        if self.objective == "wasserstein_penalty":
+            penalty = gradient_penalty(discriminator, images, fake, noise["mix"], label)
+            value = value + self.penalty_weight * penalty
+            logged["gradient_penalty"] = penalty
+        return value, logged
+
+    def label(self, noise: Mapping[str, Tensor]) -> Tensor | None:
+        """One-hot labels (B, K) of ``noise["label"]``, all zero where the class is not told; None without classes."""
+        if self.classes == 0:
+            return None
+        told = noise["label"] if "label" in noise else noise["z"].new_full((len(noise["z"]),), -1)
+        return one_hot(told, self.classes)
+
+    def generator_loss(self, fake_logit: Tensor) -> Tensor:
+        if self.wasserstein:
+            return -fake_logit.mean()
+        saturating = self.objective == "minimax"
+        return -F.softplus(fake_logit).mean() if saturating else F.softplus(-fake_logit).mean()
+
+    def discriminator_loss(self, real_logit: Tensor, fake_logit: Tensor) -> Tensor:
+        if self.wasserstein:
+            return fake_logit.mean() - real_logit.mean()
+        return F.softplus(-real_logit).mean() + F.softplus(fake_logit).mean()  # -V
+
+    def values(self, real_logit: Tensor, fake_logit: Tensor, loss: Tensor) -> dict[str, Tensor]:
+        """What to log of D: the estimate of Wasserstein's distance, or V and the means of D."""
+        if self.wasserstein:
+            return {"wasserstein_distance": -loss}
+        return {"gan_value": -loss, "d_real": real_logit.sigmoid().mean(), "d_fake": fake_logit.sigmoid().mean()}
+
+    def unrolled(self, discriminator: Discriminator, images: Tensor, fake: Tensor, label: Tensor | None) -> Judge:
+        """The discriminator after ``unrolled_steps`` steps of gradient descent, differentiable in ``fake``."""
+        if self.unrolled_steps == 0:
+            return discriminator
+        weights = dict(discriminator.named_parameters())
+
+        def judge(own: dict[str, Tensor], shown: Tensor) -> Tensor:
+            return functional_call(discriminator, {**own, **_copied_buffers(discriminator)}, (shown, label)).float()
+
+        def loss(own: dict[str, Tensor]) -> Tensor:
+            return self.discriminator_loss(judge(own, images), judge(own, fake))
+
+        for _ in range(self.unrolled_steps):
+            slope = grad(loss)(weights)
+            weights = {name: value - self.unrolled_learning_rate * slope[name] for name, value in weights.items()}
+        return lambda shown, _: judge(weights, shown)
+
+    def diagnostics(
+        self, images: Tensor, noise: Mapping[str, Tensor], generator: nn.Module, discriminator: Discriminator
+    ) -> dict[str, Tensor]:
+        """The value function and D on real and generated images, and G's gradient under both losses.
+
+        With labels every image is judged under the class, of those seen in training, that it suits best.
+        """
+        label = round_robin(discriminator.seen, len(noise["z"])) if self.classes > 0 else None
+        fake = generate(generator, noise["z"], label)
+        real_logit, fake_logit = best_logit(discriminator, images), best_logit(discriminator, fake)
+        if self.wasserstein:
+            return {"gan/wasserstein_distance": real_logit.mean() - fake_logit.mean()}
+        slopes = generator_gradients(generator, discriminator, noise["z"], label)
+        return {
+            **gan_diagnostics(real_logit, fake_logit),
+            **{f"gan/{name}": value for name, value in slopes.items()},
+        }
+
+
+def one_hot(label: Tensor, classes: int) -> Tensor:
+    """Labels (B,) -> (B, K) float32; a row of zeros for a label outside 0..K-1."""
+    return (label.unsqueeze(1) == torch.arange(classes, device=label.device)).float()
+
+
+def round_robin(seen: Tensor, count: int) -> Tensor:
+    """One-hot labels (count, K) that run through the seen classes in turn; all zero if none was seen."""
+    order = seen.argsort(descending=True, stable=True)  # the seen ones first
+    turn = torch.arange(count, device=seen.device) % seen.sum().long().clamp(min=1)  # (count,)
+    chosen = order.gather(0, turn)
+    return one_hot(chosen, len(seen)) * seen
+
+
+def generate(generator: nn.Module, z: Tensor, label: Tensor | None = None) -> Tensor:
+    """Images (B, C, H, W) in [0, 1] of latent vectors (B, D) and labels (B, K)."""
+    return torch.sigmoid(generator(z if label is None else torch.cat([z, label], 1)).float())
+
+
+def best_logit(discriminator: Discriminator, images: Tensor) -> Tensor:
+    """D's logit (B, 1); with labels the largest over the classes seen in training."""
+    features = discriminator.body(images)
+    logit = discriminator.head(features).float()
+    if not hasattr(discriminator, "seen"):
+        return logit
+    by_class = (features @ discriminator.label_weight.weight).float()  # (B, K)
+    seen = discriminator.seen
+    none = 1 - seen.amax()  # without any told class the unlabelled logit stands
+    by_class = torch.where(seen > 0, by_class, torch.where(none > 0, 0.0, -torch.inf))
+    return logit + by_class.amax(1, keepdim=True)
+
+
+def gradient_penalty(
+    critic: Discriminator, images: Tensor, fake: Tensor, mix: Tensor, label: Tensor | None = None
+) -> Tensor:
+    """E[(||grad l(x^)|| - 1)^2], x^ = mix x + (1 - mix) G(z), from two batches (B, C, H, W) and mix (B,) in [0, 1]."""
+    share = mix.view(-1, 1, 1, 1)
+    between = share * images + (1 - share) * fake
+    slope = grad(lambda x: critic(x, label).float().sum())(between)  # each image's own: D has no batch normalisation
+    norm = (slope.flatten(1).square().sum(1) + 1e-12).sqrt()  # the root has a slope at 0
+    return (norm - 1).square().mean()
+
+
+def generator_gradients(
+    generator: nn.Module, discriminator: Discriminator, z: Tensor, label: Tensor | None
+) -> dict[str, Tensor]:
+    """Norm of G's gradient, over all its parameters, under the minimax and under the non-saturating loss."""
+    found = {}
+    for name, sign in (("minimax", 1), ("non_saturating", -1)):
+
+        def loss(own: dict[str, Tensor], sign: int = sign) -> Tensor:
+            shown = z if label is None else torch.cat([z, label], 1)
+            fake = functional_call(generator, {**own, **_copied_buffers(generator)}, (shown,)).float().sigmoid()
+            logit = functional_call(discriminator, _copied_buffers(discriminator), (fake, label)).float()
+            return -sign * F.softplus(sign * logit).mean()
+
+        slopes = grad(loss)({key: value.detach() for key, value in generator.named_parameters()})
+        found[f"gradient_norm_{name}"] = sum(s.square().sum() for s in slopes.values()).sqrt()
+    return found
+
+
+def _copied_buffers(module: nn.Module) -> dict[str, Tensor]:
+    """Copies, so that a trial leaves the running statistics of batch normalisation as they are."""
+    return {name: value.clone() for name, value in module.named_buffers()}
+
+
+def descend(loss: Callable[[Tensor], Tensor], codes: Tensor, steps: int, learning_rate: float) -> Tensor:
+    """Codes (B, D) after ``steps`` steps of Adam on the summed ``loss``, the rate falling along a half cosine.
+
+    Each code's gradient is its own as long as the terms of the sum do not share codes.
+    """
+    gradient = grad(loss)
+    mean, square = torch.zeros_like(codes), torch.zeros_like(codes)
+    for step in range(steps):
+        g = gradient(codes)
+        mean = 0.9 * mean + 0.1 * g
+        square = 0.999 * square + 0.001 * g * g
+        rate = learning_rate * 0.5 * (1 + cos(pi * step / steps))
+        unbiased = (square / (1 - 0.999 ** (step + 1))).sqrt() + 1e-8
+        codes = codes - rate * mean / (1 - 0.9 ** (step + 1)) / unbiased
+    return codes
+
+
+@contextmanager
+def evaluating(*modules: nn.Module) -> Iterator[None]:
+    """The modules as they are outside training: batch normalisation uses its running statistics and keeps them."""
+    before = [module.training for module in modules]
+    for module in modules:
+        module.eval()
+    try:
+        yield
+    finally:
+        for module, training in zip(modules, before, strict=True):
+            module.train(training)
