@@ -213,7 +213,7 @@ class _Update:
         others = {name: value for name, value in self.fleet.parameters.items() if name not in self.own}
         gradients, (loss, logged) = self.gradients(self.own, others, self.fleet.buffers, images, noise)
         for name, parameter in self.own.items():
-            parameter.grad = gradients[name]
+            parameter.grad = gradients[name].contiguous()  # fused Adam on a CPU takes the layout for granted
         for group in self.optimizer.param_groups:
             group["lr"] = self.phase.learning_rate * rate
         self.optimizer.step()

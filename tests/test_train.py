@@ -154,6 +154,31 @@ def test_a_phase_takes_part_in_its_own_epochs_alone_with_a_schedule_of_its_own()
     assert ["train/second" in row for row in trainings[0].history] == [False, False, True, True]
 
 
+def test_a_slope_in_another_layout_moves_the_right_weights() -> None:
+    """The double backward of a convolution gives its slope with other strides than the weight has."""
+
+    class Permuted(Model):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(3, 2, bias=False)
+            self.phases = (Phase("only", ("layer",), 0.1),)
+
+        def loss(self, phase: str, images: Tensor, noise: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+            signs = torch.tensor([[1.0, 1], [-1, 1], [-1, -1]])
+            return (self.layer.weight.T * signs).sum(), {"nothing": images.mean()}
+
+    fleet = Fleet([Permuted()])
+    start = fleet.parameters["layer.weight"][0].clone()
+    train(fleet, IMAGES, [ALL], [1], [3], Settings(1, 96, 96))
+    signs = torch.tensor([[1.0, -1, -1], [1, 1, -1]])
+    torch.testing.assert_close(fleet.parameters["layer.weight"][0], start - 0.1 * signs)
+
+
+def test_every_phase_has_an_epoch_of_even_the_shortest_training() -> None:
+    assert [list(Phase("x", (), 0.1, end=0.5).epochs(n)) for n in (1, 2, 3)] == [[1], [1], [1, 2]]
+    assert [list(Phase("x", (), 0.1, begin=0.5).epochs(n)) for n in (1, 2, 3)] == [[1], [2], [3]]
+
+
 def test_each_cell_is_told_the_classes_of_its_own_images() -> None:
     fleet = Fleet([Staged(), Staged()])
     halves = [ALL[:48], ALL[48:]]

@@ -1,0 +1,69 @@
+"""f-AnoGAN: what its encoder learns, and a search that starts from it."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from benchmark.data.images import ImageData
+from benchmark.fleet import Fleet, to_pixels
+from benchmark.train import Settings, train
+from tests.models.test_models import fitted, loaded
+from tests.tiny_models import build
+
+
+@pytest.fixture(scope="module")
+def fleet(digits: ImageData) -> Fleet:
+    return fitted("fanogan", digits, epochs=30, search_steps=0)
+
+
+def test_the_encoder_codes_the_image_it_is_shown(fleet: Fleet, digits: ImageData) -> None:
+    """G(E(x)) is much nearer to a held-out x than a random sample is, in the mean."""
+    model = loaded(fleet)
+    images = to_pixels(digits.test_images[digits.test_labels == 0])
+    with torch.no_grad():
+        found = model.assess(images, {})["scores"]["reconstruction"].mean()
+        samples = model.sample(torch.randn(200, 4, generator=torch.Generator().manual_seed(0)))
+        anything = torch.cdist(images.flatten(1), samples.flatten(1)).square().mean()
+    assert found < 0.7 * anything
+
+
+def test_a_search_from_the_encoders_code_lowers_the_score(fleet: Fleet, digits: ImageData) -> None:
+    model, images = loaded(fleet), to_pixels(digits.test_images[:48])
+    totals = []
+    for steps in (0, 10, 100):
+        model.search_steps = steps
+        with torch.no_grad():
+            totals.append(float(model.assess(images, {})["scores"]["total"].mean()))
+    model.search_steps = 0
+    assert totals == sorted(totals, reverse=True)
+    assert totals[-1] < 0.95 * totals[0]
+
+
+def test_total_is_the_papers_sum(fleet: Fleet, digits: ImageData) -> None:
+    model, images = loaded(fleet), to_pixels(digits.test_images[:8])
+    model.kappa = 3.0
+    with torch.no_grad():
+        found = model.assess(images, {})
+        features = [model.discriminator.body(x) for x in (images, found["reconstruction"])]
+    model.kappa = 1.0
+    by_hand = (images - found["reconstruction"]).square().flatten(1).mean(1)
+    by_hand = by_hand + 3.0 * (features[0] - features[1]).square().mean(1)
+    torch.testing.assert_close(found["scores"]["total"], by_hand)
+
+
+def test_the_encoders_phase_leaves_generator_and_critic_as_they_are(digits: ImageData) -> None:
+    """Running statistics of batch normalisation included: the last epochs change nothing but the encoder."""
+    states = []
+    for epochs in (2, 4):  # with a share of 1/2 and of 1/4 the GAN trains for one epoch
+        fleet = Fleet([build("fanogan", 3, gan_share=1 / epochs)])
+        index = (digits.train_labels == 0).nonzero().flatten()
+        train(fleet, digits.train_images, [index], [1], [2], Settings(epochs, 32, 64))
+        states.append(fleet.state(0))
+    for name, value in states[0].items():
+        assert torch.equal(value, states[1][name]) != name.startswith("encoder"), name
+
+
+def test_gan_share_is_checked() -> None:
+    with pytest.raises(ValueError, match="gan_share must be between 0 and 1"):
+        build("fanogan", gan_share=1.0)
