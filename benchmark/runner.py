@@ -168,7 +168,8 @@ def _run_program(job: Job, cells: Sequence[Cell], strategy: str, progress: Progr
             weights = fleet.state(i)
             records.append(_write(job, cell, "diverged", training.diverged, start, training=training, weights=weights))
             _show(progress, cell, records[-1])
-    size = 1 if job.device == "cpu" else max(len(alive), 1)  # alone, a cell's images fill the caches
+    alone = job.device == "cpu" or fleet.model.one_by_one  # on a CPU a cell's images fill the caches by themselves
+    size = 1 if alone else max(len(alive), 1)
     for part in (alive[i : i + size] for i in range(0, len(alive), size)):
         records += _score(job, fleet.subset(part), [(cells[i], trainings[i]) for i in part], start, progress, stop)
     return records

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -12,12 +13,14 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 if TYPE_CHECKING:
     from benchmark.models.base import Model
 
-_PARTS = {"__init__", "adversarial", "base", "choices", "networks", "recurrent"}  # modules of this package that are no model
+_MODEL = re.compile(r"^class \w+\((?:\w+, )*Model\):", re.MULTILINE)
 
 
-def model_names() -> list[str]:
-    """Names of all models, sorted: the modules of this package that are one."""
-    return sorted(path.stem for path in Path(__file__).parent.glob("*.py") if path.stem not in _PARTS)
+@cache
+def model_names() -> tuple[str, ...]:
+    """Names of all models, sorted: the modules of this package that define a subclass of ``Model``."""
+    modules = sorted(Path(__file__).parent.glob("*.py"))
+    return tuple(path.stem for path in modules if _MODEL.search(path.read_text(encoding="utf-8")))
 
 
 def model_class(name: str) -> type[Model]:

@@ -18,7 +18,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from math import cos, pi
 
 import torch
 from torch import Tensor, nn
@@ -313,23 +312,6 @@ def generator_gradients(
 def _copied_buffers(module: nn.Module) -> dict[str, Tensor]:
     """Copies, so that a trial leaves the running statistics of batch normalisation as they are."""
     return {name: value.clone() for name, value in module.named_buffers()}
-
-
-def descend(loss: Callable[[Tensor], Tensor], codes: Tensor, steps: int, learning_rate: float) -> Tensor:
-    """Codes (B, D) after ``steps`` steps of Adam on the summed ``loss``, the rate falling along a half cosine.
-
-    Each code's gradient is its own as long as the terms of the sum do not share codes.
-    """
-    gradient = grad(loss)
-    mean, square = torch.zeros_like(codes), torch.zeros_like(codes)
-    for step in range(steps):
-        g = gradient(codes)
-        mean = 0.9 * mean + 0.1 * g
-        square = 0.999 * square + 0.001 * g * g
-        rate = learning_rate * 0.5 * (1 + cos(pi * step / steps))
-        unbiased = (square / (1 - 0.999 ** (step + 1))).sqrt() + 1e-8
-        codes = codes - rate * mean / (1 - 0.9 ** (step + 1)) / unbiased
-    return codes
 
 
 @contextmanager

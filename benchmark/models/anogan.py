@@ -8,10 +8,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmark.models.adversarial import Game, descend, generate, round_robin
+from benchmark.models.adversarial import Game, generate, round_robin
 from benchmark.models.base import RECONSTRUCTION_SCORES, Model, Noise, reconstruction_scores
 from benchmark.models.choices import GanObjective, Network, Schedule
 from benchmark.models.networks import Decoder, ImageShape
+from benchmark.models.search import descend
 
 
 class AnoGAN(Model):
@@ -78,6 +79,7 @@ class AnoGAN(Model):
         feature_layer: int = 1,
         search_steps: int = 40,
         search_learning_rate: float = 0.05,
+        search_patience: int = 0,
         candidates: int = 512,
         restarts: int = 1,
     ) -> None:
@@ -87,6 +89,7 @@ class AnoGAN(Model):
         self.headline, self.epochs, self.batch_size, self.schedule = headline, epochs, batch_size, schedule
         self.search_lambda, self.restarts = search_lambda, restarts
         self.search_steps, self.search_learning_rate = search_steps, search_learning_rate
+        self.search_patience, self.one_by_one = search_patience, search_patience > 0
         self.label_share = 1.0 if conditional else 0.0
         told = classes if conditional else 0
         self.game = Game(
@@ -139,11 +142,13 @@ class AnoGAN(Model):
         """Move each code (B, D + K) to where it generates its image best; its label stays."""
         z, label = codes[:, : self.game.latent], codes[:, self.game.latent :]
 
-        def loss(z: Tensor) -> Tensor:
-            residual, discrimination = self.distances(torch.cat([z, label], 1), images, features)
-            return ((1 - self.search_lambda) * residual + self.search_lambda * discrimination).sum()
+        def losses(z: Tensor, rows: Tensor | None) -> Tensor:
+            labels, x, f = (t if rows is None else t[rows] for t in (label, images, features))
+            residual, discrimination = self.distances(torch.cat([z, labels], 1), x, f)
+            return (1 - self.search_lambda) * residual + self.search_lambda * discrimination
 
-        return torch.cat([descend(loss, z, self.search_steps, self.search_learning_rate), label], 1)
+        found = descend(losses, z, self.search_steps, self.search_learning_rate, self.search_patience)
+        return torch.cat([found, label], 1)
 
     def distances(self, codes: Tensor, images: Tensor, features: Tensor) -> tuple[Tensor, Tensor]:
         """Residual and discrimination loss of each code against its image and the image's features: (B,) twice."""

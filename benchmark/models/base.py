@@ -72,6 +72,7 @@ class Model(nn.Module):
     sample_shape: tuple[int, ...] = ()  # of the noise that ``sample`` takes, per image; (): that of the code
     frozen: ClassVar[Mapping[str, str]] = {}  # parameters that never change -> why
     vmappable: ClassVar[bool] = True  # False: only the loop strategy
+    one_by_one: bool = False  # True: scored cell by cell, as its images take ways of their own through the program
     label_share: float = 0.0  # of the normal training images, those whose class the losses are told
 
     def forward(self, method: str, *args: Any) -> Any:

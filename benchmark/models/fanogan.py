@@ -7,10 +7,11 @@ from typing import Any, ClassVar
 
 from torch import Tensor
 
-from benchmark.models.adversarial import Game, descend, evaluating, generate
+from benchmark.models.adversarial import Game, evaluating, generate
 from benchmark.models.base import RECONSTRUCTION_SCORES, Model, Noise, Phase, reconstruction_scores
 from benchmark.models.choices import Network, Schedule
 from benchmark.models.networks import Decoder, Encoder, ImageShape
+from benchmark.models.search import descend
 
 
 class FAnoGAN(Model):
@@ -110,11 +111,11 @@ class FAnoGAN(Model):
         """Move each code (B, D) to a lower A(x) of its image."""
         pixels = images[0].numel()
 
-        def loss(z: Tensor) -> Tensor:
+        def losses(z: Tensor, rows: Tensor | None) -> Tensor:
             residual, discrimination = self.distances(z, images)
-            return pixels * (residual + self.kappa * discrimination).sum()
+            return pixels * (residual + self.kappa * discrimination)
 
-        return descend(loss, codes, self.search_steps, self.search_learning_rate)
+        return descend(losses, codes, self.search_steps, self.search_learning_rate)
 
     def distances(self, codes: Tensor, images: Tensor) -> tuple[Tensor, Tensor]:
         """1/n ||x - G(z)||^2 and 1/m ||f(x) - f(G(z))||^2: (B,) twice."""

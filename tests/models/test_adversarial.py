@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from benchmark.data.images import ImageData
 from benchmark.fleet import Fleet, to_pixels
-from benchmark.models.adversarial import Discriminator, Game, descend, gradient_penalty, one_hot, round_robin
+from benchmark.models.adversarial import Discriminator, Game, gradient_penalty, one_hot, round_robin
 from benchmark.train import Settings, train
 from tests.models.test_models import fitted, loaded
 from tests.tiny_models import build
@@ -234,9 +234,3 @@ def test_every_option_trains_in_a_fleet_as_alone(options: dict[str, object], net
     _, together = run(members)
     for ours, member in zip(together, members, strict=True):
         assert ours == pytest.approx(run([member])[1][0], rel=1e-3, abs=1e-3)
-
-
-def test_descend_finds_the_minimum() -> None:
-    target = torch.randn(5, 3)
-    found = descend(lambda codes: (codes - target).square().sum(), torch.zeros(5, 3), 400, 0.05)
-    torch.testing.assert_close(found, target, rtol=0.02, atol=0.02)
