@@ -22,6 +22,10 @@ class Fleet:
     """
 
     def __init__(self, models: Sequence[Model], device: torch.device | str = "cpu") -> None:
+        if len(models) > 1 and not models[0].vmappable:
+            raise ValueError(
+                f"{type(models[0]).__name__} trains cell by cell: its fleets have one cell, not {len(models)}"
+            )
         self.size = len(models)
         self.device = torch.device(device)
         self.parameters = {

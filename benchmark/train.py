@@ -113,7 +113,7 @@ def train(
     start = time.perf_counter()
     if not phases:
         for cell, index in enumerate(indices):
-            _fit_in_one_call(fleet, cell, to_pixels(images[index.to(images.device)]))
+            _fit_in_one_call(fleet, cell, to_pixels(images[index.to(images.device)]), noise_seeds[cell])
             trainings[cell].images = len(index)
     else:
         _train_in_steps(fleet, images, indices, order_seeds, noise_seeds, settings, trainings, on_epoch, stop, labels)
@@ -122,12 +122,16 @@ def train(
     return trainings
 
 
-def _fit_in_one_call(fleet: Fleet, cell: int, images: Tensor) -> None:
+def _fit_in_one_call(fleet: Fleet, cell: int, images: Tensor, seed: int) -> None:
     stacks = {**fleet.parameters, **fleet.buffers}
     fleet.model.load_state_dict({name: stack[cell] for name, stack in stacks.items()})
-    fleet.model.fit(images)
+    fleet.model.fit(images, seed)
     for name, value in fleet.model.state_dict().items():
-        stacks[name][cell].copy_(value)
+        if fleet.size == 1:  # a fit may have given a buffer its size
+            own = fleet.parameters if name in fleet.parameters else fleet.buffers
+            own[name] = value.detach().unsqueeze(0).clone()
+        else:
+            stacks[name][cell].copy_(value)
 
 
 def _train_in_steps(

@@ -18,6 +18,8 @@ TINY = {
     "search_steps": 12,
     "batch_size": 32,
     "epochs": 3,
+    "trees": 20,
+    "mixture_components": 2,
     "score_samples": 2,
     "learning_rate": 2e-3,
     "discriminator_learning_rate": 2e-3,

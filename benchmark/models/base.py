@@ -73,6 +73,7 @@ class Model(nn.Module):
     frozen: ClassVar[Mapping[str, str]] = {}  # parameters that never change -> why
     vmappable: ClassVar[bool] = True  # False: only the loop strategy
     one_by_one: bool = False  # True: scored cell by cell, as its images take ways of their own through the program
+    random: ClassVar[bool] = True  # False: another seed gives the same numbers
     label_share: float = 0.0  # of the normal training images, those whose class the losses are told
 
     def forward(self, method: str, *args: Any) -> Any:
@@ -89,8 +90,8 @@ class Model(nn.Module):
         """
         raise NotImplementedError
 
-    def fit(self, images: Tensor) -> None:
-        """Fit in one call to images (N, C, H, W); for models without phases."""
+    def fit(self, images: Tensor, seed: int) -> None:
+        """Fit in one call to images (N, C, H, W); for models without phases; draws come from ``seed``."""
         raise NotImplementedError
 
     def assess(self, images: Tensor, noise: Mapping[str, Tensor]) -> dict[str, Any]:

@@ -27,6 +27,7 @@ class PCA(Model):
     """
 
     score_names = RECONSTRUCTION_SCORES
+    random = False
 
     def __init__(
         self,
@@ -39,7 +40,7 @@ class PCA(Model):
         self.register_buffer("mean", torch.zeros(prod(image_shape)))
         self.register_buffer("axes", torch.zeros(components, prod(image_shape)))
 
-    def fit(self, images: Tensor) -> None:
+    def fit(self, images: Tensor, seed: int) -> None:
         from sklearn.decomposition import PCA as SklearnPCA
         from threadpoolctl import threadpool_limits
 
