@@ -17,7 +17,7 @@ from benchmark.cells import Cell
 from benchmark.data.images import ImageData
 from benchmark.fleet import Fleet, to_pixels
 from benchmark.models.base import Model
-from benchmark.score import assess, draw_noise
+from benchmark.score import QUANTITIES, assess, draw_noise
 from benchmark.train import Training, autocast
 
 TRAIN_SAMPLE = 1000  # normal training images that train/ metrics and the threshold are taken from
@@ -58,7 +58,7 @@ def evaluate(
     )
     seconds = (time.perf_counter() - start) / len(cells)
     samples = [_training_sample(cell) for cell in cells]
-    trained = assess(fleet, images["train"], samples, seeds, batch_size, precision, ("scores", "kl"), stop)
+    trained = assess(fleet, images["train"], samples, seeds, batch_size, precision, ("scores", *QUANTITIES), stop)
     outcomes = [
         Outcome(_metrics(cell, training, found, sample, seconds, fleet))
         for cell, training, found, sample in zip(cells, trainings, evaluated, trained, strict=True)
@@ -96,11 +96,11 @@ def _metrics(
         result["train/reconstruction"] = float(sample["scores"]["reconstruction"].double().mean())
         result["test/reconstruction_normal"] = float(scores["reconstruction"][normal].mean(dtype=np.float64))
         result["test/reconstruction_anomalous"] = float(scores["reconstruction"][~normal].mean(dtype=np.float64))
-    if "kl" in found:
-        kl = found["kl"].numpy()
-        result["train/kl"] = float(sample["kl"].double().mean())
-        result["test/kl_normal"] = float(kl[normal].mean(dtype=np.float64))
-        result["test/kl_anomalous"] = float(kl[~normal].mean(dtype=np.float64))
+    for name in (name for name in QUANTITIES if name in found):
+        values = found[name].numpy()
+        result[f"train/{name}"] = float(sample[name].double().mean())
+        result[f"test/{name}_normal"] = float(values[normal].mean(dtype=np.float64))
+        result[f"test/{name}_anomalous"] = float(values[~normal].mean(dtype=np.float64))
     result |= {
         "train_seconds": training.seconds,
         "score_seconds": seconds,

@@ -16,6 +16,8 @@ from benchmark.fleet import Fleet, to_pixels
 from benchmark.models.base import Noise
 from benchmark.train import Interrupted, autocast
 
+QUANTITIES = ("kl", "bits_per_dim")  # what a model may say of each image besides its scores
+
 
 def draw_noise(specs: Mapping[str, Noise], seeds: Sequence[int], *leading: int) -> dict[str, Tensor]:
     """Noise of every cell from its own seed: name -> (cells, *leading, *shape)."""
@@ -33,7 +35,7 @@ def assess(
     seeds: Sequence[int],
     batch_size: int,
     precision: str = "fp32",
-    keep: Sequence[str] = ("scores", "kl", "code"),
+    keep: Sequence[str] = ("scores", *QUANTITIES, "code"),
     stop: Event | None = None,
 ) -> list[dict[str, Any]]:
     """What each cell's model says of its images, in evaluation mode and without touching parameters or buffers.

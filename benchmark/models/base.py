@@ -98,7 +98,7 @@ class Model(nn.Module):
         """Score images (B, C, H, W), each on its own, larger = more anomalous.
 
         ``noise`` is one draw of ``score_noise``, the same for every image. Returns ``scores`` (name -> (B,)), and where
-        the model has them ``reconstruction`` (B, C, H, W), ``kl`` (B,) and ``code`` (B, D).
+        the model has them ``reconstruction`` (B, C, H, W), ``kl`` (B,), ``bits_per_dim`` (B,) and ``code`` (B, D).
         """
         raise NotImplementedError
 
