@@ -80,6 +80,8 @@ def fingerprint(config: Mapping[str, Any], data_version: str, split: Split, devi
         "precision": precision,
         "deterministic": config["deterministic"],
     }
+    if config["trainer"].get("generation_metrics", False):  # absent where it is off: it came after the first records
+        content["generation_metrics"] = True
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

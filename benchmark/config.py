@@ -68,6 +68,7 @@ class TrainerConfig:
     strategy: str = "auto"  # loop: cell by cell | vmap: many cells as one program | auto
     workers: int | None = None  # programs at once; null: one a core on a CPU, else one
     score_batch_size: int = 1000  # images scored at once
+    generation_metrics: bool = False  # judge generated images with a classifier of the training split
 
 
 @dataclass

@@ -14,8 +14,11 @@ from torch import Tensor
 
 from benchmark import metrics
 from benchmark.cells import Cell
+from benchmark.classifier import classifier_of
+from benchmark.data.cache import data_dir
 from benchmark.data.images import ImageData
 from benchmark.fleet import Fleet, to_pixels
+from benchmark.generation import GENERATION_SAMPLES, generation_metrics
 from benchmark.models.base import Model
 from benchmark.score import QUANTITIES, assess, draw_noise
 from benchmark.train import Training, autocast
@@ -24,6 +27,7 @@ TRAIN_SAMPLE = 1000  # normal training images that train/ metrics and the thresh
 THRESHOLD_QUANTILE = 0.95  # of their scores: the threshold of precision, recall and F1
 PANEL = 8  # images in each group of the contact sheet
 SAMPLES = 32  # generated images kept
+STYLES = 8  # styles that are shown in every class
 GRID = 15  # decoded images along each axis of a 2-D latent space
 GENERATED = 256  # images that diagnostics look at, real and generated
 
@@ -67,6 +71,7 @@ def evaluate(
         outcome.arrays["scores"] = _score_arrays(cell, found["scores"])
     _add_diagnostics(fleet, cells, images["train"], samples, precision, outcomes)
     _add_pictures(fleet, cells, images[source], seeds, precision, evaluated, outcomes)
+    _add_generation(fleet, cells, data, evaluated, outcomes)
     return outcomes
 
 
@@ -183,6 +188,9 @@ def _add_pictures(
         generated = _generated(fleet.model, code, SAMPLES, seeds[i], decode)
         if generated is not None:
             content["samples"] = _to_uint8(generated)
+        styles = _styles(fleet.model, seeds[i], decode)
+        if styles is not None:
+            content["styles"] = styles
         if code is not None and code.shape[1] == 2:
             outcome.arrays["latent"] = _latent_space(cell, code, decode, outcome, images)
         outcome.arrays["images"] = content
@@ -193,7 +201,36 @@ def _generated(model: Model, code: Tensor | None, count: int, seed: int, decode:
     shape = model.sample_shape if code is None else model.sample_shape or tuple(code.shape[1:])
     if not shape:
         return None
-    return decode("sample", torch.randn(count, *shape, generator=torch.Generator().manual_seed(seed)))
+    noise = torch.randn(count, *shape, generator=torch.Generator().manual_seed(seed))
+    parts = [decode("sample", part) for part in noise.split(GENERATED)]
+    return None if parts[0] is None else torch.cat(parts)
+
+
+def _styles(model: Model, seed: int, decode: Any) -> np.ndarray | None:
+    """STYLES styles of the model in every class, uint8 (STYLES, classes, H, C*W); None if it has no such codes."""
+    if not model.sample_shape:
+        return None
+    images = decode("styles", torch.randn(STYLES, *model.sample_shape, generator=torch.Generator().manual_seed(seed)))
+    return None if images is None else np.stack([_to_uint8(row) for row in images])
+
+
+def _add_generation(
+    fleet: Fleet,
+    cells: Sequence[Cell],
+    data: ImageData,
+    evaluated: Sequence[dict[str, Any]],
+    outcomes: Sequence[Outcome],
+) -> None:
+    """What the classifier of the training split says of generated images, where the configuration asks for it."""
+    if not cells[0].config["trainer"]["generation_metrics"]:
+        return
+    for i, (cell, outcome) in enumerate(zip(cells, outcomes, strict=True)):
+        code, seed = evaluated[i].get("code"), cell.stream("generation")
+        generated = _generated(fleet.model, code, GENERATION_SAMPLES, seed, _decoder(fleet, i))
+        if generated is not None:
+            judge = classifier_of(data, data_dir(cell.config["data_dir"]))
+            normal = cell.split.train_index[cell.split.train_label == 0]
+            outcome.metrics |= generation_metrics(generated, data, normal, judge)
 
 
 def _panel(cell: Cell, headline: Tensor) -> tuple[Tensor, list[str]]:

@@ -114,6 +114,10 @@ class Model(nn.Module):
         """Generated images (B, C, H, W) from noise (B, *sample_shape) ~ N(0, I); None if it generates none."""
         return None
 
+    def styles(self, noise: Tensor) -> Tensor | None:
+        """Images (R, K, C, H, W) of every style (R, D) ~ N(0, I) in each of K classes; None without such codes."""
+        return None
+
 
 RECONSTRUCTION_SCORES = (
     "reconstruction",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from benchmark.report.statistics import Group, class_mean, column_mean
-from benchmark.report.tables import Entry, Table, group_key, group_title, number
+from benchmark.report.tables import Entry, Table, group_key, group_title, measured, number
 
 LATENT = (
     ("latent_prior_mmd2", "MMD² to the prior"),
@@ -17,7 +17,47 @@ AGAINST = "against_auroc_"  # prefix of the columns of single kinds of anomalies
 
 def detail_tables(group: Group) -> list[Table]:
     """The tables of one data set and split, the empty ones left out."""
-    return [table for table in (kinds_table(group), latent_table(group)) if table is not None]
+    return [table for table in (kinds_table(group), latent_table(group), *judged_tables(group)) if table is not None]
+
+
+GENERATION = (
+    ("generation_modes_hit", "modes hit"),
+    ("generation_modes", "of"),
+    ("generation_mode_entropy", "entropy (nats)"),
+    ("generation_mode_entropy_real", "of real images"),
+    ("generation_share_other", "other class"),
+    ("generation_frechet_classifier", "Frechet (classifier)"),
+    ("generation_frechet_classifier_real", "of real images"),
+)
+GRADIENTS = (
+    ("gan_d_fake", "D(generated)"),
+    ("gan_gradient_norm_minimax", "minimax"),
+    ("gan_gradient_norm_non_saturating", "non-saturating"),
+)
+
+
+def judged_tables(group: Group) -> list[Table]:
+    """Generated images as the classifier sees them, and the gradient that G gets; a model a row, the empty left out."""
+    found = (
+        ("generation", "Generated images, judged by a classifier of the training split", GENERATION,
+         "2,000 images a cell. A class is hit if 1% of them are taken for it. Frechet distance of the classifier's own "
+         "64 features, squared, to real training images; beside it that of other real images. It is no FID."),
+        ("gradients", "Norm of the generator's gradient after training", GRADIENTS,
+         "Over all its parameters, under both losses on the same noise. The surer D is of generated images, the "
+         "smaller is the minimax gradient beside the other."),
+    )  # fmt: skip
+    tables = []
+    for key, title, metrics, note in found:
+        rows = []
+        for label in group.labels:
+            means = [column_mean(group, metric, label)[0] for metric, _ in metrics]
+            if not math.isnan(means[-1]):
+                rows.append([Entry(label), *(Entry("" if math.isnan(m) else measured(m)) for m in means)])
+        if rows:
+            columns = ["model", *(heading for _, heading in metrics)]
+            note = f"Means over the done cells. {note}"
+            tables.append(Table(f"{key}_{group_key(group)}", f"{title}, {group_title(group)}", columns, rows, [note]))
+    return tables
 
 
 def latent_table(group: Group) -> Table | None:

@@ -92,7 +92,7 @@ def save(drawing: Drawing, stem: Path) -> Path:
 
 def _group_figures(group: Group, cells: Sequence[PlannedCell]) -> Iterator[tuple[str, str, str, Drawing]]:
     """Name, title, caption and drawing of each figure of a group."""
-    from benchmark.report import curves, latent, sheets
+    from benchmark.report import curves, latent, sheets, styles
 
     yield (
         "heatmap",
@@ -139,6 +139,8 @@ def _group_figures(group: Group, cells: Sequence[PlannedCell]) -> Iterator[tuple
                 "larger). The number above an image is its headline score.",
                 sheet,
             )
+    for name, title, caption, drawing in styles.style_figures(group, cells):
+        yield name, title, caption, drawing
     space = latent.latent_figure(group, cells)
     if space is not None:
         yield (

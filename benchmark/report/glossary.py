@@ -34,6 +34,21 @@ GLOSSARY: tuple[tuple[str, str, str], ...] = (
     ("gan_value_at_optimum", "-log 4 = -1.386: V where the generator matches the data and D = 1/2.", ""),
     ("gan_d_real, gan_d_fake", "Mean output of the discriminator on real and on generated images; 1/2 at the optimum.",
      ""),
+    ("gan_gradient_norm_minimax, gan_gradient_norm_non_saturating", "Norm, over all parameters of the generator, of "
+     "the gradient of E[log(1 - D(G(z)))] and of -E[log D(G(z))]. The first vanishes where D is sure of the generated.",
+     ""),
+    ("gan_wasserstein_distance", "Critic's mean on real less its mean on generated images: its estimate of the "
+     "Wasserstein distance, up to the scale of its slope.", ""),
+    ("generation_modes_hit, generation_modes", "Normal classes that at least 1% of 2,000 generated images are taken "
+     "for by a small classifier of the training split, and how many normal classes there are.", "↑"),
+    ("generation_mode_entropy, generation_mode_entropy_real", "Entropy in nats of the shares of the normal classes, of "
+     "generated images and of training images.", "↑"),
+    ("generation_share_<class>, generation_share_other", "Share of the generated images taken for a class, and for "
+     "none of the normal ones.", ""),
+    ("generation_frechet_classifier, generation_frechet_classifier_real", "|m - m'|² + tr(S + S' - 2 (S S')^(1/2)) of "
+     "means and covariances of that classifier's 64 features, of generated (or other real) images and of real training "
+     "images. No FID: it compares with nothing but itself.", "↓"),
+    ("generation_classifier_accuracy", "That classifier's accuracy on the official test split.", ""),
     ("train_seconds, score_seconds", "Wall-clock seconds of one cell, on the hardware in the manifest, other cells "
      "possibly beside it.", "↓"),
     ("mean", "Mean over the normal classes of a data set, each first averaged over its seeds.", ""),

@@ -238,7 +238,7 @@ def test_models_of_the_loop_strategy_never_share_a_program(variant: tuple[str, d
 
 @pytest.mark.parametrize("variant", STACKED, ids=named, indirect=True)
 def test_per_step_losses_in_a_fleet_are_those_alone(variant: tuple[str, dict[str, object]], digits: ImageData) -> None:
-    """Ten steps, each an epoch of its own, within 1e-4 relative, ten more within 2e-3: Adam magnifies rounding."""
+    """Ten steps, each an epoch of its own, within 1e-4 relative, ten more within 1e-2: Adam magnifies rounding."""
     name, changes = variant
     settings = Settings(20, 32, 32)
 
@@ -251,7 +251,7 @@ def test_per_step_losses_in_a_fleet_are_those_alone(variant: tuple[str, dict[str
     together = histories(MEMBERS)
     for i, member in enumerate(MEMBERS):
         for ours, alone in zip(together[i], histories([member])[0], strict=True):
-            assert ours == pytest.approx(alone, rel=1e-4 if ours["epoch"] <= 10 else 2e-3, abs=1e-5)
+            assert ours == pytest.approx(alone, rel=1e-4 if ours["epoch"] <= 10 else 1e-2, abs=1e-5)
 
 
 def test_a_cell_sees_only_its_own_images(variant: tuple[str, dict[str, object]], digits: ImageData) -> None:
