@@ -48,7 +48,7 @@ def _expand(base: Any, overrides: list[str]) -> Iterator[list[str]]:
 
     parameters = base.hydra.sweeper.get("params") or {}
     given = {override.split("=", 1)[0].lstrip("+~") for override in overrides}
-    preset = [f"{key}={value}" for key, value in parameters.items() if key not in given]
+    preset = [f"{key}={value}" for key, value in parameters.items() if key.lstrip("+~") not in given]
     parsed = OverridesParser.create().parse_overrides([*preset, *overrides])
     choices = []
     for override in parsed:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,7 @@ import pytest
 import torch
 
 from benchmark import classifier as module
-from benchmark.classifier import classifier_of, train_classifier
+from benchmark.classifier import Classifier, classifier_of, train_classifier
 from benchmark.data import load_dataset_config
 from benchmark.data.cache import data_dir
 from benchmark.data.images import ImageData, load_images
@@ -21,11 +20,15 @@ from benchmark.generation import entropy, fit_gaussian, frechet_distance, genera
 
 @pytest.fixture(scope="module")
 def digits() -> ImageData:
-    """scikit-learn's digits, the training split four times over so that three epochs are enough to learn them."""
     torch.set_num_threads(1)
-    found = load_images(load_dataset_config("digits"), data_dir())
-    many = {name: getattr(found, name).repeat_interleave(4, 0) for name in ("train_images", "train_labels")}
-    return replace(found, **many, version="four times")
+    return load_images(load_dataset_config("digits"), data_dir())
+
+
+@pytest.fixture(scope="module")
+def judge(digits: ImageData) -> Classifier:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "STEPS", 250)
+        return train_classifier(digits)
 
 
 def test_frechet_distance_of_gaussians_with_one_basis_in_closed_form() -> None:
@@ -56,39 +59,44 @@ def test_entropy_in_nats() -> None:
     assert entropy(torch.zeros(3)) == 0
 
 
-def test_the_classifier_is_the_same_every_time_and_knows_the_classes(digits: ImageData) -> None:
+def test_the_classifier_is_the_same_every_time_and_knows_the_classes(
+    digits: ImageData, judge: Classifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "STEPS", 250)
+    torch.manual_seed(5)
     state = torch.random.get_rng_state()
-    one, again = train_classifier(digits), train_classifier(digits)
+    again = train_classifier(digits)
     assert torch.equal(state, torch.random.get_rng_state()), "it drew from the global generator"
-    for name, value in one.network.state_dict().items():
+    for name, value in judge.network.state_dict().items():
         assert torch.equal(value, again.network.state_dict()[name]), name
-    found, _ = one.judge(to_pixels(digits.test_images))
-    assert one.accuracy == pytest.approx(float((found == digits.test_labels).float().mean()))
-    assert one.accuracy > 0.85
+    found, _ = judge.judge(to_pixels(digits.test_images))
+    assert judge.accuracy == pytest.approx(float((found == digits.test_labels).float().mean()))
+    assert judge.accuracy > 0.85
 
 
 def test_the_classifier_is_kept_in_a_file_and_trained_again_if_that_is_broken(
     digits: ImageData, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    few = replace(digits, train_images=digits.train_images[:200], train_labels=digits.train_labels[:200], version="few")
-    made = classifier_of(few, tmp_path)
+    monkeypatch.setattr(module, "STEPS", 5)
+    monkeypatch.setattr(module, "_KEPT", {})
+    images = to_pixels(digits.test_images[:50])
+    made = classifier_of(digits, tmp_path)
+    assert classifier_of(digits, tmp_path) is made
     (path,) = tmp_path.iterdir()
     monkeypatch.setattr(module, "_KEPT", {})
-    monkeypatch.setattr(module, "train_classifier", lambda data: pytest.fail("it was trained again"))
-    read = classifier_of(few, tmp_path)
-    monkeypatch.undo()
+    monkeypatch.setattr(module, "STEPS", 6)  # another training would give another classifier
+    read = classifier_of(digits, tmp_path)
     assert read.accuracy == made.accuracy
-    images = to_pixels(few.test_images)
     assert torch.equal(read.judge(images)[1], made.judge(images)[1])
     path.write_bytes(b"no weights")
     monkeypatch.setattr(module, "_KEPT", {})
-    assert torch.equal(classifier_of(few, tmp_path).judge(images)[1], made.judge(images)[1])
+    assert not torch.equal(classifier_of(digits, tmp_path).judge(images)[1], made.judge(images)[1])
+    assert path.stat().st_size > 1000
 
 
-def test_real_images_reach_every_mode_and_copies_of_one_image_do_not(digits: ImageData) -> None:
-    judge = train_classifier(digits)
+def test_real_images_reach_every_mode_and_copies_of_one_image_do_not(digits: ImageData, judge: Classifier) -> None:
     normal = (digits.train_labels != 9).nonzero().flatten()
-    good = generation_metrics(to_pixels(digits.train_images[normal[::7]]), digits, normal, judge)
+    good = generation_metrics(to_pixels(digits.train_images[normal[::2]]), digits, normal, judge)
     assert good["generation/modes"] == good["generation/modes_hit"] == 9
     assert good["generation/mode_entropy"] == pytest.approx(good["generation/mode_entropy_real"], abs=0.1)
     assert good["generation/share_other"] < 0.05

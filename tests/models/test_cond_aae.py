@@ -17,7 +17,7 @@ from tests.tiny_models import build
 @pytest.fixture(scope="module")
 def model(digits: ImageData) -> torch.nn.Module:
     """Trained on nine classes with the labels of one image in five."""
-    fleet = Fleet([build("cond_aae", 3, label_share=0.2)])
+    fleet = Fleet([build("cond_aae", 3, label_share=0.2, hidden=[128], adversarial_learning_rate=2e-3)])
     index = (digits.train_labels != 9).nonzero().flatten()
     told = torch.where(torch.arange(len(index)) % 5 == 0, digits.train_labels[index], -1)
     train(fleet, digits.train_images, [index], [1], [2], Settings(25, 32, len(index)), labels=[told])
@@ -39,14 +39,14 @@ def test_few_labels_are_enough_to_name_the_classes(model: torch.nn.Module, digit
 
 
 def test_the_class_code_sets_the_class(model: torch.nn.Module, digits: ImageData) -> None:
-    """Down a column of the grid the mean image is nearest to that of its class; the style moves the image too."""
+    """Most images of a column are nearest to the mean image of that class; the style moves the image too."""
     with torch.no_grad():
         grid = model.styles(torch.randn(40, 4, generator=torch.Generator().manual_seed(0)))  # (40, 10, 1, 28, 28)
     assert grid.shape == (40, 10, 1, 28, 28)
     pixels = to_pixels(digits.train_images).flatten(1)
     means = torch.stack([pixels[digits.train_labels == k].mean(0) for k in range(9)])
-    nearest = torch.cdist(grid[:, :9].flatten(2).mean(0), means).argmin(1)
-    assert (nearest == torch.arange(9)).sum() >= 7
+    nearest = torch.cdist(grid[:, :9].flatten(2).flatten(0, 1), means).argmin(1).view(40, 9)
+    assert (nearest == torch.arange(9)).float().mean() > 0.7
     assert grid[:, 0].flatten(1).var(0).sum() > 1
 
 
