@@ -9,10 +9,12 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-import time
+import traceback
+from collections.abc import Callable
 from typing import Any
 
 from benchmark.config import CONF_DIR, UsageError, register_schemas
+from benchmark.session import Session
 
 
 class Unwritable(Exception):
@@ -23,16 +25,18 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return the exit code."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # deterministic products on CUDA
-    debug = any(a == "debug=true" for a in arguments)
+    session = Session(_command(arguments), debug="debug=true" in arguments)
     try:
-        if not any(a in ("--help", "-h", "--hydra-help", "--cfg", "-c", "--info", "-i") for a in arguments):
-            planned = _check(arguments)
-            _recover({job.config.output_dir for job in planned})
-            if len(planned) > 1:
-                _plan(planned, _command(arguments))
-        return _launch(arguments)
+        if any(a in ("--help", "-h", "--hydra-help", "--cfg", "-c", "--info", "-i") for a in arguments):
+            return _launch(arguments, session)
+        command = _check(arguments)
+        _recover({job.config.output_dir for job in command.jobs})
+        session.launcher = command.launcher
+        if len(command.jobs) > 1 or not command.launcher.is_basic:
+            _plan(session, command.jobs)
+        return _launch(arguments, session)
     except (UsageError, Unwritable) as error:
-        if debug:
+        if session.debug:
             raise
         print(f"benchmark: {error}", file=sys.stderr)
         return 2 if isinstance(error, UsageError) else 1
@@ -41,31 +45,31 @@ def main(arguments: list[str] | None = None) -> int:
         return 130
 
 
-def _check(arguments: list[str]) -> list[Any]:
+def _check(arguments: list[str]) -> Any:
     """Refuse what cannot run: configuration first, then classes and data, devices last (they need torch).
 
-    Returns the composed jobs.
+    Returns the composed command.
     """
-    from benchmark.compose import compose_jobs
-    from benchmark.config import resolve_device
+    from benchmark.compose import compose_command
     from benchmark.data.classes import resolve_classes
     from benchmark.tracking import tracking_uri
 
-    jobs = compose_jobs(arguments)
-    configs = [job.config for job in jobs]
+    command = compose_command(arguments)
+    configs = [job.config for job in command.jobs]
     for config in configs:
         resolve_classes(config.split.normal_class, config.dataset.classes)
     for config in {(c.dataset.name, c.data_dir): c for c in configs}.values():
         _check_data(config)
     for device, precision in {(config.device, config.precision) for config in configs}:
-        if device not in ("auto", "cpu"):
-            resolve_device(device, precision)
+        if device not in ("auto", "cpu") or not command.launcher.is_basic:
+            command.launcher.resolve(device, precision)
     for config in configs:
         _check_headline(config.model)
+        command.launcher.check_folder(config.output_dir)
         _check_folder(config.output_dir)
         if config.tracking.enabled:
             tracking_uri(config.tracking.uri, config.output_dir)
-    return jobs
+    return command
 
 
 def _recover(output_dirs: set[str]) -> None:
@@ -82,19 +86,18 @@ def _recover(output_dirs: set[str]) -> None:
             print(f"An earlier run was killed: {recovery} in {output_dir}.", file=sys.stderr)
 
 
-def _plan(jobs: list[Any], command: str) -> None:
-    """Write down every cell of a sweep before the first is trained: a report on half a sweep shows what is missing."""
-    from benchmark.jobs import prepare_job
-
+def _plan(session: Session, jobs: list[Any]) -> None:
+    """Write down every cell, and make the stores of the workers: both before any of them starts."""
     for job in jobs:
-        planned = prepare_job(job.config, command, job.overrides)
         try:
-            planned.write_plan()
+            session.plan(job.config, job.overrides)
         except OSError as error:
             where = f"output_dir={job.config.output_dir}"
             raise Unwritable(
                 f"{where} cannot be written ({error}). Make room there, or type output_dir=<a folder>"
             ) from error
+    if not session.launcher.is_basic:
+        session.prepare_workers([job.config for job in jobs])
 
 
 def _command(arguments: list[str]) -> str:
@@ -136,82 +139,47 @@ def _check_folder(output_dir: str) -> None:
         ) from error
 
 
-def _launch(arguments: list[str]) -> int:
+def _launch(arguments: list[str], session: Session) -> int:
     import hydra
 
     register_schemas()
-    session = Session(_command(arguments))
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # what a job or a launcher raises is said here
     app = hydra.main(version_base="1.3", config_path=str(CONF_DIR.resolve()), config_name="config")(session.run)
-    before, sys.argv = sys.argv, ["benchmark", *arguments]
+    flags = [argument for argument in arguments if argument in ("-m", "--multirun")]
+    others = [argument for argument in arguments if argument not in flags]
+    before, sys.argv = sys.argv, ["benchmark", *flags, *others]  # Hydra takes no flag between two overrides
     try:
-        app()
+        code = _run(app, session)
     finally:
         sys.argv = before
         session.close()
-    return session.summarise()
+    return session.summarise() or code
 
 
-class Session:
-    """One command: its jobs share the progress display, the tracker and the summary at the end."""
+def _run(app: Callable[[], None], session: Session) -> int:
+    """Run Hydra's application; returns 1 if a job or a worker broke down, which is said in one line.
 
-    def __init__(self, command: str) -> None:
-        self.command, self.start = command, time.perf_counter()
-        self.results: list[Any] = []
-        self.trackers: dict[tuple[str, ...], Any] = {}
-
-    def run(self, config: Any) -> None:
-        """One Hydra job."""
-        import torch
-        from hydra.core.hydra_config import HydraConfig
-
-        from benchmark.jobs import prepare_job
-        from benchmark.progress import Progress
-        from benchmark.runner import run_job
-
-        torch.use_deterministic_algorithms(config.deterministic)
-        torch.utils.deterministic.fill_uninitialized_memory = False
-        job = prepare_job(config, self.command, list(HydraConfig.get().overrides.task))
-        title = f"{config.model.name} on {config.dataset.name}, {config.split.name}"
-        tracker = self._tracker(config)
-        with Progress(len(job.cells), title) as progress:
-            self.results.append(run_job(job, tracker, progress))
-
-    def _tracker(self, config: Any) -> Any:
-        if not config.tracking.enabled:
-            return None
-        from benchmark.tracking import Tracker
-
-        key = (str(config.tracking.uri), config.output_dir, config.experiment_name)
-        if key not in self.trackers:
-            self.trackers[key] = Tracker.open(config.tracking, config.output_dir, config.experiment_name)
-        return self.trackers[key]
-
-    def close(self) -> None:
-        for tracker in self.trackers.values():
-            if tracker is not None:  # MLflow could not be used
-                tracker.close()
-
-    def summarise(self) -> int:
-        """Print what became of every cell that is not done, and return the exit code."""
-        from benchmark.runner import elapsed
-
-        records = [record for result in self.results for record in result.records]
-        if not self.results:
+    joblib gives up all jobs when a worker is killed: what is left is started again as long as that gets on.
+    """
+    while True:
+        done = session.count_done()
+        try:
+            app()
             return 0
-        done = [record for record in records if record.state == "done"]
-        busy = {name: holder for result in self.results for name, holder in result.busy.items()}
-        total = len(records) + len(busy)
-        resumed = sum(result.resumed for result in self.results)
-        before = f" ({resumed} of them finished before)" if resumed else ""
-        print(f"{len(done)} of {total} cells done{before} in {elapsed(self.start)}.")
-        for record in records:
-            if record.state != "done":
-                axes = record.axes
-                where = f"{axes['model']} {axes['dataset']} {axes['normal_class']} seed {axes['seed']}"
-                print(f"  {record.state}: {where}: {record.status['reason']} ({record.path})")
-        for name, holder in busy.items():
-            print(f"  running: {name}: {holder} trains it; the same command later counts it")
-        return 0 if len(done) == total else 1
+        except SystemExit as error:
+            return int(error.code or 0)
+        except Exception as error:
+            if isinstance(error, UsageError) and not session.planned:
+                raise
+            if session.debug:
+                traceback.print_exc()
+            print(f"benchmark: {type(error).__name__}: {' '.join(str(error).split())[:200]}", file=sys.stderr)
+            killed = type(error).__name__ in ("TerminatedWorkerError", "BrokenProcessPool")
+            if killed:
+                _recover({str(output_dir) for output_dir, _ in session.planned})
+            if not killed or session.count_done() <= done:
+                return 1
+            print("benchmark: a worker was killed; going on with the cells that are left", file=sys.stderr)
 
 
 if __name__ == "__main__":

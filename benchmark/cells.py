@@ -89,6 +89,6 @@ def finished_record(output_dir: Path, cell: Cell) -> Record | None:
     """The cell's record if it is done with this very fingerprint, else None. An unreadable record is not done."""
     try:
         record = read_record(output_dir / cell.path)
-    except RecordError:
+    except (RecordError, OSError):
         return None
     return record if record.state == "done" and record.fingerprint == cell.fingerprint else None

@@ -11,6 +11,7 @@ from itertools import product
 from typing import Any
 
 from benchmark.config import CONF_DIR, UsageError, register_schemas, validate
+from benchmark.launchers import EXTRAS, Launcher
 
 
 @dataclass(frozen=True)
@@ -21,8 +22,21 @@ class ComposedJob:
     overrides: list[str]
 
 
+@dataclass(frozen=True)
+class ComposedCommand:
+    """The jobs of a command, and the launcher that is to run them."""
+
+    jobs: list[ComposedJob]
+    launcher: Launcher
+
+
 def compose_jobs(arguments: Sequence[str]) -> list[ComposedJob]:
-    """Every job that ``arguments`` (as on the command line) would run, checked.
+    """Every job that ``arguments`` would run; see ``compose_command``."""
+    return compose_command(arguments).jobs
+
+
+def compose_command(arguments: Sequence[str]) -> ComposedCommand:
+    """Every job that ``arguments`` (as on the command line) would run, checked, and the launcher.
 
     A sweep's lists of values are crossed as Hydra's basic sweeper crosses them. Raises ``UsageError`` for the first
     one that cannot be composed or makes no sense.
@@ -39,7 +53,20 @@ def compose_jobs(arguments: Sequence[str]) -> list[ComposedJob]:
         composed = [ComposedJob(_composed(job, lambda job=job: compose("config", job)), job) for job in jobs]
     for job in composed:
         validate(job.config)
-    return composed
+    launcher = _launcher(base.hydra, len(composed))
+    if not multirun and not launcher.is_basic:
+        raise UsageError(f"the launcher {launcher.name} runs the jobs of a sweep: add -m")
+    return ComposedCommand(composed, launcher)
+
+
+def _launcher(hydra: Any, jobs: int) -> Launcher:
+    from omegaconf import OmegaConf
+
+    name = hydra.runtime.choices["hydra/launcher"]
+    settings = OmegaConf.to_container(hydra.launcher, resolve=False)  # its folders are named when it starts
+    if name == "joblib" and settings["n_jobs"] == 0:
+        raise UsageError("hydra.launcher.n_jobs=0 is not allowed: it must be a number of jobs at once, or -1 for all")
+    return Launcher(name, settings, jobs)
 
 
 def _expand(base: Any, overrides: list[str]) -> Iterator[list[str]]:
@@ -104,6 +131,8 @@ def explain(error: BaseException, overrides: Sequence[str] = ()) -> str:
         return f"{found.group(1)}: this is not key=value. Type for example: python -m benchmark model=vae dataset=mnist"
     if found := re.search(r"Could not find '([\w/]+)/([^']+)'", text):
         group, option = found.groups()
+        if group == "hydra/launcher" and option in EXTRAS:
+            return f"the launcher {option} is not installed. Type: pip install -e '.[{EXTRAS[option]}]'"
         options = sorted(path.stem for path in (CONF_DIR / group).glob("*.yaml"))
         return _with_hint(f"{group}={option}: there is no such {group}", option, options, group)
     if found := re.search(r"Could not override '([^']+)'\.", text):

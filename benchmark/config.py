@@ -165,10 +165,7 @@ def resolve_device(setting: str, precision: str) -> tuple[str, str]:
     Raises ``UsageError`` if the device is not there. ``precision=auto`` is fp32 until bf16 is shown to leave AUROC
     where it is.
     """
-    import re
-
-    if setting != "cpu" and not re.fullmatch(r"auto|mps|cuda(:\d+)?", setting):
-        raise UsageError(_refusal("device", setting, DEVICES, "device=auto"))
+    check_device(setting)
     chosen = setting
     if setting != "cpu":
         import torch
@@ -183,6 +180,14 @@ def resolve_device(setting: str, precision: str) -> tuple[str, str]:
                 f"device={setting} is not on this machine; there is: {', '.join(there)}. Type: device=auto"
             )
     return chosen, "fp32" if precision == "auto" else precision
+
+
+def check_device(setting: str) -> None:
+    """Raises ``UsageError`` if this names no device at all."""
+    import re
+
+    if setting != "cpu" and not re.fullmatch(r"auto|mps|cuda(:\d+)?", setting):
+        raise UsageError(_refusal("device", setting, DEVICES, "device=auto"))
 
 
 def _validate_model(model: Any) -> None:

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,12 +36,17 @@ class Job:
     config: Any
     cells: Sequence[Cell]
     data: ImageData
-    images: Mapping[str, torch.Tensor]  # official splits on the device
     device: str
     precision: str
     settings: Settings
     command: str
     overrides: Sequence[str]
+    cores: int | None  # that its programs may use; None: all
+
+    @cached_property
+    def images(self) -> Mapping[str, torch.Tensor]:
+        """The official splits, on the device. A plan needs none of them there."""
+        return {"train": self.data.train_images.to(self.device), "test": self.data.test_images.to(self.device)}
 
     @property
     def output_dir(self) -> Path:
@@ -68,9 +74,18 @@ class Job:
         return description
 
 
-def prepare_job(config: Any, command: str = "", overrides: Sequence[str] = ()) -> Job:
-    """Load the data and lay out the cells. Raises ``UsageError`` if data or device are missing; changes nothing."""
-    device, precision = resolve_device(config.device, config.precision)
+def prepare_job(
+    config: Any,
+    command: str = "",
+    overrides: Sequence[str] = (),
+    device: tuple[str, str] | None = None,
+    cores: int | None = None,
+) -> Job:
+    """Load the data and lay out the cells. Raises ``UsageError`` if data or device are missing; changes nothing.
+
+    ``device`` is the device and precision; None: those that the configuration stands for on this machine.
+    """
+    device, precision = resolve_device(config.device, config.precision) if device is None else device
     data = load_images(config.dataset, data_dir(config.data_dir))
     model_settings = {**{name: k.default for name, k in constructor(config.model.name).items()}, **config.model}
     epochs = config.trainer.epochs if config.trainer.epochs is not None else model_settings.get("epochs", 0)
@@ -85,12 +100,12 @@ def prepare_job(config: Any, command: str = "", overrides: Sequence[str] = ()) -
         config=config,
         cells=cells,
         data=data,
-        images={"train": data.train_images.to(device), "test": data.test_images.to(device)},
         device=device,
         precision=precision,
         settings=Settings(epochs, batch_size, cells[0].split.nominal_train_size, precision),
         command=command,
         overrides=overrides,
+        cores=cores,
     )
 
 

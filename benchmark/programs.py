@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import TypeVar
 import torch
 from torch import nn
 
+from benchmark.launchers import available_cores
 from benchmark.models.base import Model
 
 Item = TypeVar("Item")
@@ -32,12 +32,20 @@ class Plan:
         return [cells[i : i + self.size] for i in range(0, len(cells), self.size)]
 
 
-def make_plan(model: Model, device: str, cells: int, strategy: str = "auto", workers: int | None = None) -> Plan:
+def make_plan(
+    model: Model,
+    device: str,
+    cells: int,
+    strategy: str = "auto",
+    workers: int | None = None,
+    cores: int | None = None,
+) -> Plan:
     """Strategy, workers and size of the programs for so many cells of a model.
 
     On a CPU every program has one thread, so that its numbers do not depend on the number of cores, and dense models
     train as stacked fleets, models with convolutions one by one: stacked convolutions become grouped ones, which are
     slower there. Elsewhere all cells are one program. ``strategy`` (auto | loop | vmap) and ``workers`` override that.
+    ``cores`` are those that the job may use; None: all.
     """
     on_cpu = torch.device(device).type == "cpu"
     if not model.vmappable or not model.phases:
@@ -45,7 +53,7 @@ def make_plan(model: Model, device: str, cells: int, strategy: str = "auto", wor
     elif strategy == "auto":
         strategy = "loop" if on_cpu and _has_convolutions(model) else "vmap"
     if workers is None:
-        workers = os.cpu_count() or 1 if on_cpu else 1
+        workers = (cores if cores is not None else available_cores()) if on_cpu else 1
     if strategy == "loop":
         size = 1
     elif on_cpu:

@@ -7,6 +7,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from threading import Event, Lock
 from typing import TYPE_CHECKING, TypeVar
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from benchmark.tracking import Tracker
 
 Item = TypeVar("Item")
+Busy = tuple[Path, str, str]  # folder and name of a cell, and the process that trains it
 _BUILD_LOCK = Lock()  # torch's global generator is seeded while a model is built
 
 
@@ -40,7 +42,7 @@ class JobResult:
 
     records: list[Record] = field(default_factory=list)
     resumed: int = 0
-    busy: dict[str, str] = field(default_factory=dict)  # cells another process trains now, and which one
+    busy: list[Busy] = field(default_factory=list)  # cells that another process trains now
 
     @property
     def not_done(self) -> list[Record]:
@@ -85,13 +87,13 @@ def run_job(job: Job, tracker: Tracker | None, progress: Progress) -> JobResult:
     return result
 
 
-def _run_cells(job: Job, cells: Sequence[Cell], progress: Progress, busy: dict[str, str]) -> Iterator[Record]:
+def _run_cells(job: Job, cells: Sequence[Cell], progress: Progress, busy: list[Busy]) -> Iterator[Record]:
     """Yield the record of every cell as its program ends; cells of other processes are entered in ``busy``."""
     if not cells:
         return
-    plan = make_plan(
-        build_model(job, cells[0]), job.device, len(cells), job.config.trainer.strategy, job.config.trainer.workers
-    )
+    trainer = job.config.trainer
+    model = build_model(job, cells[0])
+    plan = make_plan(model, job.device, len(cells), trainer.strategy, trainer.workers, job.cores)
 
     def run(program: Sequence[Cell], stop: Event) -> list[Record]:
         folders = [job.output_dir / cell.path for cell in program]
@@ -112,7 +114,7 @@ def _run_cells(job: Job, cells: Sequence[Cell], progress: Progress, busy: dict[s
 
 
 def _claim(
-    job: Job, cells: Sequence[Cell], leases: Leases, progress: Progress, busy: dict[str, str]
+    job: Job, cells: Sequence[Cell], leases: Leases, progress: Progress, busy: list[Busy]
 ) -> tuple[list[Cell], list[Record]]:
     """The cells whose lease this process got, and the records of those that another one has finished by now."""
     leased = leases.take([job.output_dir / cell.path for cell in cells])
@@ -121,7 +123,7 @@ def _claim(
         lease = leased.get(job.output_dir / cell.path)
         record = finished_record(job.output_dir, cell) if job.config.resume and lease is None else None
         if lease is not None:
-            busy[cell.name] = lease.holder
+            busy.append((job.output_dir / cell.path, cell.name, lease.holder))
             progress.cell_done(cell.name, "skipped", f"{lease.holder} trains it")
         elif record is not None:
             records.append(record)

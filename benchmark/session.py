@@ -1,0 +1,168 @@
+"""One command: its jobs share the tracker and the summary at the end, in one process or in many."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmark.launchers import Launcher, deal_gpu
+
+if TYPE_CHECKING:
+    from benchmark.cells import Cell
+    from benchmark.records import Record
+
+
+class Session:
+    """A command while it runs.
+
+    Where a launcher runs jobs in workers, each of them gets a copy; what became of their cells is then read from the
+    cells' folders.
+    """
+
+    def __init__(self, command: str, debug: bool = False) -> None:
+        self.command, self.debug, self.start = command, debug, time.perf_counter()
+        self.launcher = Launcher()
+        self.devices: dict[tuple[str, str], tuple[str, str]] = {}  # as configured -> as planned
+        self.gpus: list[str] = []  # to deal out to workers
+        self.planned: list[tuple[Path, Cell]] = []  # every cell of a sweep, with its output directory
+        self.finished_before: set[str] = set()  # fingerprints of those that are not trained again
+        self.results: list[Any] = []
+        self.trackers: dict[tuple[str, ...], Any] = {}  # None: MLflow cannot be used
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a worker is sent: no connection, and nothing that grows with the sweep."""
+        unusable = {key: tracker for key, tracker in self.trackers.items() if tracker is None}
+        return self.__dict__ | {"planned": [], "finished_before": set(), "results": [], "trackers": unusable}
+
+    def plan(self, config: Any, overrides: Sequence[str]) -> None:
+        """Write down every cell of a job before the first is trained: a report on half a sweep shows what is missing.
+
+        Raises ``OSError`` if that cannot be written.
+        """
+        from benchmark.cells import finished_record
+        from benchmark.jobs import prepare_job
+
+        key = (config.device, config.precision)
+        self.devices.setdefault(key, self.launcher.resolve(*key))
+        job = prepare_job(config, self.command, overrides, self.devices[key])
+        job.write_plan()
+        for cell in job.cells:
+            self.planned.append((job.output_dir, cell))
+            if config.resume and finished_record(job.output_dir, cell) is not None:
+                self.finished_before.add(cell.fingerprint)
+
+    def prepare_workers(self, configs: Sequence[Any]) -> None:
+        """Make stores and experiments once, before all workers would make them at once, and look which GPUs there are.
+
+        An MLflow that cannot be used is said once, and no worker tries it again.
+        """
+        for config in configs:
+            self._tracker(config)
+        self.gpus = self.launcher.gpus()
+        os.environ.setdefault("RAY_DEDUP_LOGS", "0")  # Ray: every line of every worker
+
+    def count_done(self) -> int:
+        """Cells of the plan that are done by now."""
+        from benchmark.cells import finished_record
+
+        return sum(finished_record(output_dir, cell) is not None for output_dir, cell in self.planned)
+
+    def run(self, config: Any) -> None:
+        """One Hydra job, in this process or in a worker."""
+        import torch
+        from hydra.core.hydra_config import HydraConfig
+        from rich.console import Console
+
+        from benchmark.config import resolve_device
+        from benchmark.jobs import prepare_job
+        from benchmark.progress import Progress
+        from benchmark.runner import run_job
+
+        hydra = HydraConfig.get()
+        if not self.launcher.is_basic:
+            deal_gpu(self.gpus, int(hydra.job.num))
+        torch.use_deterministic_algorithms(config.deterministic)
+        torch.utils.deterministic.fill_uninitialized_memory = False
+        planned, precision = self.devices.get((config.device, config.precision), (config.device, config.precision))
+        device = resolve_device(planned, precision)
+        job = prepare_job(config, self.command, list(hydra.overrides.task), device, self.launcher.cores())
+        title = f"{config.model.name} on {config.dataset.name}, {config.split.name}"
+        tracker = self._tracker(config)
+        console = Console(stderr=True) if self.launcher.is_basic else Console(stderr=True, force_terminal=False)
+        with Progress(len(job.cells), title, console) as progress:
+            self.results.append(run_job(job, tracker, progress))
+
+    def _tracker(self, config: Any) -> Any:
+        if not config.tracking.enabled:
+            return None
+        from benchmark.tracking import Tracker
+
+        key = (str(config.tracking.uri), config.output_dir, config.experiment_name)
+        if key not in self.trackers:
+            self.trackers[key] = Tracker.open(config.tracking, config.output_dir, config.experiment_name)
+        return self.trackers[key]
+
+    def close(self) -> None:
+        for tracker in self.trackers.values():
+            if tracker is not None:  # MLflow could not be used
+                tracker.close()
+
+    def summarise(self) -> int:
+        """Print what became of every cell that is not done, and return the exit code."""
+        from benchmark.runner import elapsed
+
+        outcomes = self._outcomes()
+        if not outcomes:
+            return 0
+        done = sum(state == "done" for state, *_ in outcomes)
+        resumed = len(self.finished_before) if self.planned else sum(result.resumed for result in self.results)
+        before = f" ({resumed} of them finished before)" if resumed else ""
+        print(f"{done} of {len(outcomes)} cells done{before} in {elapsed(self.start)}.")
+        for state, name, what in outcomes:
+            if state != "done":
+                print(f"  {state}: {name}: {what}")
+        return 0 if done == len(outcomes) else 1
+
+    def _outcomes(self) -> list[tuple[str, str, str]]:
+        """State, name and reason of every cell: what jobs in this process say, of others what their folders say."""
+        found: dict[Path, tuple[str, str, str]] = {}
+        for result in self.results:
+            for record in result.records:
+                found[record.path] = _outcome(record)
+            for path, name, holder in result.busy:
+                found[path] = ("running", name, _running(holder))
+        for output_dir, cell in self.planned:
+            path = output_dir / cell.path
+            if path not in found:
+                found[path] = _recorded(path, cell)
+        return list(found.values())
+
+
+def _recorded(path: Path, cell: Cell) -> tuple[str, str, str]:
+    """What the folder of a cell says that a worker was to train."""
+    from benchmark.leases import read_lease
+    from benchmark.records import RecordError, read_record
+
+    lease = read_lease(path)
+    if lease is not None and lease.is_alive:
+        return "running", cell.name, _running(lease.holder)
+    if not path.exists():
+        return "missing", cell.name, "no record of it was written: its worker says why, unless it was killed"
+    try:
+        return _outcome(read_record(path))
+    except RecordError as error:
+        return "unreadable", cell.name, str(error)
+
+
+def _outcome(record: Record) -> tuple[str, str, str]:
+    axes = record.axes
+    parts = [axes["model"], axes["dataset"], axes["normal_class"], f"seed {axes['seed']}", record.status.get("variant")]
+    name = " ".join(str(part) for part in parts if part not in ("", None))
+    return record.state, name, f"{record.status.get('reason')} ({record.path})"
+
+
+def _running(holder: str) -> str:
+    return f"{holder} trains it; the same command later counts it"
