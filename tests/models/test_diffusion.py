@@ -11,7 +11,7 @@ from scipy.stats import norm
 from torch import Tensor
 from torch.distributions import Normal, kl_divergence
 
-from benchmark.models.diffusion import Diffusion, evenly, evenly_in_log_snr, log_alpha_bar
+from benchmark.models.diffusion import Diffusion, evenly, evenly_in_log_snr, log_alpha_bar, log_normal_below
 
 SHAPE = (1, 8, 8)
 
@@ -143,6 +143,11 @@ def test_grey_levels_share_the_mass_of_the_gaussian() -> None:
     expected = norm.logsf(lower) + math.log1p(-math.exp(norm.logsf(upper) - norm.logsf(lower)))
     found = model.log_probability(levels[140:141], torch.full((1, 1, 1, 1), 0.05).double())
     assert float(found) == pytest.approx(expected, rel=1e-6)
+
+
+def test_log_of_the_normal_distribution_is_scipys() -> None:
+    x = torch.tensor([-math.inf, -200.0, -30.0, -5.0, -1.0, -1e-9, 0.0, 0.5, 6.0, math.inf]).double()
+    torch.testing.assert_close(log_normal_below(x), torch.from_numpy(norm.logcdf(x.numpy())), rtol=1e-12, atol=1e-15)
 
 
 def test_chains() -> None:
