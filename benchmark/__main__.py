@@ -61,7 +61,7 @@ def _check(arguments: list[str]) -> Any:
     for config in {(c.dataset.name, c.data_dir): c for c in configs}.values():
         _check_data(config)
     for device, precision in {(config.device, config.precision) for config in configs}:
-        if device not in ("auto", "cpu") or not command.launcher.is_basic:
+        if device not in ("auto", "cpu") or precision == "tf32" or not command.launcher.is_basic:
             command.launcher.resolve(device, precision)
     for config in configs:
         _check_headline(config.model)

@@ -82,6 +82,8 @@ def fingerprint(config: Mapping[str, Any], data_version: str, split: Split, devi
     }
     if config["trainer"].get("generation_metrics", False):  # absent where it is off: it came after the first records
         content["generation_metrics"] = True
+    if config["trainer"].get("compile"):
+        content["compile"] = True  # rounds otherwise
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

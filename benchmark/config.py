@@ -68,6 +68,7 @@ class TrainerConfig:
     strategy: str = "auto"  # loop: cell by cell | vmap: many cells as one program | auto
     workers: int | None = None  # programs at once; null: one a core on a CPU, else one
     score_batch_size: int = 1000  # images scored at once
+    compile: bool = False  # compile the gradients with torch.compile (on a GPU as captured graphs)
     generation_metrics: bool = False  # judge generated images with a classifier of the training split
 
 
@@ -91,7 +92,7 @@ class Config:
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
     seed: Any = 0  # a seed, or a list of seeds
     device: str = "auto"  # auto | cpu | cuda | cuda:N | mps
-    precision: str = "auto"  # auto | fp32 | bf16
+    precision: str = "auto"  # auto | fp32 | tf32 | bf16
     deterministic: bool = True  # ask torch for deterministic algorithms
     resume: bool = True  # skip cells that are finished with the same fingerprint
     experiment_name: str = "default"  # MLflow experiment and name of the report
@@ -102,7 +103,7 @@ class Config:
 
 DEVICES = "auto, cpu, cuda, cuda:N or mps"
 CHOICES = {
-    "precision": ("auto", "fp32", "bf16"),
+    "precision": ("auto", "fp32", "tf32", "bf16"),
     "trainer.strategy": ("auto", "loop", "vmap"),
     "split.evaluate_on": ("test", "validation"),
 }
@@ -162,8 +163,8 @@ def seeds(config: Any) -> list[int]:
 def resolve_device(setting: str, precision: str) -> tuple[str, str]:
     """The device and precision that ``auto`` stands for here.
 
-    Raises ``UsageError`` if the device is not there. ``precision=auto`` is fp32 until bf16 is shown to leave AUROC
-    where it is.
+    Raises ``UsageError`` if the device is not there, or has no tf32. ``precision=auto`` is fp32 until bf16 is shown to
+    leave AUROC where it is.
     """
     check_device(setting)
     chosen = setting
@@ -179,6 +180,8 @@ def resolve_device(setting: str, precision: str) -> tuple[str, str]:
             raise UsageError(
                 f"device={setting} is not on this machine; there is: {', '.join(there)}. Type: device=auto"
             )
+    if precision == "tf32" and not chosen.startswith("cuda"):
+        raise UsageError(f"precision=tf32 is of CUDA devices, not of {chosen}. Type: precision=fp32, or device=cuda")
     return chosen, "fp32" if precision == "auto" else precision
 
 

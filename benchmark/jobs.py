@@ -102,7 +102,7 @@ def prepare_job(
         data=data,
         device=device,
         precision=precision,
-        settings=Settings(epochs, batch_size, cells[0].split.nominal_train_size, precision),
+        settings=Settings(epochs, batch_size, cells[0].split.nominal_train_size, precision, config.trainer.compile),
         command=command,
         overrides=overrides,
         cores=cores,

@@ -24,7 +24,7 @@ from benchmark.leases import Leases
 from benchmark.models import model_class
 from benchmark.programs import make_plan, run_programs
 from benchmark.records import Record, RecordError, means, read_record, write_record
-from benchmark.train import Interrupted, Training, train
+from benchmark.train import Interrupted, Training, allow_tf32, train
 
 if TYPE_CHECKING:
     from benchmark.models.base import Model
@@ -57,6 +57,7 @@ def run_job(job: Job, tracker: Tracker | None, progress: Progress) -> JobResult:
     interrupt goes on to the caller.
     """
     result = JobResult()
+    allow_tf32(job.precision)
     try:
         description = job.write_plan()
     except OSError as error:

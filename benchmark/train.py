@@ -34,7 +34,8 @@ class Settings:
     epochs: int
     batch_size: int
     epoch_size: int  # images an epoch, see the module's text
-    precision: str = "fp32"  # fp32 | bf16
+    precision: str = "fp32"  # fp32 | tf32 | bf16
+    compile: bool = False  # the gradients by torch.compile
 
     def steps_per_epoch(self, repeats: int) -> int:
         return max(1, round(self.epoch_size / (self.batch_size * repeats)))
@@ -150,7 +151,7 @@ def _train_in_steps(
     fleet.model.train()
     repeats = max(phase.repeats for phase in phases)
     steps = settings.steps_per_epoch(repeats)
-    updates = {phase.name: _Update(fleet, phase, settings.precision) for phase in phases}
+    updates = {phase.name: _Update(fleet, phase, settings) for phase in phases}
     told = None if labels is None else _class_of_row(len(images), indices, labels).to(images.device)
     batches = [Batches(index, seed) for index, seed in zip(indices, order_seeds, strict=True)]
     generators = [torch.Generator().manual_seed(seed) for seed in noise_seeds]
@@ -187,8 +188,8 @@ def _train_in_steps(
 class _Update:
     """One phase's update of all cells: gradients of the phase's own parameters, then a step of Adam."""
 
-    def __init__(self, fleet: Fleet, phase: Phase, precision: str) -> None:
-        self.fleet, self.phase, self.precision = fleet, phase, precision
+    def __init__(self, fleet: Fleet, phase: Phase, settings: Settings) -> None:
+        self.fleet, self.phase, self.precision = fleet, phase, settings.precision
         self.own = {
             name: value for name, value in fleet.parameters.items() if name.split(".")[0] in phase.modules
         }  # name -> (cells, *shape)
@@ -200,6 +201,10 @@ class _Update:
             fused=fleet.device.type in ("cpu", "cuda"),
         )
         self.gradients = fleet.over_cells(grad_and_value(self._loss, has_aux=True))
+        if settings.compile:  # on a GPU as a captured graph, whose results the next step overwrites
+            mode = "reduce-overhead" if fleet.device.type == "cuda" else None
+            self.gradients = torch.compile(self.gradients, mode=mode, dynamic=False)
+        self.keep = torch.clone if settings.compile else torch.Tensor.detach
 
     def _loss(
         self,
@@ -224,7 +229,13 @@ class _Update:
         if self.phase.clip is not None:
             for parameter in self.own.values():
                 parameter.clamp_(-self.phase.clip, self.phase.clip)
-        return {**{name: value.detach() for name, value in logged.items()}, "": loss.detach()}
+        return {name: self.keep(value) for name, value in {**logged, "": loss}.items()}
+
+
+def allow_tf32(precision: str) -> None:
+    """Let CUDA round the factors of products and convolutions to tf32, or not: cuDNN does so unless it is told."""
+    torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
+    torch.backends.cudnn.allow_tf32 = precision == "tf32"
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[None]:

@@ -48,7 +48,7 @@ REFUSED = [
     (["seed=-1"], "seed=-1 is not allowed: it must be a whole number of at least 0"),
     (["device=tpu"], "device=tpu is not allowed: it must be auto, cpu, cuda, cuda:N or mps"),
     (["device=cuda:7"], "device=cuda:7 is not on this machine; there is:"),
-    (["precision=fp16"], "precision=fp16 is not allowed: it must be one of auto, fp32, bf16"),
+    (["precision=fp16"], "precision=fp16 is not allowed: it must be one of auto, fp32, tf32, bf16"),
     (["model=ae,vae"], "model=ae,vae names several values: to sweep over them add -m"),
     (["vae"], "vae: this is not key=value"),
     (["-m", "model=ae,vea"], "model=vea: there is no such model"),

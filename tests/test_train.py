@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from benchmark.fleet import Fleet, to_pixels
 from benchmark.models.base import Model, Noise, Phase
-from benchmark.train import Batches, Interrupted, Settings, train
+from benchmark.train import Batches, Interrupted, Settings, allow_tf32, train
 from tests.tiny_models import build
 
 IMAGES = torch.randint(0, 256, (96, 1, 28, 28), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
@@ -115,6 +115,24 @@ def test_bf16_trains_and_stays_near_fp32() -> None:
         assert all(value.dtype == torch.float32 for value in fleet.parameters.values())
     assert losses[1] == pytest.approx(losses[0], rel=0.02)
     assert losses[1] != losses[0]
+
+
+def test_compiled_gradients_train_as_plain_ones_do() -> None:
+    histories = []
+    for compiled in (False, True):
+        fleet = Fleet([build("ae", 0, hidden=[8]), build("ae", 1, hidden=[8])])
+        settings = Settings(3, 16, 96, compile=compiled)
+        histories.append([t.history for t in train(fleet, IMAGES, [ALL, ALL], [1, 2], [3, 4], settings)])
+    for plain, other in zip(histories[0], histories[1], strict=True):
+        for ours, theirs in zip(plain, other, strict=True):
+            assert ours == pytest.approx(theirs, rel=1e-4)
+
+
+def test_fp32_is_not_rounded_to_tf32_behind_the_users_back() -> None:
+    for precision, rounded in (("tf32", True), ("bf16", False), ("fp32", False)):
+        allow_tf32(precision)
+        assert torch.backends.cudnn.allow_tf32 is rounded
+        assert torch.backends.cuda.matmul.allow_tf32 is rounded
 
 
 class Staged(Model):
