@@ -122,6 +122,7 @@ def validate(config: Any) -> None:
     ``config`` is a composed ``Config``. Raises ``UsageError`` with one line: what, why, what is allowed, what to type.
     """
     _validate_model(config.model)
+    _validate_labels(config.model, len(config.dataset.classes))
     for key, allowed in CHOICES.items():
         value = _get(config, key)
         if value not in allowed:
@@ -214,12 +215,33 @@ def _validate_model(model: Any) -> None:
             example = keywords[key].default
             example = "[" + ",".join(map(str, example)) + "]" if isinstance(example, tuple) else example
             raise UsageError(_refusal(f"model.{key}", value, keywords[key].describe(), f"model.{key}={example}"))
+    if not 0 < model.get("gan_share", 0.5) < 1:
+        allowed = "a number above 0 and below 1"
+        raise UsageError(_refusal("model.gan_share", model.gan_share, allowed, "model.gan_share=0.6"))
+    if model.get("closeness", 0) > 0 and model.get("objective") == "wasserstein_penalty":
+        raise UsageError(
+            f"model.closeness={model.closeness} compares the images of a batch, wasserstein_penalty needs each judged "
+            "on its own. Type: model.closeness=0, or another model.objective"
+        )
     for key in ("epochs", "batch_size", "latent", "components", "candidates", "restarts", "score_samples"):
         if key in model and model[key] < 1:
             raise UsageError(_refusal(f"model.{key}", model[key], "a whole number of at least 1", f"model.{key}=10"))
     if "learning_rate" in model and not model.learning_rate > 0:
         raise UsageError(
             _refusal("model.learning_rate", model.learning_rate, "a number above 0", "model.learning_rate=0.001")
+        )
+
+
+def _validate_labels(model: Any, count: int) -> None:
+    """Of a model that is told classes: the share of images, and the number of classes, which are the data set's."""
+    share = model.get("label_share", 1.0)
+    if not 0 <= share <= 1:
+        raise UsageError(_refusal("model.label_share", share, "a number from 0 to 1", "model.label_share=0.1"))
+    told = "classes" in model and model.get("conditional", True)
+    if told and model.classes != count:
+        raise UsageError(
+            f"model.classes={model.classes} is not allowed: the model is told the class of an image, and the data set "
+            f"has {count} classes. Type: model.classes={count}"
         )
 
 

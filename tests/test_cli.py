@@ -56,6 +56,13 @@ REFUSED = [
     (["tracking.uri=ftp://host"], "tracking.uri=ftp://host is of scheme 'ftp'"),
     (["tracking.uri=mlruns"], "tracking.uri=mlruns is a file store, which MLflow no longer supports"),
     (["model.headline=auroc"], "model.headline=auroc is not a score of model ae; it has: reconstruction,"),
+    (
+        ["model=cond_aae", "model.label_share=1.5"],
+        "model.label_share=1.5 is not allowed: it must be a number from 0 to 1",
+    ),
+    (["model=cond_aae", "model.classes=7"], "has 10 classes. Type: model.classes=10"),
+    (["model=fanogan", "model.gan_share=1.0"], "model.gan_share=1.0 is not allowed"),
+    (["model=gan", "model.closeness=3", "model.objective=wasserstein_penalty"], "Type: model.closeness=0"),
 ]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from benchmark.report.statistics import Group, class_mean, column_mean
-from benchmark.report.tables import Entry, Table, group_key, group_title, measured, number
+from benchmark.report.tables import Entry, Table, group_key, group_title, number
 
 LATENT = (
     ("latent_prior_mmd2", "MMD² to the prior"),
@@ -52,7 +52,7 @@ def judged_tables(group: Group) -> list[Table]:
         for label in group.labels:
             means = [column_mean(group, metric, label)[0] for metric, _ in metrics]
             if not math.isnan(means[-1]):
-                rows.append([Entry(label), *(Entry("" if math.isnan(m) else measured(m)) for m in means)])
+                rows.append([Entry(label), *(Entry("" if math.isnan(m) else f"{m:.3g}") for m in means)])
         if rows:
             columns = ["model", *(heading for _, heading in metrics)]
             note = f"Means over the done cells. {note}"

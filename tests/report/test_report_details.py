@@ -1,7 +1,7 @@
 """Tables of latent codes and of kinds of anomalies against numbers worked out by hand."""
 
 from benchmark.report.build import build_tables
-from benchmark.report.details import detail_tables, kinds_table, latent_table
+from benchmark.report.details import detail_tables, judged_tables, kinds_table, latent_table
 from benchmark.report.statistics import groups
 
 
@@ -36,3 +36,23 @@ def test_groups_without_such_quantities_have_no_such_tables(records, frame_of):
     frame = frame_of()
     assert detail_tables(groups(frame)[0]) == []
     assert not any("latent" in table.key for tables in build_tables(frame).values() for table in tables)
+
+
+def test_tables_of_generated_images_and_gradients_by_hand(records, frame_of):
+    judged = {
+        "generation/modes_hit": 8.0, "generation/modes": 9.0, "generation/mode_entropy": 1.5,
+        "generation/mode_entropy_real": 2.197, "generation/share_other": 0.01, "generation/frechet_classifier": 40.0,
+        "generation/frechet_classifier_real": 0.5,
+    }  # fmt: skip
+    slopes = {"gan/d_fake": 0.02, "gan/gradient_norm_minimax": 0.004, "gan/gradient_norm_non_saturating": 1.25}
+    other = judged | {"generation/modes_hit": 7.0, "generation/frechet_classifier": 50.0}
+    records.job({"model": "gan", "k": 0, "auroc": 0.9, "metrics": judged | slopes})
+    records.job({"model": "gan", "k": 1, "auroc": 0.9, "metrics": other | slopes})
+    records.job({"model": "vae", "k": 0, "auroc": 0.9, "metrics": judged}, {"model": "ae", "k": 0, "auroc": 0.9})
+    (group,) = groups(frame_of())
+    generation, gradients = judged_tables(group)
+    assert texts(generation) == [
+        ["vae", "8", "9", "1.5", "2.2", "0.01", "40", "0.5"],
+        ["gan", "7.5", "9", "1.5", "2.2", "0.01", "45", "0.5"],
+    ]
+    assert texts(gradients) == [["gan", "0.02", "0.004", "1.25"]]
