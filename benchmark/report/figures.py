@@ -92,7 +92,7 @@ def save(drawing: Drawing, stem: Path) -> Path:
 
 def _group_figures(group: Group, cells: Sequence[PlannedCell]) -> Iterator[tuple[str, str, str, Drawing]]:
     """Name, title, caption and drawing of each figure of a group."""
-    from benchmark.report import curves, latent, sheets, styles
+    from benchmark.report import curves, latent, samples, sheets, styles
 
     yield (
         "heatmap",
@@ -139,6 +139,15 @@ def _group_figures(group: Group, cells: Sequence[PlannedCell]) -> Iterator[tuple
                 "larger). The number above an image is its headline score.",
                 sheet,
             )
+    generated = samples.samples_figure(group, cells)
+    if generated is not None:
+        yield (
+            "samples",
+            "Generated images",
+            "Images that each model draws from noise (first cell of one class), real normal images above. They are the "
+            "first draws, not chosen.",
+            generated,
+        )
     for name, title, caption, drawing in styles.style_figures(group, cells):
         yield name, title, caption, drawing
     space = latent.latent_figure(group, cells)
