@@ -192,7 +192,8 @@ def _add_pictures(
         if styles is not None:
             content["styles"] = styles
         if code is not None and code.shape[1] == 2:
-            outcome.arrays["latent"] = _latent_space(cell, code, decode, outcome, images)
+            latent = _latent_space(cell, code, decode, outcome, images)
+            outcome.arrays |= {"latent": latent} if latent else {}
         outcome.arrays["images"] = content
 
 

@@ -33,7 +33,8 @@ def cell_figure(record: Record, path: Path) -> Path:
     variant = f" {record.status['variant']}" if record.status["variant"] != "" else ""
     figure.suptitle(
         f"{axes['model']}{variant} on {axes['dataset']}, {axes['split']} class {axes['normal_class']} "
-        f"({axes['normal_class_name']}), seed {axes['seed']}: AUROC {record.metrics['auroc']:.4f}"
+        f"({axes['normal_class_name']}), seed {axes['seed']}: AUROC {record.metrics['auroc']:.4f}",
+        parse_math=False,  # a $ in a name is a $
     )
     grid = figure.add_gridspec(
         2, 3, height_ratios=[1.6, 1], left=0.085, right=0.985, top=0.92, bottom=0.05, hspace=0.25, wspace=0.25

@@ -1,7 +1,8 @@
 """The folder of a cell: written whole or not at all, read by tracking and report.
 
 The layout is described in README.md ("What a cell leaves behind"). Arrays are stored as ``.npz`` without pickles,
-weights as a ``state_dict`` that loads with ``weights_only=True``.
+weights as a ``state_dict`` that loads with ``weights_only=True``. ``status.json`` names every other file with its size
+and SHA-256: a file that is missing or cut off is noticed when the record is opened, other weights when they are loaded.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import json
 import os
 import shutil
 import uuid
+import zipfile
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,15 +21,23 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from benchmark.data.files import sha256_of
+from benchmark.schema import check_arrays, check_job, check_metrics, check_status
+
 if TYPE_CHECKING:
     import pandas as pd
+    from torch import Tensor
 
 STATUS_FILE = "status.json"
-STATES = ("done", "failed", "diverged", "skipped")
+WEIGHTS_FILE = "weights.pt"
 
 
 class RecordError(Exception):
     """A stored record cannot be read; the message names the file and what to do."""
+
+
+def _cell_again(path: Path) -> str:
+    return f"delete {path.parent} and run the cell again"
 
 
 @dataclass(frozen=True)
@@ -51,27 +62,63 @@ class Record:
 
     @property
     def config(self) -> dict[str, Any]:
+        import yaml
         from omegaconf import OmegaConf
+        from omegaconf.errors import OmegaConfBaseException
 
-        return OmegaConf.to_container(OmegaConf.load(self.path / "config.yaml"))
+        path = self.path / "config.yaml"
+        try:
+            content = OmegaConf.to_container(OmegaConf.load(path))
+            if not isinstance(content, dict):
+                raise ValueError("it holds no configuration")
+            return content
+        except (OSError, ValueError, yaml.YAMLError, OmegaConfBaseException) as error:
+            raise _unreadable(path, error) from error
 
     def environment(self) -> dict[str, Any]:
-        return _read_json(self.path / "environment.json")
+        path = self.path / "environment.json"
+        return _read_json(path, _cell_again(path))
 
     def scores(self) -> dict[str, np.ndarray]:
-        return _read_arrays(self.path / "scores.npz")
+        return self._arrays("scores")
 
     def images(self) -> dict[str, np.ndarray] | None:
-        return _read_arrays(self.path / "images.npz") if (self.path / "images.npz").exists() else None
+        return self._arrays("images") if (self.path / "images.npz").exists() else None
 
     def latent(self) -> dict[str, np.ndarray] | None:
-        return _read_arrays(self.path / "latent.npz") if (self.path / "latent.npz").exists() else None
+        return self._arrays("latent") if (self.path / "latent.npz").exists() else None
+
+    def _arrays(self, stem: str) -> dict[str, np.ndarray]:
+        path = self.path / f"{stem}.npz"
+        arrays = _read_arrays(path)
+        if problem := check_arrays(stem, arrays, self.status.get("headline")):
+            raise _unreadable(path, ValueError(problem))
+        return arrays
 
     def history(self) -> pd.DataFrame | None:
         import pandas as pd
 
         path = self.path / "history.csv"
-        return pd.read_csv(path) if path.exists() else None
+        try:
+            return pd.read_csv(path) if path.exists() else None
+        except ValueError as error:  # pandas' own errors are of this kind
+            raise _unreadable(path, error) from error
+
+    def weights(self) -> dict[str, Tensor]:
+        """The ``state_dict``, for ``load_state_dict`` of the model that ``config`` describes.
+
+        Nothing in the file is executed. Raises ``RecordError`` if it is not the file that was written.
+        """
+        import torch
+
+        path = self.path / WEIGHTS_FILE
+        written = self.status.get("files", {}).get(WEIGHTS_FILE)
+        try:
+            if written is not None and (found := sha256_of(path)) != written["sha256"]:
+                raise ValueError(f"its SHA-256 is {found[:16]}..., written was {written['sha256'][:16]}...")
+            return torch.load(path, map_location="cpu", weights_only=True)
+        except Exception as error:  # torch names a damaged file in many ways
+            raise _unreadable(path, error) from error
 
 
 def write_record(
@@ -109,10 +156,13 @@ def write_record(
 
             buffer = io.BytesIO()  # torch's own writer does not say why the system refuses a file
             torch.save(dict(weights), buffer)
-            (temporary / "weights.pt").write_bytes(buffer.getbuffer())
+            (temporary / WEIGHTS_FILE).write_bytes(buffer.getbuffer())
         if traceback is not None:
             (temporary / "traceback.txt").write_text(traceback, encoding="utf-8")
-        _write_json(temporary / STATUS_FILE, dict(status))
+        files = {
+            file.name: {"bytes": file.stat().st_size, "sha256": sha256_of(file)} for file in sorted(temporary.iterdir())
+        }
+        _write_json(temporary / STATUS_FILE, {**status, "files": files})
         for file in temporary.iterdir():
             _sync(file)
         _sync(temporary)
@@ -127,17 +177,22 @@ def write_record(
 def read_record(path: str | Path) -> Record:
     """Open the record at ``path``.
 
-    Raises ``RecordError`` if its status or metrics are missing or not readable.
+    Raises ``RecordError`` if its status or metrics are not readable, or if a file that was written is missing or cut
+    off.
     """
     path = Path(path)
-    status = _read_json(path / STATUS_FILE)
-    if missing := {"state", "axes", "fingerprint"} - status.keys():
-        raise RecordError(
-            f"{path / STATUS_FILE} lacks {', '.join(sorted(missing))}; delete {path} and run the cell again"
-        )
-    if status["state"] not in STATES:
-        raise RecordError(f"{path / STATUS_FILE}: state is {status['state']!r}, allowed: {', '.join(STATES)}")
-    return Record(path=path, status=status, metrics=_read_json(path / "metrics.json"))
+    file = path / STATUS_FILE
+    status = _read_json(file, _cell_again(file))
+    if problem := check_status(status):
+        raise RecordError(f"{file}: {problem}; {_cell_again(file)}")
+    for name, written in status.get("files", {}).items():
+        if problem := _size_fault(path / name, written["bytes"]):
+            raise RecordError(f"{path / name} {problem}; {_cell_again(file)}")
+    file = path / "metrics.json"
+    metrics = _read_json(file, _cell_again(file))
+    if problem := check_metrics(metrics, status["state"]):
+        raise RecordError(f"{file}: {problem}; {_cell_again(file)}")
+    return Record(path=path, status=status, metrics=metrics)
 
 
 def write_job(output_dir: Path, experiment_name: str, job: Mapping[str, Any]) -> Path:
@@ -158,7 +213,12 @@ def write_job(output_dir: Path, experiment_name: str, job: Mapping[str, Any]) ->
 def read_jobs(output_dir: str | Path, experiment_name: str) -> list[dict[str, Any]]:
     """Every job of an experiment, oldest first; an empty list if it has none."""
     folder = Path(output_dir) / "experiments" / experiment_name
-    jobs = [_read_json(path) for path in folder.glob("*.json")]
+    jobs = []
+    for path in folder.glob("*.json"):
+        what_to_do = "delete it and type the command of the sweep again, which plans its cells anew"
+        jobs.append(_read_json(path, what_to_do))
+        if problem := check_job(jobs[-1]):
+            raise RecordError(f"{path}: {problem}; {what_to_do}")
     return sorted(jobs, key=lambda job: (str(job.get("started", "")), job["job"]))
 
 
@@ -201,18 +261,32 @@ def _write_json(path: Path, content: dict[str, Any]) -> None:
     path.write_text(json.dumps(content, indent=2, sort_keys=False, allow_nan=True) + "\n", encoding="utf-8")
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def _read_json(path: Path, what_to_do: str) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise RecordError(f"{path} is missing; delete {path.parent} and run the cell again") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise RecordError(f"{path} is not valid JSON ({error}); delete {path.parent} and run the cell again") from error
+        raise RecordError(f"{path} is missing; {what_to_do}") from error
+    except OSError as error:
+        raise RecordError(f"{path} cannot be read ({error.strerror}); {what_to_do}") from error
+    except (ValueError, RecursionError) as error:
+        raise RecordError(f"{path} is not valid JSON ({error}); {what_to_do}") from error
 
 
 def _read_arrays(path: Path) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             return {key: arrays[key] for key in arrays.files}
-    except (OSError, ValueError, KeyError) as error:
-        raise RecordError(f"{path} cannot be read ({error}); delete {path.parent} and run the cell again") from error
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise _unreadable(path, error) from error
+
+
+def _size_fault(path: Path, written: int) -> str | None:
+    try:
+        found = path.stat().st_size
+    except OSError:
+        return "is missing"
+    return None if found == written else f"has {found:,} bytes, written were {written:,}"
+
+
+def _unreadable(path: Path, error: Exception) -> RecordError:
+    return RecordError(f"{path} cannot be read ({' '.join(str(error).split())[:200]}); {_cell_again(path)}")

@@ -91,7 +91,7 @@ def show(status: Status, experiment: str, output_dir: str) -> None:
     """Print counts for each job, every cell that is not done, and what to type."""
     done = len(status.cells) - len(status.not_done)
     print(f"{experiment} in {output_dir}: {done} of {len(status.cells)} cells done.")
-    rows = [(_title(job), status.counts(job["job"])) for job in status.jobs]
+    rows = [(_title(job), status.counts(job["job"])) for job in status.jobs if job["cells"]]
     shown = [s for s in STATES if s != "skipped" or any(counts[s] for _, counts in rows)]
     width = max(len(title) for title, _ in rows)
     print("  ".join(["", "job".ljust(width), *shown]))

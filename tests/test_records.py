@@ -13,7 +13,12 @@ import torch
 from benchmark import records
 from benchmark.records import RecordError, read_experiment, read_record, write_job, write_record
 
-STATUS = {"state": "done", "reason": None, "fingerprint": "ab" * 32, "axes": {"model": "ae", "seed": 0}}
+AXES = {"model": "ae", "dataset": "digits", "split": "one_vs_rest", "normal_class": 3, "seed": 0}
+STATUS = {"state": "done", "reason": None, "fingerprint": "ab" * 32, "axes": AXES}
+
+SCORES = {name: np.arange(3) for name in ("index", "label", "target")} | {
+    "score/reconstruction": np.ones(3, np.float32)
+}
 
 
 def write(path: Path, **changes: Any) -> Path:
@@ -22,7 +27,7 @@ def write(path: Path, **changes: Any) -> Path:
         "config_yaml": "model:\n  name: ae\n",
         "metrics": {"auroc": 0.9},
         "environment": {"python": "3"},
-        "arrays": {"scores": {"index": np.arange(3), "score/reconstruction": np.ones(3, np.float32)}},
+        "arrays": {"scores": SCORES},
         "history": [{"epoch": 1, "train/loss": 2.0}],
         "weights": {"weight": torch.ones(2)},
     }
@@ -37,7 +42,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     assert record.scores()["score/reconstruction"].tolist() == [1, 1, 1]
     assert record.history().to_dict("records") == [{"epoch": 1, "train/loss": 2.0}]
     assert record.images() is None
-    assert torch.load(record.path / "weights.pt", weights_only=True)["weight"].tolist() == [1, 1]
+    assert record.weights()["weight"].tolist() == [1, 1]
 
 
 def test_a_failure_in_mid_write_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,31 +73,126 @@ def test_a_new_record_replaces_the_old_one_whole(tmp_path: Path) -> None:
     ]
 
 
+def edit(file: Path, change: Any) -> None:
+    content = json.loads(file.read_text())
+    change(content)
+    file.write_text(json.dumps(content))
+
+
+def of_an_earlier_version(path: Path) -> Path:
+    """The record without the list of its files, as it was before there was one."""
+    edit(path / "status.json", lambda status: status.pop("files"))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "damage", "message"),
+    [
+        ("status.json", None, "status.json is missing"),
+        ("status.json", "{}", "lacks axes, fingerprint, state"),
+        ("status.json", "[]", "it holds a list, not entries by name"),
+        ("status.json", json.dumps({**STATUS, "state": "fine"}), "state is 'fine'"),
+        ("status.json", json.dumps({**STATUS, "axes": {**AXES, "seed": "0"}}), r"axes\.seed holds a text"),
+        ("status.json", json.dumps({**STATUS, "axes": {"model": "ae"}}), r"lacks axes\.dataset, axes\.normal_class"),
+        ("status.json", json.dumps({**STATUS, "files": {"../x": {"bytes": 1, "sha256": ""}}}), "files names '../x'"),
+        ("metrics.json", None, "metrics.json is missing"),
+        ("metrics.json", '{"auroc": 0.', "metrics.json has 12 bytes, written were 19"),
+        ("weights.pt", None, "weights.pt is missing"),
+        ("scores.npz", "", "scores.npz has 0 bytes, written were"),
+    ],
+)
+def test_damage_is_named_when_a_record_is_opened(tmp_path: Path, name: str, damage: str | None, message: str) -> None:
+    file = write(tmp_path / "cell") / name
+    if damage is None:
+        file.unlink()
+    else:
+        file.write_text(damage)
+    with pytest.raises(RecordError, match=f"{message}.*; delete .* and run the cell again"):
+        read_record(tmp_path / "cell")
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda p: (p / "status.json").unlink(), "status.json is missing"),
-        (lambda p: (p / "metrics.json").write_text('{"auroc": 0.'), "metrics.json is not valid JSON"),
-        (lambda p: (p / "status.json").write_text("{}"), "lacks axes, fingerprint, state"),
-        (lambda p: (p / "status.json").write_text(json.dumps({**STATUS, "state": "fine"})), "state is 'fine'"),
+        ('{"auroc": 0.', "metrics.json is not valid JSON"),
+        ("[1]", "it holds a list, not metrics by name"),
+        ('{"auroc": "high"}', "auroc is no number"),
+        ("{}", "auroc is missing"),
     ],
 )
-def test_damage_is_named(tmp_path: Path, damage: Any, message: str) -> None:
-    path = write(tmp_path / "cell")
-    damage(path)
+def test_metrics_of_an_earlier_version_are_checked_too(tmp_path: Path, damage: str, message: str) -> None:
+    path = of_an_earlier_version(write(tmp_path / "cell"))
+    (path / "metrics.json").write_text(damage)
     with pytest.raises(RecordError, match=message):
         read_record(path)
 
 
 def test_arrays_with_objects_are_refused(tmp_path: Path) -> None:
-    path = write(tmp_path / "cell")
+    path = of_an_earlier_version(write(tmp_path / "cell"))
     np.savez(path / "scores.npz", index=np.array([{"a": 1}], dtype=object))
     with pytest.raises(RecordError, match=r"scores\.npz cannot be read"):
         read_record(path).scores()
 
 
+@pytest.mark.parametrize(
+    ("name", "read"),
+    [
+        ("scores.npz", lambda record: record.scores()),
+        ("weights.pt", lambda record: record.weights()),
+        ("config.yaml", lambda record: record.config),
+        ("environment.json", lambda record: record.environment()),
+    ],
+)
+def test_other_content_of_the_same_size_is_noticed_when_it_is_read(tmp_path: Path, name: str, read: Any) -> None:
+    path = write(tmp_path / "cell")
+    size = (path / name).stat().st_size
+    (path / name).write_bytes(b"\x00" * size)
+    record = read_record(path)
+    with pytest.raises(RecordError, match=rf"{name} .*; delete .* and run the cell again"):
+        read(record)
+
+
+@pytest.mark.parametrize("lacking", ["label", "score/reconstruction"])
+def test_arrays_that_are_missing_are_named(tmp_path: Path, lacking: str) -> None:
+    arrays = {"scores": {name: values for name, values in SCORES.items() if name != lacking}}
+    path = write(tmp_path / "cell", arrays=arrays, status={**STATUS, "headline": "reconstruction"})
+    with pytest.raises(RecordError, match=rf"scores\.npz cannot be read \(it lacks {lacking}\); delete"):
+        read_record(path).scores()
+
+
+def test_other_weights_are_noticed_though_they_would_load(tmp_path: Path) -> None:
+    path = write(tmp_path / "cell")
+    other = write(tmp_path / "other", weights={"weight": torch.full((2,), 7.0)}) / "weights.pt"
+    assert other.stat().st_size == (path / "weights.pt").stat().st_size
+    (path / "weights.pt").write_bytes(other.read_bytes())
+    with pytest.raises(RecordError, match=r"weights\.pt cannot be read \(its SHA-256 is .*, written was"):
+        read_record(path).weights()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"job": "a", "cel', "is not valid JSON"),
+        ('{"job": "a"}', "lacks cells"),
+        ('{"job": "a", "cells": [{"axes": {}, "path": "cells/x"}]}', r"lacks cells\[0\]\.fingerprint"),
+    ],
+)
+def test_a_damaged_job_file_is_named(tmp_path: Path, content: str, message: str) -> None:
+    path = write_job(tmp_path, "try", {"job": "a", "started": "1", "cells": []})
+    path.write_text(content)
+    with pytest.raises(RecordError, match=rf"a\.json.*{message}.*; delete it and type the command of the sweep again"):
+        read_experiment(tmp_path, "try")
+
+
+def test_a_job_file_that_leads_outside_is_refused(tmp_path: Path) -> None:
+    cell = {"axes": AXES, "fingerprint": "0", "path": "cells/../../elsewhere"}
+    write_job(tmp_path, "try", {"job": "a", "started": "1", "cells": [cell]})
+    with pytest.raises(RecordError, match=r"cells\[0\]\.path is .* outside the output directory"):
+        read_experiment(tmp_path, "try")
+
+
 def test_an_experiment_is_the_union_of_its_jobs(tmp_path: Path) -> None:
-    cells = [{"axes": {"seed": s}, "fingerprint": str(s), "path": f"cells/{s}"} for s in range(3)]
+    cells = [{"axes": {**AXES, "seed": s}, "fingerprint": str(s), "path": f"cells/{s}"} for s in range(3)]
     write_job(tmp_path, "try", {"job": "b", "started": "2", "cells": cells[1:]})
     write_job(tmp_path, "try", {"job": "a", "started": "1", "cells": cells[:2]})
     assert [cell["fingerprint"] for cell in read_experiment(tmp_path, "try")] == ["0", "1", "2"]

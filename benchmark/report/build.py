@@ -14,7 +14,7 @@ from benchmark.config import UsageError
 from benchmark.report.collect import Collection, collect
 from benchmark.report.comparison import comparison_tables
 from benchmark.report.details import detail_tables
-from benchmark.report.formats import latex_document, to_csv, to_latex, to_markdown
+from benchmark.report.formats import escape_markdown, latex_document, to_csv, to_latex, to_markdown
 from benchmark.report.frame import build_frame, read_frame, write_frame
 from benchmark.report.manifest import MANIFEST, build_manifest
 from benchmark.report.page import Figure, build_page
@@ -128,9 +128,9 @@ def _write_tables(made: Path, experiment: str, sections: dict[str, list[Table]])
         (made / "tables" / f"{table.key}.csv").write_text(to_csv(table), encoding="utf-8")
         (made / "tables" / f"{table.key}.tex").write_text(to_latex(table), encoding="utf-8")
     (made / "tables.tex").write_text(latex_document(f"Experiment {experiment}", everything), encoding="utf-8")
-    parts = [f"# Experiment {experiment}\n"]
+    parts = [f"# Experiment {escape_markdown(experiment)}\n"]
     for heading, tables in sections.items():
-        parts += [f"## {heading}\n", *(to_markdown(table) for table in tables)]
+        parts += [f"## {escape_markdown(heading)}\n", *(to_markdown(table) for table in tables)]
     (made / "tables.md").write_text("\n".join(parts), encoding="utf-8")
 
 

@@ -27,6 +27,7 @@ STYLE = {
     "legend.frameon": False,
     "pdf.fonttype": 42,
     "figure.facecolor": "white",
+    "text.parse_math": False,  # a $ in a name is a $
 }
 DPI = 120
 LARGE = 90_000  # bytes

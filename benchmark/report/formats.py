@@ -43,10 +43,10 @@ def to_csv(table: Table) -> str:
 def to_markdown(table: Table, level: int = 3) -> str:
     """The table under a heading, its notes below."""
     align = ["---" if i < table.text_columns else "---:" for i in range(len(table.columns))]
-    lines = [_markdown_row([_markdown(c) for c in table.columns]), _markdown_row(align)]
+    lines = [_markdown_row([escape_markdown(c) for c in table.columns]), _markdown_row(align)]
     lines += [_markdown_row([_markdown_entry(entry) for entry in row]) for row in table.rows]
-    notes = "".join(f"\n{_markdown(note)}\n" for note in table.notes)
-    return f"{'#' * level} {_markdown(table.title)}\n\n" + "\n".join(lines) + "\n" + notes
+    notes = "".join(f"\n{escape_markdown(note)}\n" for note in table.notes)
+    return f"{'#' * level} {escape_markdown(table.title)}\n\n" + "\n".join(lines) + "\n" + notes
 
 
 def to_latex(table: Table) -> str:
@@ -140,10 +140,11 @@ def _markdown_row(texts: Sequence[str]) -> str:
 
 
 def _markdown_entry(entry: Entry) -> str:
-    text = _markdown(entry.text)
+    text = escape_markdown(entry.text)
     return f"**{text}**" if entry.bold else text
 
 
-def _markdown(text: str) -> str:
+def escape_markdown(text: str) -> str:
+    """``text`` in one line, with every character that Markdown or HTML reads as markup made printable."""
     plain = " ".join(text.split())
     return "".join(f"\\{c}" if c in "\\`*|<>" or (c == "_" and not plain.isidentifier()) else c for c in plain)
