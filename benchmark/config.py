@@ -70,6 +70,7 @@ class TrainerConfig:
     score_batch_size: int = 1000  # images scored at once
     compile: bool = False  # compile the gradients with torch.compile (on a GPU as captured graphs)
     generation_metrics: bool = False  # judge generated images with a classifier of the training split
+    checkpoint_seconds: float | None = 60.0  # training between two checkpoints of a cell; null or 0: none
 
 
 @dataclass
@@ -147,6 +148,10 @@ def validate(config: Any) -> None:
         raise UsageError(
             _refusal("split.contamination", config.split.contamination, allowed, "split.contamination=0.05")
         )
+    seconds = config.trainer.checkpoint_seconds
+    if seconds is not None and not 0 <= seconds < float("inf"):
+        allowed = "a number of seconds of at least 0, or null for no checkpoints"
+        raise UsageError(_refusal("trainer.checkpoint_seconds", seconds, allowed, "trainer.checkpoint_seconds=60"))
     seeds(config)
 
 

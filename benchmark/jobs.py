@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import OmegaConf
 
 from benchmark.cells import Cell, fingerprint
+from benchmark.checkpoints import Checkpoints
 from benchmark.config import CONF_DIR, resolve_device, seeds
 from benchmark.data.cache import data_dir
 from benchmark.data.classes import resolve_classes
@@ -47,6 +48,11 @@ class Job:
     def images(self) -> Mapping[str, torch.Tensor]:
         """The official splits, on the device. A plan needs none of them there."""
         return {"train": self.data.train_images.to(self.device), "test": self.data.test_images.to(self.device)}
+
+    @cached_property
+    def checkpoints(self) -> Checkpoints:
+        """Those of its cells in training."""
+        return Checkpoints(self.output_dir, self.config.trainer.checkpoint_seconds)
 
     @property
     def output_dir(self) -> Path:

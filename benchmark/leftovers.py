@@ -2,7 +2,7 @@
 
 A record is written under a temporary name (``.NAME.*.tmp``) and takes the place of an older one in two renames, the
 older one being ``.NAME.*.old`` in between. Whoever writes a cell holds its lease, so what lies beside a cell whose
-lease no live process holds was left by a dead one.
+lease no live process holds was left by a dead one. The same holds for half a checkpoint, which names its cell.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmark.checkpoints import FOLDER
 from benchmark.leases import lease_path, lock, read_lease
 
 PATTERN = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{32}\.(?P<kind>tmp|old)|\.(?P<leased>.+)\.lease")
@@ -33,7 +34,7 @@ class Recovery:
 def recover(output_dir: str | Path) -> Recovery:
     """Remove or restore what dead processes left in ``output_dir``; what a live one writes is left alone."""
     output_dir, recovery = Path(output_dir), Recovery()
-    if not (output_dir / "cells").is_dir() and not (output_dir / "experiments").is_dir():
+    if not any((output_dir / name).is_dir() for name in ("cells", "experiments", FOLDER)):
         return recovery
     with lock(output_dir):
         for path in list(_files(output_dir / "experiments")):  # a job's file is written under this very lock
@@ -44,6 +45,11 @@ def recover(output_dir: str | Path) -> Recovery:
             if found := PATTERN.fullmatch(path.name):
                 name = (found["name"] or found["leased"]).removesuffix(".lease")
                 beside.setdefault(path.with_name(name), []).append(path)
+        at_work = {cell.name for cell in beside if (lease := read_lease(cell)) is not None and lease.is_alive}
+        for path in list(_files(output_dir / FOLDER)):
+            found = PATTERN.fullmatch(path.name)
+            if found and found["kind"] and found["name"].removesuffix(".pt") not in at_work:
+                _remove(path, recovery)
         for cell, leftovers in beside.items():
             _recover_cell(cell, leftovers, recovery)
     return recovery

@@ -50,6 +50,11 @@ class Progress:
         with self.lock:
             self.running[name] = "starting"
 
+    def say(self, text: str) -> None:
+        """A line of its own."""
+        with self.printing:
+            self._line(text)
+
     def update(self, name: str, epoch: int, epochs: int, losses: Mapping[str, float]) -> None:
         """A running cell has ended an epoch; after the last one it is being scored."""
         shown = ", ".join(f"{key} {value:.4g}" for key, value in losses.items())

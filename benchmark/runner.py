@@ -72,6 +72,7 @@ def run_job(job: Job, tracker: Tracker | None, progress: Progress) -> JobResult:
             continue
         result.records.append(record)
         result.resumed += 1
+        job.checkpoints.drop(cell)  # of a process killed between the record and this
         if tracker is not None:
             tracker.log_cell(record, parent)
         _show(progress, cell, record, "finished before, ")
@@ -138,9 +139,17 @@ def _run_program(job: Job, cells: Sequence[Cell], strategy: str, progress: Progr
     """Train cells as one program, then score and record them; what fails is tried again with fewer cells."""
     if stop.is_set():
         return []
+    snapshots = [job.checkpoints.load(cell) if job.config.resume else None for cell in cells]
+    epochs = [snapshot.epoch if snapshot is not None else 0 for snapshot in snapshots]
+    if len(set(epochs)) > 1:  # a program is at one epoch
+        parts = [[cell for cell, at in zip(cells, epochs, strict=True) if at == epoch] for epoch in sorted(set(epochs))]
+        return [record for part in parts for record in _run_program(job, part, strategy, progress, stop)]
+    resumed = [snapshot for snapshot in snapshots if snapshot is not None]
     start = now()
     for cell in cells:
         progress.cell_started(cell.name)
+        if resumed:
+            progress.say(f"  {cell.name}: goes on after epoch {epochs[0]} of {job.settings.epochs}")
     try:
         fleet = Fleet([build_model(job, cell) for cell in cells], job.device)
         trainings = train(
@@ -154,7 +163,11 @@ def _run_program(job: Job, cells: Sequence[Cell], strategy: str, progress: Progr
             stop,
             in_company=strategy == "vmap" and job.device == "cpu",
             labels=_told_classes(job, cells, fleet.model.label_share),
+            resumed=resumed,
+            keep=job.checkpoints.keeper(cells, resumed),
         )
+        for training, snapshot in zip(trainings, resumed, strict=False):
+            training.seconds += snapshot.seconds
     except Interrupted:
         return []
     except Exception as error:
@@ -298,6 +311,7 @@ def _write(
             weights=weights,
             traceback=trace,
         )
+        job.checkpoints.drop(cell)
         return read_record(path)
     except (OSError, RecordError) as error:
         before = f"{reason}; then " if reason is not None else ""

@@ -15,6 +15,7 @@ from typing import Any
 
 from benchmark.arguments import help_text, parse
 from benchmark.cells import NUMERICS_VERSION
+from benchmark.checkpoints import epochs_kept
 from benchmark.config import UsageError
 from benchmark.leases import read_lease
 from benchmark.records import RecordError
@@ -60,7 +61,7 @@ def experiment_status(output_dir: str | Path, experiment: str) -> Status:
         replace(cell, state=STALE, reason="replaced by a newer configuration of the same cell")
         for cell in collection.stale
     ]
-    return Status([_now(cell) for cell in collection.cells], replaced, collection.jobs)
+    return Status([_now(cell, Path(output_dir)) for cell in collection.cells], replaced, collection.jobs)
 
 
 def resuming(command: str) -> str:
@@ -70,7 +71,7 @@ def resuming(command: str) -> str:
     return command if kept == words else shlex.join(kept)
 
 
-def _now(cell: PlannedCell) -> PlannedCell:
+def _now(cell: PlannedCell, output_dir: Path) -> PlannedCell:
     """The cell with what its folder does not say: that it is running, was interrupted, or is out of date."""
     if cell.state == "done":
         version = cell.record.status.get("numerics", 1) if cell.record is not None else NUMERICS_VERSION
@@ -78,13 +79,15 @@ def _now(cell: PlannedCell) -> PlannedCell:
             return cell
         return replace(cell, state=STALE, reason=f"its numerics are of version {version}, now it is {NUMERICS_VERSION}")
     lease = read_lease(cell.folder)
-    if lease is None:
-        return cell
-    if lease.is_alive:
+    if lease is not None and lease.is_alive:
         return replace(cell, state=RUNNING, reason=f"{lease.holder} trains it")
-    if cell.state == MISSING:
-        return replace(cell, reason=f"interrupted: {lease.holder} is gone")
-    return cell
+    if cell.state != MISSING:
+        return cell
+    epochs = epochs_kept(output_dir, cell.folder)
+    kept = "" if epochs is None else f"; it goes on after epoch {epochs}"
+    if lease is not None:
+        return replace(cell, reason=f"interrupted: {lease.holder} is gone{kept}")
+    return replace(cell, reason=f"interrupted{kept}") if kept else cell
 
 
 def show(status: Status, experiment: str, output_dir: str) -> None:

@@ -21,6 +21,7 @@ from torch.func import grad_and_value
 
 from benchmark.fleet import Fleet, to_pixels
 from benchmark.models.base import Phase
+from benchmark.snapshots import Moment, Snapshot
 
 
 class Interrupted(Exception):
@@ -79,6 +80,8 @@ def train(
     stop: Event | None = None,
     in_company: bool = False,
     labels: Sequence[Tensor] | None = None,
+    resumed: Sequence[Snapshot] = (),
+    keep: Callable[[Moment], None] | None = None,
 ) -> list[Training]:
     """Train every cell of ``fleet`` in place on its own images.
 
@@ -86,6 +89,9 @@ def train(
     ``labels[i]`` their classes as far as its model is told them, -1 elsewhere. Batch order and noise of cell i come
     from its own two seeds alone. A cell whose loss is no longer finite is marked as diverged with the epoch and phase;
     the others go on. Raises ``Interrupted`` once ``stop`` is set.
+
+    With ``resumed``, one snapshot of each cell after the same epoch, the training goes on from there. ``keep`` is
+    called at the end of every epoch with all that there is to take snapshots of.
 
     With ``in_company`` a lone cell trains beside a copy of itself: on a CPU stacked products of two and more cells
     round alike whatever their number, the product of one does not, so a cell's numbers are the same bit for bit in
@@ -104,6 +110,8 @@ def train(
             lambda epoch, trainings: on_epoch(epoch, trainings[:1]),
             stop,
             labels=None if labels is None else [*labels, *labels],
+            resumed=[*resumed, *resumed],
+            keep=keep,
         )
         for name, stack in {**fleet.parameters, **fleet.buffers}.items():
             stack.copy_({**pair.parameters, **pair.buffers}[name][:1])
@@ -117,7 +125,8 @@ def train(
             _fit_in_one_call(fleet, cell, to_pixels(images[index.to(images.device)]), noise_seeds[cell])
             trainings[cell].images = len(index)
     else:
-        _train_in_steps(fleet, images, indices, order_seeds, noise_seeds, settings, trainings, on_epoch, stop, labels)
+        arguments = fleet, images, indices, order_seeds, noise_seeds, settings, trainings, on_epoch, stop, labels
+        _train_in_steps(*arguments, resumed, keep)
     for training in trainings:
         training.seconds = (time.perf_counter() - start) / fleet.size
     return trainings
@@ -146,6 +155,8 @@ def _train_in_steps(
     on_epoch: Callable[[int, list[Training]], None],
     stop: Event | None,
     labels: Sequence[Tensor] | None,
+    resumed: Sequence[Snapshot],
+    keep: Callable[[Moment], None] | None,
 ) -> None:
     phases = fleet.model.phases
     fleet.model.train()
@@ -155,7 +166,10 @@ def _train_in_steps(
     told = None if labels is None else _class_of_row(len(images), indices, labels).to(images.device)
     batches = [Batches(index, seed) for index, seed in zip(indices, order_seeds, strict=True)]
     generators = [torch.Generator().manual_seed(seed) for seed in noise_seeds]
-    for epoch in range(1, settings.epochs + 1):
+    optimizers = {name: (update.own, update.optimizer) for name, update in updates.items()}
+    moment = Moment(fleet, optimizers, batches, generators, trainings)
+    behind = moment.restore(resumed) if resumed else 0
+    for epoch in range(behind + 1, settings.epochs + 1):
         rows = torch.stack([b.take(steps * repeats * settings.batch_size) for b in batches]).to(images.device)
         rows = rows.view(fleet.size, steps, repeats, settings.batch_size)
         active = [phase for phase in phases if epoch in phase.epochs(settings.epochs)]
@@ -181,6 +195,8 @@ def _train_in_steps(
             training.steps += steps
             training.images += steps * repeats * settings.batch_size
         on_epoch(epoch, trainings)
+        if keep is not None:
+            keep(moment)
         if all(training.diverged is not None for training in trainings):
             return
 

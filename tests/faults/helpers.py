@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
+import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +61,22 @@ def holding(output_dir: Path, *cells: Path) -> Iterator[Holder]:
         yield holder
     finally:
         holder.kill()
+
+
+def run_here(folder: Path, *arguments: str, module: str = "benchmark.__main__") -> subprocess.CompletedProcess[str]:
+    """What ``python -m MODULE ARGUMENTS`` in ``folder`` does, in this process: without the seconds of its imports."""
+    import torch
+
+    out, err, before = io.StringIO(), io.StringIO(), Path.cwd()
+    deterministic = torch.are_deterministic_algorithms_enabled()
+    os.chdir(folder)
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            code = import_module(module).main(list(arguments))
+    finally:
+        os.chdir(before)
+        torch.use_deterministic_algorithms(deterministic)
+    return subprocess.CompletedProcess(arguments, code, out.getvalue(), err.getvalue())
 
 
 def dead_process() -> dict[str, Any]:
