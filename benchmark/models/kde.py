@@ -42,7 +42,7 @@ class KDE(Fitted, Model):
         self,
         image_shape: ImageShape,
         headline: str = "negative_log_likelihood",
-        features: Features = "pca",
+        features: Features = "pixels",
         components: int = 32,
         whiten: bool = False,
         bandwidth: float = 1.0,

@@ -42,11 +42,11 @@ class OCSVM(Fitted, Model):
         self,
         image_shape: ImageShape,
         headline: str = "decision",
-        features: Features = "pca",
+        features: Features = "pixels",
         components: int = 32,
         whiten: bool = False,
         nu: float = 0.1,
-        gamma: float = 1.0,
+        gamma: float = 16.0,
         most: int = 10000,
     ) -> None:
         super().__init__()
