@@ -150,9 +150,12 @@ def _launch(arguments: list[str], session: Session) -> int:
     before, sys.argv = sys.argv, ["benchmark", *flags, *others]  # Hydra takes no flag between two overrides
     try:
         code = _run(app, session)
+    except BaseException:
+        session.close(interrupted=True)
+        raise
     finally:
         sys.argv = before
-        session.close()
+    session.close()
     return session.summarise() or code
 
 

@@ -27,6 +27,7 @@ from benchmark.records import Record, RecordError, means, read_record, write_rec
 from benchmark.train import Interrupted, Training, allow_tf32, train
 
 if TYPE_CHECKING:
+    from benchmark.background import BackgroundTracker
     from benchmark.models.base import Model
     from benchmark.progress import Progress
     from benchmark.tracking import Tracker
@@ -49,7 +50,7 @@ class JobResult:
         return [record for record in self.records if record.state != "done"]
 
 
-def run_job(job: Job, tracker: Tracker | None, progress: Progress) -> JobResult:
+def run_job(job: Job, tracker: Tracker | BackgroundTracker | None, progress: Progress) -> JobResult:
     """Train, score and record every cell of a job that is not finished yet.
 
     A cell that fails or diverges is recorded as such and never stops the others. A cell that another process trains

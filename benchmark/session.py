@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmark.background import BackgroundTracker
 from benchmark.launchers import Launcher, deal_gpu
 
 if TYPE_CHECKING:
@@ -102,12 +104,16 @@ class Session:
 
         key = (str(config.tracking.uri), config.output_dir, config.experiment_name)
         if key not in self.trackers:
-            self.trackers[key] = Tracker.open(config.tracking, config.output_dir, config.experiment_name)
+            open_it = partial(Tracker.open, config.tracking, config.output_dir, config.experiment_name)
+            self.trackers[key] = BackgroundTracker(open_it) if self.launcher.is_basic else open_it()
         return self.trackers[key]
 
-    def close(self) -> None:
+    def close(self, interrupted: bool = False) -> None:
+        """Wait until MLflow has what it is to have; an interrupted command leaves unsent cells to the next one."""
         for tracker in self.trackers.values():
-            if tracker is not None:  # MLflow could not be used
+            if isinstance(tracker, BackgroundTracker):
+                tracker.close(give_up=interrupted)
+            elif tracker is not None:  # MLflow could not be used
                 tracker.close()
 
     def summarise(self) -> int:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import random
 import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -22,7 +24,7 @@ from tests.test_cli import run, user_environment
 
 SWEEP = [
     *("-m", "model=pca,ae", "dataset=digits", "split.normal_class=[0,1]", "seed=[0,1]", "split.test_limit=100"),
-    *("trainer.epochs=60", "trainer.workers=1", "tracking.figures=false", "experiment_name=kill"),
+    *("trainer.epochs=400", "trainer.workers=1", "tracking.figures=false", "experiment_name=kill"),
 ]
 CELLS = 8
 KILLS = 3
@@ -94,12 +96,20 @@ def kill_at_work(folder: Path, delay: float) -> int:
     """Kill a sweep so many seconds after its first job has begun; returns how many cells are done."""
     process, log = start(folder)
     try:
-        wait_for(lambda: "pca on digits, one_vs_rest: 4 cells" in log.read_text(), process, log)
+        wait_for(lambda: job_is_recorded(folder / "outputs" / "mlflow.db"), process, log)
         time.sleep(delay)
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
     return len(list((folder / "outputs" / "cells").rglob("status.json")))
+
+
+def job_is_recorded(store: Path) -> bool:
+    """Whether a job is running, for all that MLflow knows."""
+    if not store.exists():
+        return False
+    with contextlib.closing(sqlite3.connect(store)) as database:
+        return database.execute("SELECT count(*) FROM runs WHERE status = 'RUNNING'").fetchone()[0] > 0
 
 
 def wait_for(condition: Callable[[], object], process: subprocess.Popen[bytes], log: Path) -> None:
