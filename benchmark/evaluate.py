@@ -72,6 +72,8 @@ def evaluate(
     _add_diagnostics(fleet, cells, images["train"], samples, precision, outcomes)
     _add_pictures(fleet, cells, images[source], seeds, precision, evaluated, outcomes)
     _add_generation(fleet, cells, data, evaluated, outcomes)
+    for outcome in outcomes:
+        outcome.metrics["evaluate_seconds"] = (time.perf_counter() - start) / len(cells)
     return outcomes
 
 

@@ -49,8 +49,8 @@ GLOSSARY: tuple[tuple[str, str, str], ...] = (
      "means and covariances of that classifier's 64 features, of generated (or other real) images and of real training "
      "images. No FID: it compares with nothing but itself.", "↓"),
     ("generation_classifier_accuracy", "That classifier's accuracy on the official test split.", ""),
-    ("train_seconds, score_seconds", "Wall-clock seconds of one cell, on the hardware in the manifest, other cells "
-     "possibly beside it.", "↓"),
+    ("train_seconds, score_seconds, evaluate_seconds", "Wall-clock seconds of one cell, on the hardware in the "
+     "manifest, other cells possibly beside it; evaluation is scoring, metrics and pictures.", "↓"),
     ("mean", "Mean over the normal classes of a data set, each first averaged over its seeds.", ""),
     ("sd", "Standard deviation over seeds with ddof = 1; n is the number of seeds.", ""),
     ("95% CI over classes, over seeds", "Student's t interval of the mean, m ± t(0.975, n - 1) sd / sqrt(n), of the "

@@ -31,6 +31,15 @@ def _text(content: dict[str, Any]) -> str:
     lines += [
         f"| {name} | " + " | ".join(_number(value.get(("train", name, c))) for c in columns) + " |" for name in names
     ]
+    lines += [
+        "",
+        "Memory at most, in MiB, beyond data and libraries (the first run of a kind also holds what stays):\n",
+    ]
+    held = {(c["kind"], c["name"], c["what"]): c["memory_mib"] for c in content["cases"]}
+    lines += ["| network | " + " | ".join(columns) + " |", "| --- |" + " ---: |" * len(columns)]
+    lines += [
+        f"| {name} | " + " | ".join(_number(held.get(("train", name, c))) for c in columns) + " |" for name in names
+    ]
     lines += ["", "A fleet of ten against:\n"]
     for name in names:
         ours = value.get(("train", name, "fleet of 10"))
@@ -40,8 +49,13 @@ def _text(content: dict[str, Any]) -> str:
                 lines.append(f"- {name}, {rival}: {ours / other:.2f} times")
     lines += ["", "## Scoring images per second, fleet of ten\n", "| network | images per second |", "| --- | ---: |"]
     lines += [f"| {name} | {_number(v)} |" for (kind, name, _), v in value.items() if kind == "score"]
-    lines += ["", "## How cost grows\n", "| network | setting | images per second |", "| --- | --- | ---: |"]
-    lines += [f"| {name} | {what} | {_number(v)} |" for (kind, name, what), v in value.items() if kind == "growth"]
+    lines += ["", "## How cost grows\n"]
+    lines += ["| network | setting | images per second | peak memory, MiB |", "| --- | --- | ---: | ---: |"]
+    lines += [
+        f"| {c['name']} | {c['what']} | {_number(c['median'])} | {_number(c['memory_mib'])} |"
+        for c in content["cases"]
+        if c["kind"] == "growth"
+    ]
     lines += ["", "## AUROC of MNIST class 3 after ten epochs, 784-400-200-16, batch 128\n"]
     lines += [f"- {row['what']}: {row['auroc']:.4f}" for row in content["quality"]]
     return "\n".join(lines) + "\n"

@@ -30,7 +30,7 @@ from benchmark.models import model_class
 from benchmark.programs import make_plan, run_programs
 from benchmark.score import assess
 from benchmark.train import Settings, train
-from tests.benchmarks import rivals
+from tests.benchmarks import memory, rivals
 from tests.benchmarks.output import write
 
 NORMAL = 3  # the class that single cells are trained on
@@ -58,6 +58,7 @@ class Case:
     what: str  # fleet of N | plain loop | PyOD | floor
     run: Callable[[], float]
     values: list[float] = field(default_factory=list)
+    memory: float = 0.0  # MiB that a run needed at most beyond what the process held before
 
     @property
     def median(self) -> float:
@@ -65,7 +66,7 @@ class Case:
 
     def row(self) -> dict[str, Any]:
         spread = {"median": self.median, "low": min(self.values), "high": max(self.values), "n": len(self.values)}
-        return {"kind": self.kind, "name": self.name, "what": self.what, **spread}
+        return {"kind": self.kind, "name": self.name, "what": self.what, **spread, "memory_mib": self.memory}
 
 
 class Bench:
@@ -222,7 +223,9 @@ def main(arguments: list[str] | None = None) -> None:
         cases = [case for case in cases if given["only"] in f"{case.kind} {case.name} {case.what}"]
     for number in range(rounds + 1):  # the first round warms up and is not counted
         for case in cases:
+            before = memory.start(device)
             value = case.run()
+            case.memory = max(case.memory, memory.peak(device) - before)
             if number > 0:
                 case.values.append(value)
         print(f"round {number} of {rounds}", file=sys.stderr, flush=True)
