@@ -92,12 +92,12 @@ No GPU was at hand: **every figure here is an estimate**, made by `python -m tes
 measured on {machine["cpu"]} (one thread, torch {torch.__version__}) and from NVIDIA's figures of an H200
 (67 TFLOP/s fp32, 4.8 TB/s), of which {SHARE:.0%} is assumed to be reached. A step takes the longer of host and device.
 
-| model | one cell's step, ms | 50 cells' step: host, ms | device, ms | 50 cells against one by one, times | 100 cells, s |
+| model | one cell's step, ms | 50 cells' step: host, ms | device, ms | 50 against one by one, times | 100 cells, s |
 | --- | ---: | ---: | ---: | ---: | ---: |
 {chr(10).join(lines)}
 
-The 400 trainings and the search of 1,000,000 images: {total:.0f} s. Records, MLflow and figures of 400 cells, {RECORD} s
-each in one thread: {records:.0f} s, the larger part. Together {(total + records) / 60:.1f} minutes, against a target of 10.
+The 400 trainings and the search of a million images: {total:.0f} s. Records, MLflow, figures of 400 cells, {RECORD} s
+each in one thread: {records:.0f} s. Together {(total + records) / 60:.1f} minutes, against a target of 10.
 """
     folder = Path(sys.argv[1] if len(sys.argv) > 1 else "results/speed")
     folder.mkdir(parents=True, exist_ok=True)
