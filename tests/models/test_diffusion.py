@@ -22,7 +22,12 @@ class Oracle(Diffusion):
     truth: Tensor
     error = 0.0
 
+    def __init__(self, *arguments: object, **keywords: object) -> None:
+        super().__init__(*arguments, **keywords)  # type: ignore[arg-type]
+        self.seen: list[tuple[int, Tensor]] = []
+
     def predict_noise(self, noisy: Tensor, t: Tensor) -> Tensor:
+        self.seen.append((int(t[0]), noisy))
         return (noisy - self.signal(t) * self.truth) / self.spread(t) + self.error
 
 
@@ -102,6 +107,30 @@ def test_with_the_true_noise_the_image_comes_back() -> None:
     torch.testing.assert_close(model.sample(normal(3, *model.sample_shape)), (x + 1) / 2, rtol=0, atol=1e-12)
     model.error = 0.3
     assert (model.denoise(model.noised(x, t, normal(*SHAPE))) - x).abs().mean() > 0.01
+
+
+def test_on_the_way_back_the_noise_stays_the_same() -> None:
+    """Deterministic steps with the true noise pass through the very x_t that the noise makes of the image."""
+    x, eps = grey(3), normal(*SHAPE)
+    model = oracle(x)
+    model.denoise(model.noised(x, torch.full((3,), model.denoise_chain[0]), eps))
+    assert [t for t, _ in model.seen] == model.denoise_chain
+    for t, noisy in model.seen:
+        torch.testing.assert_close(noisy, model.noised(x, torch.full((3,), t), eps), rtol=0, atol=1e-10)
+
+
+def test_sampling_has_the_noise_of_each_step() -> None:
+    """With the oracle, x_t of a sample has mean sqrt(a_t) x_0 and variance 1 - a_t at every step of the chain."""
+    x = grey(1)
+    model = oracle(x, sample_steps=6)
+    model.sample(normal(2000, *model.sample_shape))
+    assert [t for t, _ in model.seen] == model.sample_chain
+    for t, noisy in model.seen[1:]:
+        rest = noisy - model.signal(torch.tensor([t])) * x
+        spread = float(model.spread(torch.tensor([t])))
+        remains = float(model.signal(torch.tensor([1000]))) * 2  # x_T starts from N(0, I), not around x_0
+        assert float(rest.mean()) == pytest.approx(0, abs=0.01 + remains)
+        assert float(rest.std()) == pytest.approx(spread, rel=0.01)
 
 
 @pytest.mark.parametrize("error", [0.0, 0.05])
