@@ -45,6 +45,8 @@ class DatasetConfig:
     sources: list[SourceConfig] = field(default_factory=list)  # tried in this order
     classes: list[str] = field(default_factory=list)  # class names in label order
     image_size: int = 28  # images of another size are resized to this square
+    made_from: str | None = None  # data set whose raw files these are; its images are made into sequences
+    other_kinds: list[str] = field(default_factory=list)  # anomalies of a class itself: label = class + n x classes
 
 
 @dataclass

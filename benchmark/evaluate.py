@@ -29,6 +29,7 @@ PANEL = 8  # images in each group of the contact sheet
 SAMPLES = 32  # generated images kept
 STYLES = 8  # styles that are shown in every class
 GRID = 15  # decoded images along each axis of a 2-D latent space
+STEPS = 10  # decoded images on the line between two codes
 GENERATED = 256  # images that diagnostics look at, real and generated
 
 
@@ -64,7 +65,7 @@ def evaluate(
     samples = [_training_sample(cell) for cell in cells]
     trained = assess(fleet, images["train"], samples, seeds, batch_size, precision, ("scores", *QUANTITIES), stop)
     outcomes = [
-        Outcome(_metrics(cell, training, found, sample, seconds, fleet))
+        Outcome(_metrics(cell, training, found, sample, seconds, fleet) | _against_kinds(cell, fleet, found, data))
         for cell, training, found, sample in zip(cells, trainings, evaluated, trained, strict=True)
     ]
     for outcome, cell, found in zip(outcomes, cells, evaluated, strict=True):
@@ -120,6 +121,21 @@ def _metrics(
         "epochs": float(len(training.history)),
         "steps": float(training.steps),
     }
+    return result
+
+
+def _against_kinds(cell: Cell, fleet: Fleet, found: dict[str, Any], data: ImageData) -> dict[str, float]:
+    """AUROC of the headline score against each kind of anomaly alone, where the data set has several."""
+    if not data.other_kinds:
+        return {}
+    scores, label = found["scores"][fleet.model.headline].numpy(), cell.split.eval_label.numpy()
+    kind = cell.split.eval_target.numpy() // len(data.class_names)
+    result = {}
+    for number, name in enumerate(("other class", *data.other_kinds)):
+        chosen = (label == 0) | (kind == number)
+        if label[chosen].any():
+            key = f"against/auroc_{name.replace(' ', '_')}"
+            result[key] = metrics.auroc(label[chosen], scores[chosen])
     return result
 
 
@@ -193,6 +209,8 @@ def _add_pictures(
         styles = _styles(fleet.model, seeds[i], decode)
         if styles is not None:
             content["styles"] = styles
+        if code is not None:
+            content |= _interpolation(cell, code, decode, images)
         if code is not None and code.shape[1] == 2:
             latent = _latent_space(cell, code, decode, outcome, images)
             outcome.arrays |= {"latent": latent} if latent else {}
@@ -272,29 +290,50 @@ def _latent_space(cell: Cell, code: Tensor, decode: Any, outcome: Outcome, image
     grid = decode("decode", mesh.reshape(-1, 2))
     if grid is None:
         return {}
-    positions = (cell.split.eval_label == 0).nonzero().flatten()
-    pixels = to_pixels(images[cell.split.eval_index[positions].to(images.device)]).flatten(1).cpu()
-    far = (pixels - pixels[0]).square().sum(1)  # in pixels: every model is asked for the same two images
-    ends = positions[torch.stack([torch.tensor(0), far.argsort()[int(0.9 * (len(far) - 1))]])]
-    line = torch.lerp(code[ends[0]], code[ends[1]], torch.linspace(0, 1, 10).unsqueeze(1))  # (10, 2)
     return {
         "codes": code.numpy().astype(np.float32),
         "label": cell.split.eval_label.numpy().astype(np.uint8),
         "target": cell.split.eval_target.numpy(),
-        "grid": _to_uint8(grid).reshape(GRID, GRID, *grid.shape[-2:]),
+        "grid": _as_grid(_to_uint8(grid)),
         "grid_x": xs.numpy(),
         "grid_y": ys.numpy(),
-        "interpolation": _to_uint8(decode("decode", line)),
+        **_interpolation(cell, code, decode, images),
+    }
+
+
+def _interpolation(cell: Cell, code: Tensor, decode: Any, images: Tensor) -> dict[str, np.ndarray]:
+    """Images decoded along the straight line between the codes of two normal images; empty without a decoder."""
+    positions = (cell.split.eval_label == 0).nonzero().flatten()
+    pixels = to_pixels(images[cell.split.eval_index[positions].to(images.device)]).flatten(1).cpu()
+    far = (pixels - pixels[0]).square().sum(1)  # in pixels: every model is asked for the same two images
+    ends = positions[torch.stack([torch.tensor(0), far.argsort()[int(0.9 * (len(far) - 1))]])]
+    line = torch.lerp(code[ends[0]], code[ends[1]], torch.linspace(0, 1, STEPS).unsqueeze(1))  # (STEPS, D)
+    decoded = decode("decode", line)
+    if decoded is None:
+        return {}
+    return {
+        "interpolation": _to_uint8(decoded),
         "interpolation_codes": line.numpy().astype(np.float32),
         "interpolation_ends": _side_by_side(images[cell.split.eval_index[ends].to(images.device)]),
     }
 
 
+def _as_grid(images: np.ndarray) -> np.ndarray:
+    """Images (GRID * GRID, H, W) -> (GRID, GRID, H, W)."""
+    return images.reshape(GRID, GRID, *images.shape[1:])
+
+
 def _to_uint8(pixels: Tensor) -> np.ndarray:
-    """(B, C, H, W) in [0, 1] -> uint8 (B, H, C*W)."""
+    """(B, C, H, W) in [0, 1] -> uint8, laid out as by ``_side_by_side``."""
     return _side_by_side(pixels.clamp(0, 1).mul(255).round().byte())
 
 
 def _side_by_side(images: Tensor) -> np.ndarray:
-    """Images (B, C, H, W) with their channels beside one another, as they are shown: (B, H, C*W)."""
-    return images.movedim(1, 2).flatten(2).cpu().numpy()
+    """Images (B, C, H, W) with their channels beside one another, as they are shown: (B, H, C*W).
+
+    More than three channels are frames: they stand in equal rows, about as many rows as columns, first frame top left.
+    """
+    count = images.shape[1]
+    columns = next(n for n in range(1, count + 1) if count % n == 0 and (n == count or (n * n >= count > 3)))
+    rows = images.unflatten(1, (-1, columns))  # (B, rows, columns, H, W)
+    return rows.transpose(2, 3).flatten(3, 4).flatten(1, 2).cpu().numpy()

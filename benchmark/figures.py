@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from benchmark.records import Record
 
 NORMAL, ANOMALOUS = "#0072B2", "#D55E00"
+SHOWN = 8  # images of each group, or a quarter of them
+WIDE = 80  # pixels from which on an image, such as the frames of a sequence, counts as wide
 GROUPS = {
     "normal": "normal",
     "anomalous": "anomalous",
@@ -98,7 +100,8 @@ def draw_contact_sheet(axis: Any, images: dict[str, np.ndarray]) -> None:
     axis.imshow(sheet, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
     axis.set_xticks([position for position, _ in ticks], [name for _, name in ticks])
     rows = ["input", "reconstr.", "residual"] if "reconstruction" in images else ["input"]
-    axis.set_yticks([14 + 30 * i for i in range(len(rows))], rows)
+    height = images["input"].shape[1] + 2
+    axis.set_yticks([height * (i + 0.5) for i in range(len(rows))], rows)
     axis.tick_params(length=0)
     for spine in axis.spines.values():
         spine.set_visible(False)
@@ -107,13 +110,14 @@ def draw_contact_sheet(axis: Any, images: dict[str, np.ndarray]) -> None:
 def contact_sheet(images: dict[str, np.ndarray]) -> tuple[np.ndarray, list[tuple[float, str]]]:
     """The sheet as one uint8 image, and the horizontal middle and name of each group."""
     rows = [images["input"]]
+    shown = SHOWN if rows[0].shape[2] < WIDE else SHOWN // 4
     if "reconstruction" in images:
         residual = np.abs(images["input"].astype(int) - images["reconstruction"].astype(int)).astype(np.uint8)
         rows += [images["reconstruction"], residual]
     blocks, ticks, left = [], [], 0
     for group, name in GROUPS.items():
-        chosen = images["group"] == group
-        if not chosen.any():
+        chosen = np.flatnonzero(images["group"] == group)[:shown]
+        if len(chosen) == 0:
             continue
         tiles = [np.pad(row[chosen], ((0, 0), (1, 1), (1, 1)), constant_values=255) for row in rows]
         block = np.concatenate([np.concatenate(list(row), axis=1) for row in tiles], axis=0)

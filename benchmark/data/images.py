@@ -30,6 +30,7 @@ class ImageData:
     test_images: Tensor
     test_labels: Tensor
     version: str  # SHA-256 over names, images and labels
+    other_kinds: tuple[str, ...] = ()  # anomalies of a class itself: label = class + n x number of classes, n = 1, ...
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -78,8 +79,13 @@ def _load(frozen: _Frozen, data_dir: Path) -> ImageData:
         arrays = _idx(dataset, data_dir)
     else:
         arrays = _torchvision(dataset, data_dir)
+    if dataset.made_from:
+        from benchmark.data.moving import moving_digits
+
+        arrays = moving_digits(dataset, arrays)
     tensors = [torch.from_numpy(np.array(array)) for array in arrays]
-    tensors[0], tensors[2] = (_resize(t, dataset.image_size) for t in (tensors[0], tensors[2]))
+    if not dataset.made_from:
+        tensors[0], tensors[2] = (_resize(t, dataset.image_size) for t in (tensors[0], tensors[2]))
     tensors[1], tensors[3] = (t.long() for t in (tensors[1], tensors[3]))
     digest = hashlib.sha256(dataset.name.encode())
     for tensor in tensors:
@@ -87,11 +93,12 @@ def _load(frozen: _Frozen, data_dir: Path) -> ImageData:
         digest.update(tensor.numpy().tobytes())
     _check_labels(dataset, tensors)
     tensors[0], tensors[2] = (t.unsqueeze(1) if t.ndim == 3 else t for t in (tensors[0], tensors[2]))
-    return ImageData(dataset.name, tuple(dataset.classes), *tensors, version=digest.hexdigest())
+    kinds = tuple(dataset.other_kinds)
+    return ImageData(dataset.name, tuple(dataset.classes), *tensors, version=digest.hexdigest(), other_kinds=kinds)
 
 
 def _check_labels(dataset: Any, tensors: list[Tensor]) -> None:
-    count = len(dataset.classes)
+    count = len(dataset.classes) * (1 + len(dataset.other_kinds))
     for images, labels in ((tensors[0], tensors[1]), (tensors[2], tensors[3])):
         if len(images) != len(labels):
             raise UsageError(f"{dataset.name}: {len(images)} images but {len(labels)} labels; {_again(dataset)}")

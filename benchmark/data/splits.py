@@ -46,7 +46,7 @@ def make_split(data: ImageData, config: Any, normal_class: int, seed: int) -> Sp
     if config.name not in NAMES:
         raise UsageError(f"split.name={config.name} is not allowed; it must be one of {', '.join(NAMES)}")
     axes = (data.name, config.name, normal_class, seed)
-    normal, anomalous = _by_label(data.train_labels, config.name, normal_class)
+    normal, anomalous = _by_label(data, data.train_labels, config.name, normal_class)
     if config.evaluate_on == "validation":
         order = normal[_permutation(len(normal), "validation", *axes)]
         held = round(VALIDATION_SHARE * len(normal))
@@ -57,10 +57,10 @@ def make_split(data: ImageData, config: Any, normal_class: int, seed: int) -> Sp
         source, index = "train", torch.cat([order[:held], used])
         label = torch.cat([torch.zeros(held), torch.ones(len(used))]).byte()
     else:
-        source, index, spare = "test", torch.arange(len(data.test_labels)), anomalous
-        good, _ = _by_label(data.test_labels, config.name, normal_class)
-        label = torch.ones(len(index), dtype=torch.uint8)
-        label[good] = 0
+        source, spare = "test", anomalous
+        good, bad = _by_label(data, data.test_labels, config.name, normal_class)
+        index, order = torch.cat([good, bad]).sort()
+        label = (order >= len(good)).byte()
     if config.test_limit is not None:
         keep = _stratified(data.labels(source)[index], config.test_limit, data.name)
         index, label = index[keep], label[keep]
@@ -96,11 +96,16 @@ def told_classes(split: Split, labels: Tensor, share: float, seed: int) -> Tenso
     return told
 
 
-def _by_label(labels: Tensor, name: str, normal_class: int) -> tuple[Tensor, Tensor]:
-    """Rows of normal and of anomalous images."""
-    chosen = labels == normal_class
-    normal = chosen if name == "one_vs_rest" else ~chosen
-    return normal.nonzero().flatten(), (~normal).nonzero().flatten()
+def _by_label(data: ImageData, labels: Tensor, name: str, normal_class: int) -> tuple[Tensor, Tensor]:
+    """Rows of normal and of anomalous images.
+
+    Images of another kind (``ImageData.other_kinds``) are anomalies of their class: they count where it is normal.
+    """
+    count = len(data.class_names)
+    chosen, usual = labels == normal_class, labels < count
+    other_kind = ~usual & ((labels % count == normal_class) == (name == "one_vs_rest"))
+    normal = chosen if name == "one_vs_rest" else ~chosen & usual
+    return normal.nonzero().flatten(), ((usual & ~normal) | other_kind).nonzero().flatten()
 
 
 def _training_rows(normal: Tensor, spare: Tensor, config: Any, axes: tuple[Any, ...]) -> tuple[Tensor, Tensor]:
@@ -120,7 +125,7 @@ def _training_rows(normal: Tensor, spare: Tensor, config: Any, axes: tuple[Any, 
 
 
 def _nominal_size(data: ImageData, config: Any) -> int:
-    sizes = [len(_by_label(data.train_labels, config.name, c)[0]) for c in range(len(data.class_names))]
+    sizes = [len(_by_label(data, data.train_labels, config.name, c)[0]) for c in range(len(data.class_names))]
     size = sum(sizes) / len(sizes) * config.train_fraction / (1 - config.contamination)
     return max(1, round(size * (1 - VALIDATION_SHARE) if config.evaluate_on == "validation" else size))
 

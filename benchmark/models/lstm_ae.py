@@ -22,8 +22,8 @@ class LSTMAE(Model):
     Objective: min E[L(x, x')], L summed over pixels as in AE. The encoder reads x_1, ..., x_T; its last state, h_T and
     c_T, is mapped linearly to a code of ``latent`` numbers and from there to the decoder's first state, or handed over
     as it is (``bottleneck`` false, the paper's way). The decoder writes the rows in the order T, ..., 1 (``order``
-    reversed), so that what it writes first is what the encoder has seen last. A ``conditional`` decoder gets the row
-    that it has just written as input, an unconditional one runs on its state alone.
+    reversed), so that what it writes first is what the encoder has seen last. An ``unconditional`` decoder runs on its
+    state alone, a ``conditional`` one gets the row that it has just written as input, ``code`` the code at every step.
 
     Scores: four distances between image and reconstruction, see ``benchmark.models.base.reconstruction_scores``;
     ``reconstruction`` is the squared error of each row (or frame), summed.
@@ -38,7 +38,9 @@ class LSTMAE(Model):
     1. Steps are the rows of one image; ``steps`` frames reads whole frames, as the paper does.
     2. A code between the two LSTMs, unless ``bottleneck`` is false; no future predictor.
     3. No peepholes; one layer of ``units`` cells; Adam instead of SGD with momentum.
-    4. A conditional decoder is fed its own output in training as in scoring, its first input is 0.
+    4. A conditional decoder is fed its own output in training as in scoring, its first input is 0; ``decoder`` code is
+       not in the paper.
+    5. The forget gates' biases are 1 at first (Jozefowicz et al. 2015).
     """
 
     score_names = RECONSTRUCTION_SCORES
@@ -48,15 +50,15 @@ class LSTMAE(Model):
         image_shape: ImageShape,
         headline: str = "reconstruction",
         steps: Literal["rows", "frames"] = "rows",
-        units: int = 128,
+        units: int = 64,
         latent: int = 16,
         bottleneck: bool = True,
-        decoder: Literal["unconditional", "conditional", "code"] = "code",
+        decoder: Literal["unconditional", "conditional", "code"] = "unconditional",
         order: Literal["reversed", "forward"] = "reversed",
         loss: PixelLoss = "l2",
-        epochs: int = 20,
-        batch_size: int = 128,
-        learning_rate: float = 2e-3,
+        epochs: int = 12,
+        batch_size: int = 32,
+        learning_rate: float = 5e-3,
         weight_decay: float = 0.0,
         schedule: Schedule = "cosine",
     ) -> None:

@@ -33,6 +33,7 @@ class LSTMCell(nn.Module):
             self.weight = nn.Parameter(torch.empty(4 * units, inputs).uniform_(-bound, bound))  # W, rows i, f, g, o
         self.recurrent = nn.Parameter(torch.empty(4 * units, units).uniform_(-bound, bound))  # R
         self.bias = nn.Parameter(torch.empty(4 * units).uniform_(-bound, bound))
+        remember(self.bias)
 
     def project(self, inputs: Tensor) -> Tensor:
         """W x + b of inputs (*, I), for all steps at once where they are known: (*, 4 U)."""
@@ -65,6 +66,7 @@ class ConvLSTMCell(nn.Module):
         if inputs > 0:
             self.input = nn.Conv2d(inputs, 4 * units, kernel, padding=kernel // 2, bias=False)
         self.recurrent = nn.Conv2d(units, 4 * units, kernel, padding=kernel // 2)
+        remember(self.recurrent.bias)
         if peepholes:
             self.peephole = nn.Parameter(torch.zeros(3, units, *size))  # w_ci, w_cf, w_co; the paper's are 0 at first
 
@@ -81,6 +83,16 @@ class ConvLSTMCell(nn.Module):
         forget = torch.sigmoid(forget + self.peephole[1] * memory)
         memory = forget * memory + write * torch.tanh(candidate)
         return torch.sigmoid(show + self.peephole[2] * memory) * torch.tanh(memory), memory
+
+
+def remember(bias: nn.Parameter) -> None:
+    """Set the forget gates' part of a cell's bias (4 U,) to 1, so that memory lasts from the first step of training.
+
+    Jozefowicz et al. 2015, An Empirical Exploration of Recurrent Network Architectures, ICML, section 2.1.
+    """
+    units = len(bias) // 4
+    with torch.no_grad():
+        bias[units : 2 * units] = 1
 
 
 def _step(gates: Tensor, memory: Tensor, dim: int) -> State:

@@ -93,7 +93,7 @@ def save(drawing: Drawing, stem: Path) -> Path:
 
 def _group_figures(group: Group, cells: Sequence[PlannedCell]) -> Iterator[tuple[str, str, str, Drawing]]:
     """Name, title, caption and drawing of each figure of a group."""
-    from benchmark.report import curves, latent, samples, sheets, styles
+    from benchmark.report import curves, interpolation, latent, samples, sheets, styles
 
     yield (
         "heatmap",
@@ -160,4 +160,13 @@ def _group_figures(group: Group, cells: Sequence[PlannedCell]) -> Iterator[tuple
             "the codes that normal images take. Bottom: decoded along the straight line between the codes of two test "
             "images, which stand at its ends.",
             space,
+        )
+    line = interpolation.interpolation_figure(group, cells)
+    if line is not None:
+        yield (
+            "interpolation",
+            "Interpolation",
+            "Decoded along the straight line between the codes of two normal test images, the same two for every "
+            "model; they stand at the ends. Rows: models.",
+            line,
         )

@@ -7,6 +7,8 @@ GLOSSARY: tuple[tuple[str, str, str], ...] = (
      "Chance that a random anomalous image scores above a random normal one, ties counting one half. 0.5 is guessing.",
      "↑"),
     ("auroc_<score>", "The same for each named score of the model.", "↑"),
+    ("against_auroc_<kind>", "AUROC of the headline score against one kind of anomaly alone, where a data set has "
+     "several: moving_mnist has other digits (other_class) and other speeds (other_motion).", "↑"),
     ("average_precision", "Sum over thresholds of (recall gained) x precision. Depends on the share of anomalies: "
      "about 0.9 of the test images under one_vs_rest, so guessing gives about 0.9.", "↑"),
     ("fpr95", "Share of normal images flagged at the highest threshold that flags 95% of the anomalous ones.", "↓"),

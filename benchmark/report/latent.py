@@ -10,6 +10,7 @@ import numpy as np
 from benchmark.report.collect import PlannedCell
 from benchmark.report.curves import class_title, in_lines, new_figure
 from benchmark.report.figures import ANOMALOUS, NORMAL
+from benchmark.report.interpolation import strip
 from benchmark.report.statistics import Group
 
 if TYPE_CHECKING:
@@ -95,13 +96,11 @@ def _grid(axis: Any, arrays: dict[str, np.ndarray]) -> None:
 
 
 def _interpolation(axis: Any, arrays: dict[str, np.ndarray]) -> None:
-    first, last = arrays["interpolation_ends"]
-    gap = np.full((first.shape[0], 4), 255, np.uint8)
-    strip = np.concatenate([first, gap, *arrays["interpolation"], gap, last], axis=1)
-    axis.imshow(strip, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-    width = first.shape[1]
-    middle = strip.shape[1] / 2
-    axis.set_xticks([width / 2, middle, strip.shape[1] - width / 2], ["image", "decoded on the line", "image"])
+    image = strip(arrays)
+    axis.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+    width = arrays["interpolation_ends"].shape[2]
+    middle = image.shape[1] / 2
+    axis.set_xticks([width / 2, middle, image.shape[1] - width / 2], ["image", "decoded on the line", "image"])
     axis.set_yticks([])
     axis.tick_params(length=0)
     axis.spines[:].set_visible(False)

@@ -21,7 +21,8 @@ GROUPS = {
     "normal_most": "normal,\nhighest scores",
     "anomalous_least": "anomalous,\nlowest scores",
 }
-SHOWN = 3  # images of each group
+SHOWN = 3  # images of each group; of a wide one, such as the frames of a sequence, one
+WIDE = 80  # pixels from which on an image counts as wide
 GAP = 10  # pixels between groups of images
 HEAD = 15  # pixels above a block, for the scores
 ZOOM = 2  # pixels of the PNG for one of an image
@@ -43,9 +44,10 @@ def contact_sheet(group: Group, cells: Sequence[PlannedCell]) -> Figure | None:
     if not blocks:
         return None
     rows = ROWS if all("reconstruction" in images for _, images in blocks) else ROWS[:1]
-    size = blocks[0][1]["input"].shape[-1] + 2
-    width = len(GROUPS) * SHOWN * size + (len(GROUPS) - 1) * GAP
-    height = len(blocks) * (len(rows) * size + HEAD)
+    tall, wide = (pixels + 2 for pixels in blocks[0][1]["input"].shape[1:])
+    shown = SHOWN if wide < WIDE else 1
+    width = len(GROUPS) * shown * wide + (len(GROUPS) - 1) * GAP
+    height = len(blocks) * (len(rows) * tall + HEAD)
     pixel = ZOOM / DPI  # inches of one pixel of the canvas: a whole number of the PNG's, so that tiles stay sharp
     whole = ((width * pixel) + LEFT, (height * pixel) + TOP)
     figure = Figure(figsize=whole)
@@ -53,23 +55,23 @@ def contact_sheet(group: Group, cells: Sequence[PlannedCell]) -> Figure | None:
     canvas = np.full((height, width, 3), 255, np.uint8)
     ticks, names = [], []
     for b, (k, images) in enumerate(blocks):
-        top = b * (len(rows) * size + HEAD) + HEAD
+        top = b * (len(rows) * tall + HEAD) + HEAD
         for g, name in enumerate(GROUPS):
-            for i, position in enumerate(np.flatnonzero(images["group"] == name)[:SHOWN]):
-                left = (g * SHOWN + i) * size + g * GAP
+            for i, position in enumerate(np.flatnonzero(images["group"] == name)[:shown]):
+                left = (g * shown + i) * wide + g * GAP
                 for r, tile in enumerate(_tiles(images, position, len(rows))):
-                    y = top + r * size + 1
-                    canvas[y : y + size - 2, left + 1 : left + size - 1] = tile
+                    y = top + r * tall + 1
+                    canvas[y : y + tall - 2, left + 1 : left + wide - 1] = tile
                 text = _short(float(images["score"][position]))
-                axis.text(left + size / 2, top - 2, text, ha="center", va="bottom", fontsize=7, color="0.25")
+                axis.text(left + wide / 2, top - 2, text, ha="center", va="bottom", fontsize=7, color="0.25")
         for r, row in enumerate(rows):
-            ticks.append(top + (r + 0.5) * size)
+            ticks.append(top + (r + 0.5) * tall)
             names.append(row)
         name = group.classes[k] if group.classes[k] == str(k) else f"{k}\n{wrapped(group.classes[k])}"
-        axis.text(-40, top + len(rows) * size / 2, name, ha="right", va="center", fontsize=10)
+        axis.text(-40, top + len(rows) * tall / 2, name, ha="right", va="center", fontsize=10)
     axis.imshow(canvas, interpolation="nearest", aspect="equal")
     axis.set_yticks(ticks, names, fontsize=8)
-    middles = [(g * SHOWN + SHOWN / 2) * size + g * GAP for g in range(len(GROUPS))]
+    middles = [(g * shown + shown / 2) * wide + g * GAP for g in range(len(GROUPS))]
     axis.xaxis.tick_top()
     axis.set_xticks(middles, list(GROUPS.values()), fontsize=9)
     axis.tick_params(length=0)
