@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from benchmark.models.conv_lstm_ae import ConvLSTMAE
 from benchmark.models.lstm_ae import LSTMAE
 from benchmark.models.recurrent import ConvLSTMCell, LSTMCell
 
@@ -114,3 +115,70 @@ def test_conv_lstm_cell_at_one_pixel_is_torchs_lstm_cell() -> None:
     found = ours(x[..., None, None], (h[..., None, None], c[..., None, None]))
     for ours_, expected in zip(found, theirs(x, (h, c)), strict=True):
         torch.testing.assert_close(ours_[..., 0, 0], expected, rtol=1e-12, atol=1e-12)
+
+
+def conv_model(**changes: object) -> ConvLSTMAE:
+    torch.manual_seed(0)
+    settings = {"units": 3, "latent": 2, "fold": 1, "patch": 4} | changes
+    return ConvLSTMAE(settings.pop("image_shape", (4, 6, 6)), **settings).double()  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("target", ["reconstruction", "forecast"])
+def test_conv_lstm_ae_is_a_loop_over_frames(target: str) -> None:
+    """Frames read one after the other; all written last first, or the unseen half written in order."""
+    model = conv_model(target=target, peepholes=True)
+    images = torch.rand(2, 4, 6, 6).double()
+    state = torch.zeros(2, 3, 6, 6).double(), torch.zeros(2, 3, 6, 6).double()
+    for t in range(4 if target == "reconstruction" else 2):
+        state = model.reader(images[:, t : t + 1], state)
+    code = model.to_code(torch.cat([state[0].flatten(1), state[1].flatten(1)], 1))
+    numbers = model.to_state(code)
+    state = numbers[:, :108].view(2, 3, 6, 6), numbers[:, 108:].view(2, 3, 6, 6)
+    expected = images.clone()
+    for t in (3, 2, 1, 0) if target == "reconstruction" else (2, 3):
+        state = model.writer(None, state)
+        expected[:, t] = model.pixels(state[0]).sigmoid()[:, 0]
+    found = model.assess(images, {})
+    torch.testing.assert_close(found["reconstruction"], expected, rtol=1e-12, atol=1e-12)
+    error = (images - expected).square().sum((2, 3))  # (B, T): 0 for the frames that a forecaster has seen
+    torch.testing.assert_close(found["scores"]["reconstruction"].double(), error.sum(1), rtol=1e-5, atol=1e-6)
+    torch.testing.assert_close(found["scores"]["worst_frame"].double(), error.amax(1), rtol=1e-5, atol=1e-6)
+
+
+def test_conv_lstm_ae_forecaster_does_not_see_what_it_writes() -> None:
+    model = conv_model(target="forecast", bottleneck=False)
+    one, other = torch.rand(2, 2, 4, 6, 6).double()
+    other[:, :2] = one[:, :2]
+    written = [model.assess(images, {})["reconstruction"][:, 2:] for images in (one, other)]
+    assert torch.equal(*written)
+    assert model.decode(torch.zeros(1, 2)) is None
+
+
+def test_conv_lstm_ae_reads_a_still_image_as_patches() -> None:
+    model = conv_model(image_shape=(1, 8, 12))
+    image = torch.arange(96.0).view(1, 1, 8, 12)
+    frames = model.frames(image)
+    assert frames.shape == (1, 6, 4, 4)
+    assert torch.equal(frames[0, 4], image[0, 0, 4:8, 4:8])
+    assert torch.equal(model.image(frames), image)
+    assert torch.equal(conv_model().frames(torch.ones(2, 4, 6, 6)), torch.ones(2, 4, 6, 6))
+
+
+def test_conv_lstm_ae_folds_blocks_of_pixels_into_channels() -> None:
+    """A fold of 2 with the same weights is a model of 4 channels: frames come back where they were."""
+    model = conv_model(fold=2)
+    assert model.reader.input.in_channels == 4
+    assert model.size == (3, 3)
+    code = torch.randn(2, 2).double()
+    state = model.to_state(code).unflatten(1, (6, 3, 3)).chunk(2, dim=1)
+    hidden, _ = model.writer(None, tuple(state))
+    blocks = model.pixels(hidden)  # (B, 4, 3, 3)
+    last = model.write(code)[:, 3]
+    for channel, (y, x) in enumerate([(0, 0), (0, 1), (1, 0), (1, 1)]):
+        assert torch.equal(last[:, y::2, x::2], blocks[:, channel])
+
+
+@pytest.mark.parametrize("changes", [{"patch": 5, "image_shape": (1, 8, 8)}, {"fold": 4}])
+def test_conv_lstm_ae_says_what_divides(changes: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="do not divide images of"):
+        conv_model(**changes)
