@@ -12,6 +12,8 @@ from torch import Tensor
 from benchmark.models.base import RECONSTRUCTION_SCORES, Model, reconstruction_scores
 from benchmark.models.networks import ImageShape
 
+LARGE = 2000  # pixels from which on the eigenvectors of their covariance cost more than an SVD of the images
+
 
 class PCA(Model):
     """Principal component analysis of normal images, fitted in one call by scikit-learn.
@@ -50,8 +52,9 @@ class PCA(Model):
                 f"type model.components={len(images)} or fewer"
             )
         flat = images.flatten(1).double().cpu().numpy()
+        solver = "covariance_eigh" if flat.shape[1] <= LARGE else "full"
         with threadpool_limits(1):  # cells are fitted side by side, a thread each
-            pca = SklearnPCA(self.components, svd_solver="covariance_eigh").fit(flat)
+            pca = SklearnPCA(self.components, svd_solver=solver).fit(flat)
         self.mean.copy_(torch.from_numpy(pca.mean_))
         self.axes.copy_(torch.from_numpy(pca.components_))
 
