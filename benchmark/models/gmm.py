@@ -42,7 +42,7 @@ class GMM(Fitted, Model):
         image_shape: ImageShape,
         headline: str = "negative_log_likelihood",
         features: Features = "pca",
-        components: int = 32,
+        components: int = 64,
         whiten: bool = False,
         mixture_components: int = 10,
         covariance: Literal["full", "diag"] = "full",
