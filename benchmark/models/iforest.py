@@ -42,7 +42,7 @@ class IForest(Fitted, Model):
         self,
         image_shape: ImageShape,
         headline: str = "isolation",
-        features: Features = "pca",
+        features: Features = "pixels",
         components: int = 32,
         whiten: bool = False,
         trees: int = 200,

@@ -34,10 +34,15 @@ GRADIENTS = (
     ("gan_gradient_norm_minimax", "minimax"),
     ("gan_gradient_norm_non_saturating", "non-saturating"),
 )
+BITS = (
+    ("train_bits_per_dim", "training"),
+    ("test_bits_per_dim_normal", "normal"),
+    ("test_bits_per_dim_anomalous", "anomalous"),
+)
 
 
 def judged_tables(group: Group) -> list[Table]:
-    """Generated images as the classifier sees them, and the gradient that G gets; a model a row, the empty left out."""
+    """Bits per dimension, generated images as the classifier sees them, the gradient that G gets; a model a row."""
     found = (
         ("generation", "Generated images, judged by a classifier of the training split", GENERATION,
          "2,000 images a cell. A class is hit if 1% of them are taken for it. Frechet distance of the classifier's own "
@@ -45,6 +50,9 @@ def judged_tables(group: Group) -> list[Table]:
         ("gradients", "Norm of the generator's gradient after training", GRADIENTS,
          "Over all its parameters, under both losses on the same noise. The surer D is of generated images, the "
          "smaller is the minimax gradient beside the other."),
+        ("bits", "Bits per dimension", BITS,
+         "An upper bound of -log2 P(image) / pixels; one model's bound may be looser than another's. Where anomalous "
+         "images have fewer bits than normal ones, likelihood prefers them: they are simpler."),
     )  # fmt: skip
     tables = []
     for key, title, metrics, note in found:

@@ -31,6 +31,17 @@ def test_kinds_table_by_hand(records, frame_of):
     assert texts(table) == [["ae", "0.850", "0.600"], ["vae", "0.600 (1/2)", "— (0/2)"]]
 
 
+def test_bits_per_dimension_by_hand(records, frame_of):
+    for k, (normal, anomalous) in enumerate(((2.4, 2.2), (2.0, 2.8))):
+        bits = {"train/bits_per_dim": 2.1, "test/bits_per_dim_normal": normal, "test/bits_per_dim_anomalous": anomalous}
+        records.job({"model": "flow", "k": k, "auroc": 0.9, "metrics": bits})
+    records.job({"model": "ae", "k": 0, "auroc": 0.9})
+    (group,) = groups(frame_of())
+    (table,) = judged_tables(group)
+    assert table.columns == ["model", "training", "normal", "anomalous"]
+    assert texts(table) == [["flow", "2.1", "2.2", "2.5"]]
+
+
 def test_groups_without_such_quantities_have_no_such_tables(records, frame_of):
     records.job({"model": "ae", "k": 0, "auroc": 0.9})
     frame = frame_of()
