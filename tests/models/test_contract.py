@@ -12,6 +12,7 @@ from torch import Tensor
 from benchmark.config import CONF_DIR
 from benchmark.data.images import ImageData
 from benchmark.fleet import Fleet, to_pixels
+from benchmark.metrics import auroc
 from benchmark.models import constructor, model_class, model_names
 from benchmark.programs import make_plan
 from benchmark.score import assess
@@ -212,13 +213,12 @@ def test_same_seed_same_scores_other_seed_others(
 
 
 @pytest.mark.parametrize("variant", STACKED, ids=named, indirect=True)
-def test_a_fleet_gives_what_its_cells_give_alone(
-    variant: tuple[str, dict[str, object]], digits: ImageData, images: Tensor
-) -> None:
-    """Three cells as one program against one by one, within 2% for 95% of the images.
+def test_a_fleet_gives_what_its_cells_give_alone(variant: tuple[str, dict[str, object]], digits: ImageData) -> None:
+    """Three cells as one program against one by one: scores within 2% for 95% of the images, AUROC within 0.005.
 
     The bound is loose because Adam and AnoGAN's search magnify rounding; the per-step losses below are tight.
     """
+    images, labels = digits.test_images[:200], digits.test_labels[:200]
     together, _ = trained(variant, digits, MEMBERS, epochs=2)
     found = scores(together, images)
     for i, member in enumerate(MEMBERS):
@@ -226,6 +226,9 @@ def test_a_fleet_gives_what_its_cells_give_alone(
         for name, values in scores(alone, images)[0].items():
             near = torch.isclose(found[i][name], values, rtol=2e-2, atol=2e-2).float().mean()
             assert near >= 0.95, f"{name} of cell {i} is the same for {near:.0%} of the images only"
+            anomalous = (labels != member[0]).numpy()
+            both = [auroc(anomalous, each.numpy()) for each in (found[i][name], values)]
+            assert both[0] == pytest.approx(both[1], abs=0.005), f"AUROC of {name} of cell {i}"
 
 
 @pytest.mark.parametrize("variant", [v for v in VARIANTS if v not in STACKED], ids=named, indirect=True)
@@ -238,20 +241,26 @@ def test_models_of_the_loop_strategy_never_share_a_program(variant: tuple[str, d
 
 @pytest.mark.parametrize("variant", STACKED, ids=named, indirect=True)
 def test_per_step_losses_in_a_fleet_are_those_alone(variant: tuple[str, dict[str, object]], digits: ImageData) -> None:
-    """Ten steps, each an epoch of its own, within 1e-4 relative, ten more within 1e-2: Adam magnifies rounding."""
+    """Twenty steps, each an epoch of its own, within 1e-5 relative, trained as the runner trains on a CPU.
+
+    Convolutions are never stacked there, and round otherwise when they are: 1e-5 over ten steps, 1e-3 over twenty.
+    """
     name, changes = variant
     settings = Settings(20, 32, 32)
 
     def histories(members: list[tuple[int, int]]) -> list[list[dict[str, float]]]:
         fleet = Fleet([build(name, seed, **changes) for _, seed in members])
         seeds = [seed for _, seed in members]
-        found = train(fleet, digits.train_images, [rows(digits, c) for c, _ in members], seeds, seeds, settings)
+        indices = [rows(digits, c) for c, _ in members]
+        found = train(fleet, digits.train_images, indices, seeds, seeds, settings, in_company=True)
         return [training.history for training in found]
 
-    together = histories(MEMBERS)
-    for i, member in enumerate(MEMBERS):
+    members = [*MEMBERS, (5, 3)]
+    together = histories(members)
+    for i, member in enumerate(members[1:3], 1):
         for ours, alone in zip(together[i], histories([member])[0], strict=True):
-            assert ours == pytest.approx(alone, rel=1e-4 if ours["epoch"] <= 10 else 1e-2, abs=1e-5)
+            late = changes.get("network") == "conv" and ours["epoch"] > 10
+            assert ours == pytest.approx(alone, rel=1e-3 if late else 1e-5, abs=1e-6)
 
 
 def test_a_cell_sees_only_its_own_images(variant: tuple[str, dict[str, object]], digits: ImageData) -> None:
