@@ -23,7 +23,7 @@ class LSTMAE(Model):
     c_T, is mapped linearly to a code of ``latent`` numbers and from there to the decoder's first state, or handed over
     as it is (``bottleneck`` false, the paper's way). The decoder writes the rows in the order T, ..., 1 (``order``
     reversed), so that what it writes first is what the encoder has seen last. An ``unconditional`` decoder runs on its
-    state alone, a ``conditional`` one gets the row that it has just written as input, ``code`` the code at every step.
+    state alone, a ``conditional`` one gets the row that it has just written as input.
 
     Scores: four distances between image and reconstruction, see ``benchmark.models.base.reconstruction_scores``;
     ``reconstruction`` is the squared error of each row (or frame), summed.
@@ -38,8 +38,7 @@ class LSTMAE(Model):
     1. Steps are the rows of one image; ``steps`` frames reads whole frames, as the paper does.
     2. A code between the two LSTMs, unless ``bottleneck`` is false; no future predictor.
     3. No peepholes; one layer of ``units`` cells; Adam instead of SGD with momentum.
-    4. A conditional decoder is fed its own output in training as in scoring, its first input is 0; ``decoder`` code is
-       not in the paper.
+    4. A conditional decoder is fed its own output in training as in scoring, its first input is 0.
     5. The forget gates' biases are 1 at first (Jozefowicz et al. 2015).
     """
 
@@ -53,7 +52,7 @@ class LSTMAE(Model):
         units: int = 64,
         latent: int = 16,
         bottleneck: bool = True,
-        decoder: Literal["unconditional", "conditional", "code"] = "unconditional",
+        decoder: Literal["unconditional", "conditional"] = "conditional",
         order: Literal["reversed", "forward"] = "reversed",
         loss: PixelLoss = "l2",
         epochs: int = 12,
@@ -66,12 +65,11 @@ class LSTMAE(Model):
         self.headline, self.epochs, self.batch_size, self.schedule = headline, epochs, batch_size, schedule
         self.image_shape, self.steps, self.units = image_shape, steps, units
         self.loss_name, self.bottleneck, self.order = loss, bottleneck, order
-        self.decoder = decoder
+        self.conditional = decoder == "conditional"
         self.length = image_shape[0] if steps == "frames" else image_shape[1]  # T
         width = prod(image_shape) // self.length  # pixels a step
         self.reader = LSTMCell(width, units)
-        inputs = {"unconditional": 0, "conditional": width, "code": latent if bottleneck else 2 * units}
-        self.writer = LSTMCell(inputs[decoder], units)
+        self.writer = LSTMCell(width if self.conditional else 0, units)
         self.pixels = nn.Linear(units, width)
         modules = ("reader", "writer", "pixels")
         if bottleneck:
@@ -106,13 +104,12 @@ class LSTMAE(Model):
         """Logits of pixels (B, C, H, W) from codes (B, D)."""
         hidden, memory = (self.to_state(codes) if self.bottleneck else codes).chunk(2, dim=1)
         state = hidden, memory
-        constant = self.writer.project(codes) if self.decoder == "code" else self.writer.bias
         row = self._nothing(codes.unsqueeze(1), self.pixels.out_features)  # what was written last
         rows: list[Tensor] = []
         for _ in range(self.length):
-            state = self.writer(self.writer.project(row) if self.decoder == "conditional" else constant, state)
+            state = self.writer(self.writer.project(row) if self.conditional else self.writer.bias, state)
             rows.append(self.pixels(state[0]))
-            if self.decoder == "conditional":
+            if self.conditional:
                 row = torch.sigmoid(rows[-1])
         return self.image(torch.stack(rows[::-1] if self.order == "reversed" else rows, dim=1))
 

@@ -30,7 +30,7 @@ def test_lstm_cell_is_torchs() -> None:
 def test_lstm_ae_is_the_papers_reversed_copy_of_states() -> None:
     """Without a bottleneck: torch's encoder LSTM, its state in torch's decoder LSTM without inputs, rows reversed."""
     torch.manual_seed(0)
-    model = LSTMAE((2, 6, 3), units=5, bottleneck=False).double()
+    model = LSTMAE((2, 6, 3), units=5, bottleneck=False, decoder="unconditional").double()
     encoder, decoder = nn.LSTM(6, 5, batch_first=True).double(), nn.LSTM(1, 5, batch_first=True).double()
     with torch.no_grad():
         for mine, other in ((model.reader, encoder), (model.writer, decoder)):
