@@ -52,7 +52,7 @@ def _check(arguments: list[str]) -> Any:
     """
     from benchmark.compose import compose_command
     from benchmark.data.classes import resolve_classes
-    from benchmark.tracking import tracking_uri
+    from benchmark.stores import refuse_account, tracking_uri
 
     command = compose_command(arguments)
     configs = [job.config for job in command.jobs]
@@ -67,8 +67,10 @@ def _check(arguments: list[str]) -> Any:
         _check_headline(config.model)
         command.launcher.check_folder(config.output_dir)
         _check_folder(config.output_dir)
-        if config.tracking.enabled:
-            tracking_uri(config.tracking.uri, config.output_dir)
+    uris = {tracking_uri(c.tracking.uri, c.output_dir) for c in configs if c.tracking.enabled}
+    for uri in uris:
+        if uri.startswith("http"):
+            refuse_account(uri)
     return command
 
 

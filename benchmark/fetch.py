@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmark.config import UsageError
 from benchmark.records import read_record, write_job
-from benchmark.tracking import connect, pages, tracking_uri
+from benchmark.stores import connect, pages, tracking_uri
 
 
 def fetch_cells(experiment_name: str, uri: str | None, output_dir: Path, destination: Path) -> Path:

@@ -17,6 +17,7 @@ from benchmark.config import TrackingConfig, UsageError
 from benchmark.records import Record, RecordError, means
 from benchmark.report.collect import UNREADABLE, collect
 from benchmark.status import no_cells, required_experiment
+from benchmark.stores import refuse_account, tracking_uri
 from benchmark.tracking import Tracker
 
 KEYS = {
@@ -90,6 +91,9 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _sync(uri: str | None, output_dir: str, experiment: str) -> int:
+    address = tracking_uri(uri, Path(output_dir))
+    if address.startswith("http"):
+        refuse_account(address)
     tracker = Tracker.open(TrackingConfig(uri=uri), output_dir, experiment)
     if tracker is None:  # it has said why
         return 1

@@ -1,4 +1,4 @@
-"""MLflow: a parent run for each job, a child run for each cell. The only module that imports mlflow.
+"""MLflow: a parent run for each job, a child run for each cell.
 
 Everything recorded is in the cell's folder first; a tracker that cannot be reached costs a warning, never a cell.
 """
@@ -6,66 +6,41 @@ Everything recorded is in the cell's folder first; a tracker that cannot be reac
 from __future__ import annotations
 
 import contextlib
-import glob
 import json
-import logging
-import os
 import sqlite3
 import sys
 import tempfile
 import time
-import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlparse
+from typing import Any, TypeVar
 
-from benchmark.config import UsageError
 from benchmark.leases import lock
 from benchmark.processes import Process, Pulse
 from benchmark.records import Record
+from benchmark.stores import connect, create_store, pages, public, tracking_uri, write_ahead
 
-SCHEMES = ("sqlite", "postgresql", "mysql", "mssql", "http", "https", "databricks")
+Result = TypeVar("Result")
 MAX_METRICS = 1000  # of one log_batch
 MAX_PARAMS = 100
 MAX_VALUE = 6000  # characters of a parameter
 MAX_TAG = 5000
+SILENCE = 30.0  # seconds for which a server that did not answer is not asked again
 PROCESS, HEARTBEAT = "process", "heartbeat"  # tags: who logs a run, and when it last gave a sign of life
-
-
-def tracking_uri(configured: str | None, output_dir: Path) -> str:
-    """The configured URI, else MLFLOW_TRACKING_URI, else SQLite in ``output_dir``.
-
-    Raises ``UsageError`` for a file store, which MLflow 3.13 and later refuse, for an unknown scheme, and for an
-    ``output_dir`` whose name means something else in an SQLite address.
-    """
-    uri = configured if configured is not None else os.environ.get("MLFLOW_TRACKING_URI", "")
-    if uri == "":
-        database = Path(output_dir).absolute() / "mlflow.db"
-        if "?" in str(database) or "%" in str(database):  # SQLAlchemy would open another file
-            raise UsageError(
-                f"output_dir={output_dir} is not allowed with MLflow on SQLite: its path must hold no ? and no %. "
-                "Type for example: output_dir=outputs, or tracking=off"
-            )
-        return f"sqlite:///{database}"
-    scheme = urlparse(uri).scheme.split("+")[0]
-    if scheme not in SCHEMES:
-        what = "a file store, which MLflow no longer supports" if scheme in ("", "file") else f"of scheme {scheme!r}"
-        raise UsageError(
-            f"tracking.uri={uri} is {what}; allowed: sqlite:////absolute/path.db, postgresql://..., http(s)://... "
-            "Type for example: tracking.uri=http://127.0.0.1:5000, or leave it out for SQLite in output_dir"
-        )
-    return uri
 
 
 class Tracker:
     """Writes jobs and cells to one MLflow experiment through ``MlflowClient``."""
 
-    def __init__(self, client: Any, experiment_id: str, output_dir: Path, figures: bool) -> None:
-        self.client, self.experiment_id = client, experiment_id
+    def __init__(
+        self, client: Any, experiment_id: str, output_dir: Path, figures: bool, experiment_name: str = ""
+    ) -> None:
+        self.client, self.experiment_id, self.experiment_name = client, experiment_id, experiment_name
         self.output_dir, self.figures = Path(output_dir), figures
         self.warned = False
+        self.missed: dict[str, list[Record]] = {}  # of each job, what MLflow did not take
+        self.silent_until = 0.0  # monotonic time before which a server that did not answer is not asked again
         self.pulses: dict[str, Pulse] = {}  # of the jobs that run
 
     @classmethod
@@ -80,17 +55,20 @@ class Tracker:
             artifacts = None
             if uri.startswith("sqlite:///"):
                 database = Path(uri.removeprefix("sqlite:///")).absolute()
-                _create_store(database)
+                create_store(database)
             client = connect(uri)
             if uri.startswith("sqlite:///"):
                 artifacts = (database.parent / "mlartifacts").as_uri()
-                _write_ahead(database)
+                write_ahead(database)
             experiment_id = _experiment(client, experiment_name, artifacts)
             close_dead_runs(client)
         except Exception as error:
-            _warn(f"MLflow at {_public(uri)} cannot be used ({_line(error)}); cells are kept in {output_dir / 'cells'}")
+            _warn(
+                f"MLflow at {public(uri)} cannot be used ({_line(error)}); cells are kept in {output_dir / 'cells'}, "
+                f"and python -m benchmark.sync experiment={experiment_name} sends them"
+            )
             return None
-        return cls(client, experiment_id, output_dir, config.figures)
+        return cls(client, experiment_id, output_dir, config.figures, experiment_name)
 
     def start_job(self, job: Mapping[str, Any]) -> str | None:
         """Start the parent run of a job (as in its file in ``experiments/``); returns its id."""
@@ -98,11 +76,13 @@ class Tracker:
         name = f"{axes['model']} {axes['dataset']} {axes['split']}: {len(job['cells'])} cells"
         tags = {key: axes[key] for key in ("model", "dataset", "split", "evaluate_on")}
         tags |= {"kind": "job", "job": job["job"], "git_revision": job["git_revision"], "command": job["command"]}
-        with self._guard(f"job {name}"):
+
+        def start() -> str:
             run_id = self.client.create_run(self.experiment_id, run_name=name, tags=_tags(tags | _owner())).info.run_id
             self.pulses[run_id] = Pulse(lambda: self.client.set_tag(run_id, HEARTBEAT, _now()))
             return run_id
-        return None
+
+        return self._attempt(f"job {name}", start)
 
     def end_job(self, parent: str | None, status: str, means: Mapping[str, float] | None = None) -> None:
         """End a parent run: FINISHED, FAILED if one of its cells is not done, KILLED if it was interrupted.
@@ -112,21 +92,36 @@ class Tracker:
         from mlflow.entities import Metric
 
         if parent is not None:
+            for record in self.missed.pop(parent, []):
+                self.log_cell(record, parent)
+            self.missed.pop(parent, None)
             if parent in self.pulses:
                 self.pulses.pop(parent).stop()
-            with self._guard("the end of a job"):
-                now = int(time.time() * 1000)
-                metrics = [Metric(key, value, now, 0) for key, value in (means or {}).items()]
+            now = int(time.time() * 1000)
+            metrics = [Metric(key, value, now, 0) for key, value in (means or {}).items()]
+
+            def end() -> None:
                 self.client.log_batch(parent, metrics=metrics)
                 self.client.set_terminated(parent, status)
 
+            self._attempt("the end of a job", end)
+
     def log_cell(self, record: Record, parent: str | None) -> bool:
-        """Record a cell as a child run, unless MLflow has it already (see ``has``). False if MLflow failed."""
-        with self._guard(_name(record)):
+        """Record a cell as a child run, unless MLflow has it already (see ``has``). False if MLflow failed.
+
+        What fails is tried again when the job ends.
+        """
+
+        def log() -> bool:
             with lock(self.output_dir, f"mlflow-{record.fingerprint[:1]}"):  # another process may be about to log it
                 if not self.has(record):
                     self._log(record, parent)
             return True
+
+        if self._attempt(_name(record), log):
+            return True
+        if parent is not None:
+            self.missed.setdefault(parent, []).append(record)
         return False
 
     def has(self, record: Record) -> bool:
@@ -209,15 +204,25 @@ class Tracker:
         with tempfile.TemporaryDirectory() as folder:
             self.client.log_artifact(run_id, str(cell_figure(record, Path(folder) / "cell.png")), "figures")
 
-    @contextlib.contextmanager
-    def _guard(self, what: str) -> Iterator[None]:
-        """Turn any failure of the tracker into one warning: the record is on disk already."""
+    def _attempt(self, what: str, call: Callable[[], Result]) -> Result | None:
+        """What ``call`` returns; None, after one warning, if it fails: the record is on disk already.
+
+        A store that did not answer is left alone for a while: waiting for it would hold up every cell.
+        """
+        if time.monotonic() < self.silent_until:
+            return None
         try:
-            yield
+            return call()
         except Exception as error:
             if not self.warned:
-                _warn(f"MLflow did not take {what} ({_line(error)}); the cell folders are complete")
+                _warn(
+                    f"MLflow did not take {what} ({_line(error)}); the cell folders are complete, and "
+                    f"python -m benchmark.sync experiment={self.experiment_name} sends what it misses"
+                )
             self.warned = True
+            if _did_not_answer(error):
+                self.silent_until = time.monotonic() + SILENCE
+            return None
 
 
 def close_dead_runs(client: Any) -> int:
@@ -236,17 +241,6 @@ def close_dead_runs(client: Any) -> int:
     return closed
 
 
-def pages(search: Any, **query: Any) -> list[Any]:
-    """All results of one of the client's searches."""
-    found, token = [], None
-    while True:
-        page = search(**query, max_results=1000, page_token=token)
-        found += page
-        token = page.token
-        if not token:
-            return found
-
-
 def _owner() -> dict[str, str]:
     return {PROCESS: json.dumps(Process.here().to_json()), HEARTBEAT: _now()}
 
@@ -263,21 +257,6 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def connect(uri: str) -> Any:
-    """A client of the store at ``uri``."""
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "2")
-    for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    if uri.startswith("sqlite:///"):
-        Path(uri.removeprefix("sqlite:///")).parent.mkdir(parents=True, exist_ok=True)
-    from mlflow import MlflowClient
-
-    for name in ("mlflow", "alembic"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    return MlflowClient(tracking_uri=uri)
-
-
 def _experiment(client: Any, name: str, artifacts: str | None) -> str:
     from mlflow.exceptions import MlflowException
 
@@ -291,30 +270,6 @@ def _experiment(client: Any, name: str, artifacts: str | None) -> str:
         if found is None:
             raise
         return found.experiment_id
-
-
-def _create_store(database: Path) -> None:
-    """Make an empty store if there is none, whole or not at all: half of it could never be used."""
-    if database.exists():
-        return
-    with lock(database.parent, "store"):
-        for leftover in database.parent.glob(f".{glob.escape(database.name)}.*.tmp*"):  # its maker was killed
-            leftover.unlink()
-        if database.exists():
-            return
-        temporary = database.with_name(f".{database.name}.{uuid.uuid4().hex}.tmp")
-        try:
-            connect(f"sqlite:///{temporary}").search_experiments(max_results=1)
-            os.rename(temporary, database)
-        except Exception:
-            temporary.unlink(missing_ok=True)
-            raise
-
-
-def _write_ahead(database: Path) -> None:
-    """Let one process write while others read."""
-    with sqlite3.connect(database, timeout=30) as connection:
-        connection.execute("PRAGMA journal_mode=WAL")
 
 
 def _name(record: Record) -> str:
@@ -355,9 +310,18 @@ def _milliseconds(time: str) -> int:
     return int(datetime.fromisoformat(time).timestamp() * 1000)
 
 
-def _public(uri: str) -> str:
-    netloc = urlparse(uri).netloc
-    return uri.replace(netloc, netloc.rsplit("@", 1)[-1], 1)
+def _did_not_answer(error: Exception) -> bool:
+    """Whether it was the store that failed, not what was sent: no connection, no answer in time, locked."""
+    from requests.exceptions import ConnectionError as NoConnection
+    from requests.exceptions import Timeout
+    from sqlalchemy.exc import InterfaceError, OperationalError
+
+    current: BaseException | None = error
+    while current is not None:
+        if isinstance(current, NoConnection | Timeout | OperationalError | InterfaceError):
+            return True
+        current = current.__cause__ or current.__context__
+    return False
 
 
 def _line(error: BaseException) -> str:

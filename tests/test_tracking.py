@@ -10,6 +10,7 @@ import os
 import shutil
 import sqlite3
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 from omegaconf import OmegaConf
 from pandas.testing import assert_frame_equal
+from sqlalchemy.exc import OperationalError
 
 import benchmark
 from benchmark.config import TrackingConfig, UsageError
@@ -30,7 +32,8 @@ from benchmark.fetch import fetch_cells
 from benchmark.records import Record, read_record, write_job, write_record
 from benchmark.report.collect import collect
 from benchmark.report.frame import build_frame
-from benchmark.tracking import Tracker, tracking_uri
+from benchmark.stores import tracking_uri
+from benchmark.tracking import Tracker
 
 EXPERIMENT = "small"
 REVISION = "0123456789abcdef0123456789abcdef01234567"
@@ -591,7 +594,8 @@ def test_a_store_out_of_reach_costs_one_line(tmp_path: Path, uri: str, capsys: p
     said = capsys.readouterr()
     (line,) = said.err.splitlines()
     assert line.startswith(f"warning: MLflow at {uri.replace('me:secret@', '')} cannot be used (")
-    assert line.endswith(f"; cells are kept in {tmp_path / 'cells'}")
+    sync = "python -m benchmark.sync experiment=cells"
+    assert line.endswith(f"; cells are kept in {tmp_path / 'cells'}, and {sync} sends them")
     assert "secret" not in line
     assert said.out == ""
 
@@ -612,7 +616,7 @@ def test_a_cell_that_mlflow_does_not_take_costs_one_warning(
     (line,) = capsys.readouterr().err.splitlines()
     assert line == (
         "warning: MLflow did not take vae fashion_mnist 3 Dress seed 0 (OSError: disk full); "
-        "the cell folders are complete"
+        "the cell folders are complete, and python -m benchmark.sync experiment=cells sends what it misses"
     )
     assert {run.info.status for run in runs(tracker)} == {"KILLED"}, "no run is left open, none looks finished"
     assert tracker.log_cell(records[0], parent), "not taken for logged already"
@@ -629,6 +633,48 @@ def test_a_job_that_mlflow_does_not_take_is_none(output: Path, monkeypatch: pyte
     parent = tracker.start_job(job(cell(output), output=output))
     assert parent is None
     tracker.end_job(parent, "FINISHED")
+
+
+def test_what_a_job_missed_is_sent_when_it_ends(output: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tracker = connect(output)
+    records = [cell(output, seed=seed) for seed in range(3)]
+    parent = tracker.start_job(job(*records, output=output))
+    with monkeypatch.context() as patch:
+
+        def full(*arguments: Any, **keywords: Any) -> None:
+            raise OSError("disk full")
+
+        patch.setattr(SqlAlchemyStore, "log_batch", full)
+        assert not tracker.log_cell(records[0], parent)
+        assert not tracker.log_cell(records[1], parent)
+    assert tracker.log_cell(records[2], parent)
+    tracker.end_job(parent, "FINISHED")
+    logged = runs(tracker, "tags.kind = 'cell' and attributes.status = 'FINISHED'")
+    assert Counter(run.data.tags["fingerprint"] for run in logged) == Counter(record.fingerprint for record in records)
+    assert {run.data.tags["mlflow.parentRunId"] for run in logged} == {parent}
+
+
+def test_a_store_that_does_not_answer_is_not_asked_again_for_a_while(
+    output: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tracker, asked = connect(output), []
+    records = [cell(output, seed=seed) for seed in range(3)]
+    with monkeypatch.context() as patch:
+
+        def locked(*arguments: Any, **keywords: Any) -> None:
+            asked.append(1)
+            with sqlite3.connect(output / "mlflow.db") as database:
+                try:
+                    database.execute("SELECT nonsense")
+                except sqlite3.Error as error:
+                    raise MlflowException("locked") from OperationalError("SELECT", {}, error)
+
+        patch.setattr(SqlAlchemyStore, "create_run", locked)
+        assert [tracker.log_cell(record, None) for record in records] == [False] * 3
+    assert len(asked) == 1
+    assert not tracker.log_cell(records[0], None), "it is left alone for a while"
+    monkeypatch.setattr(tracker, "silent_until", time.monotonic())
+    assert tracker.log_cell(records[0], None)
 
 
 # back from MLflow
@@ -703,7 +749,7 @@ def test_a_run_cannot_write_outside_of_the_destination(output: Path, tmp_path: P
 # the house
 
 
-def test_no_other_module_imports_mlflow() -> None:
+def test_two_modules_import_mlflow() -> None:
     package = Path(benchmark.__file__).parent
     found = set()
     for path in package.rglob("*.py"):
@@ -712,4 +758,4 @@ def test_no_other_module_imports_mlflow() -> None:
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             if any(name.split(".")[0] == "mlflow" for name in names):
                 found.add(path.relative_to(package).as_posix())
-    assert found == {"tracking.py"}
+    assert found == {"stores.py", "tracking.py"}
