@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.background import BackgroundTracker
-from benchmark.launchers import Launcher, deal_gpu
+from benchmark.launchers import Launcher, deal_gpu, end_with_parent
 
 if TYPE_CHECKING:
     from benchmark.cells import Cell
@@ -86,6 +86,8 @@ class Session:
         hydra = HydraConfig.get()
         if not self.launcher.is_basic:
             deal_gpu(self.gpus, int(hydra.job.num))
+        if self.launcher.name == "joblib":
+            end_with_parent()
         torch.use_deterministic_algorithms(config.deterministic)
         torch.utils.deterministic.fill_uninitialized_memory = False
         planned, precision = self.devices.get((config.device, config.precision), (config.device, config.precision))

@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import pickle
 import re
+import subprocess
+import sys
+import time
 from collections import Counter
 from importlib.util import find_spec
 from pathlib import Path
@@ -94,6 +97,38 @@ def test_workers_of_joblib_have_a_gpu_each_and_keep_it() -> None:
     assert len({pid for pid, _ in found}) == 2
     assert len(found) == 2, "a worker changed its GPU"
     assert {gpu for _, gpu in found} == {"0", "1"}
+
+
+FORSAKEN = """
+import os, time
+from joblib import Parallel, delayed
+from benchmark.launchers import end_with_parent
+
+def work(job):
+    end_with_parent()
+    print(os.getpid(), flush=True)
+    time.sleep(300)
+
+Parallel(n_jobs=2)(delayed(work)(job) for job in range(2))
+"""
+
+
+def test_workers_of_joblib_end_when_the_command_is_killed() -> None:
+    process = subprocess.Popen([sys.executable, "-c", FORSAKEN], stdout=subprocess.PIPE, text=True)
+    workers = [int(process.stdout.readline()) for _ in range(2)]
+    process.kill()
+    process.wait()
+    deadline = time.monotonic() + 60
+    while any(is_running(pid) for pid in workers):
+        assert time.monotonic() < deadline, "a worker is left"
+        time.sleep(0.1)
+
+
+def is_running(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
 
 
 # what is refused
