@@ -42,9 +42,8 @@ def main() -> None:
             if patience == 0:
                 plain, seconds = total, took
             change = float(((total - plain).abs() / plain).max())
-            print(
-                f"| {steps} | {patience} | {took / seconds:.2f} | {auroc(anomalous, total.numpy()):.5f} | {change:.1e} |"
-            )
+            value = auroc(anomalous, total.numpy())
+            print(f"| {steps} | {patience} | {took / seconds:.2f} | {value:.5f} | {change:.1e} |")
 
 
 if __name__ == "__main__":
