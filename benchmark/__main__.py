@@ -13,8 +13,10 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
+from benchmark.arguments import resuming
 from benchmark.config import CONF_DIR, UsageError, register_schemas
 from benchmark.session import Session
+from benchmark.stopping import run_until_told
 
 
 class Unwritable(Exception):
@@ -23,9 +25,15 @@ class Unwritable(Exception):
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return the exit code."""
+    is_program = arguments is None
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # deterministic products on CUDA
     session = Session(_command(arguments), debug="debug=true" in arguments)
+    how = f"Finished cells are kept; the same command goes on from there:\n  {resuming(session.command)}"
+    return run_until_told(lambda: _main(arguments, session), lambda: f"benchmark: stopped. {how}", is_program)
+
+
+def _main(arguments: list[str], session: Session) -> int:
     try:
         if any(a in ("--help", "-h", "--hydra-help", "--cfg", "-c", "--info", "-i") for a in arguments):
             return _launch(arguments, session)
@@ -40,9 +48,6 @@ def main(arguments: list[str] | None = None) -> int:
             raise
         print(f"benchmark: {error}", file=sys.stderr)
         return 2 if isinstance(error, UsageError) else 1
-    except KeyboardInterrupt:
-        print("\nbenchmark: stopped. Finished cells are kept; the same command goes on from there.", file=sys.stderr)
-        return 130
 
 
 def _check(arguments: list[str]) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from difflib import get_close_matches
 
@@ -33,3 +34,10 @@ def help_text(what: str, module: str, keys: Mapping[str, str]) -> str:
     lines = [f"  {key:<12} {text}" for key, text in keys.items()]
     example = f"Example: python -m {module} experiment=paper"
     return "\n".join([what, "", f"python -m {module} [key=value ...]", "", *lines, "", example])
+
+
+def resuming(command: str) -> str:
+    """``command`` without what would make it run finished cells again."""
+    words = shlex.split(command)
+    kept = [word for word in words if word.partition("=")[0] != "resume"]
+    return command if kept == words else shlex.join(kept)

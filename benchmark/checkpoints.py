@@ -22,6 +22,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmark.stopping import WRITES
+
 if TYPE_CHECKING:
     from benchmark.cells import Cell
     from benchmark.snapshots import Moment, Snapshot
@@ -51,6 +53,7 @@ class Checkpoints:
             self.drop(cell)
             return None
 
+    @WRITES.one()
     def save(self, cell: Cell, snapshot: Snapshot) -> None:
         """Write the cell's checkpoint in place of the one before; what cannot be written costs one warning."""
         path = checkpoint_path(self.output_dir, cell.path)

@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.config import UsageError
+from benchmark.stopping import ends_in_order
 
 DEFAULT = ("mnist", "fashion_mnist")
 
 
+@ends_in_order("prepare")
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return the exit code: 0, 1 if a data set could not be had, 2 for a wrong argument."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)

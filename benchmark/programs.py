@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from threading import Event
 from typing import TypeVar
@@ -13,6 +13,7 @@ from torch import nn
 
 from benchmark.launchers import available_cores
 from benchmark.models.base import Model
+from benchmark.stopping import wait_for_threads
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -79,7 +80,8 @@ def run_programs(
     each = 1 if one_thread else threads
     torch.set_num_threads(each)
     pool = ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(each,))
-    waiting: set[Future[Result]] = {pool.submit(function, program, stop) for program in programs}
+    futures = [pool.submit(function, program, stop) for program in programs]
+    waiting = set(futures)
     try:
         while waiting:
             ended, waiting = wait(waiting, return_when=FIRST_COMPLETED)
@@ -87,5 +89,6 @@ def run_programs(
                 yield future.result()
     finally:
         stop.set()
-        pool.shutdown(wait=True, cancel_futures=True)
+        pool.shutdown(wait=False, cancel_futures=True)
+        wait_for_threads(future for future in futures if not future.cancelled())
         torch.set_num_threads(threads)

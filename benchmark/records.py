@@ -23,6 +23,7 @@ import numpy as np
 
 from benchmark.data.files import sha256_of
 from benchmark.schema import check_arrays, check_job, check_metrics, check_status
+from benchmark.stopping import WRITES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -121,6 +122,7 @@ class Record:
             raise _unreadable(path, error) from error
 
 
+@WRITES.one()
 def write_record(
     path: Path,
     *,
@@ -195,6 +197,7 @@ def read_record(path: str | Path) -> Record:
     return Record(path=path, status=status, metrics=metrics)
 
 
+@WRITES.one()
 def write_job(output_dir: Path, experiment_name: str, job: Mapping[str, Any]) -> Path:
     """Write which cells belong to a job of an experiment, atomically, so that a report knows what is missing."""
     path = Path(output_dir) / "experiments" / experiment_name / f"{job['job']}.json"

@@ -6,6 +6,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Event, Lock
@@ -79,10 +80,11 @@ def run_job(job: Job, tracker: Tracker | BackgroundTracker | None, progress: Pro
         _show(progress, cell, record, "finished before, ")
     ended = "KILLED"
     try:
-        for record in _run_cells(job, todo, progress, result.busy):
-            result.records.append(record)
-            if tracker is not None and not record.status.get("unwritten"):
-                tracker.log_cell(record, parent)
+        with closing(_run_cells(job, todo, progress, result.busy)) as records:  # an interrupt ends its programs
+            for record in records:
+                result.records.append(record)
+                if tracker is not None and not record.status.get("unwritten"):
+                    tracker.log_cell(record, parent)
         ended = "FAILED" if result.not_done else "FINISHED"
     finally:
         if tracker is not None:

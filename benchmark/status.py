@@ -5,7 +5,6 @@ Reads the job files and cell folders, and changes nothing.
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -13,13 +12,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from benchmark.arguments import help_text, parse
+from benchmark.arguments import help_text, parse, resuming
 from benchmark.cells import NUMERICS_VERSION
 from benchmark.checkpoints import epochs_kept
 from benchmark.config import UsageError
 from benchmark.leases import read_lease
 from benchmark.records import RecordError
 from benchmark.report.collect import MISSING, UNREADABLE, PlannedCell, collect, column_label
+from benchmark.stopping import ends_in_order
 
 KEYS = {
     "experiment": "name of the experiment (experiment_name of the runs)",
@@ -62,13 +62,6 @@ def experiment_status(output_dir: str | Path, experiment: str) -> Status:
         for cell in collection.stale
     ]
     return Status([_now(cell, Path(output_dir)) for cell in collection.cells], replaced, collection.jobs)
-
-
-def resuming(command: str) -> str:
-    """``command`` without what would make it run finished cells again."""
-    words = shlex.split(command)
-    kept = [word for word in words if word.partition("=")[0] != "resume"]
-    return command if kept == words else shlex.join(kept)
 
 
 def _now(cell: PlannedCell, output_dir: Path) -> PlannedCell:
@@ -122,6 +115,7 @@ def _title(job: Mapping[str, Any]) -> str:
     return f"{label} {axes['dataset']} {axes['split']} ({job['job'][:8]})"
 
 
+@ends_in_order("benchmark.status")
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; 0: every cell is done, 1: not every one, or there is none, 2: an argument is refused."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)

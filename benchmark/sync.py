@@ -18,6 +18,7 @@ from benchmark.records import Record, RecordError, means
 from benchmark.report.collect import UNREADABLE, collect
 from benchmark.status import no_cells, required_experiment
 from benchmark.stores import refuse_account, tracking_uri
+from benchmark.stopping import ends_in_order
 from benchmark.tracking import Tracker
 
 KEYS = {
@@ -68,6 +69,7 @@ def _send(tracker: Tracker, job: Mapping[str, Any], records: list[Record], waiti
         tracker.end_job(parent, "FINISHED" if len(done) == len(job["cells"]) else "FAILED", means(records))
 
 
+@ends_in_order("benchmark.sync")
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; 0: MLflow has every record, 1: not every one, 2: an argument is refused."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)

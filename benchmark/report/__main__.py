@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark.arguments import help_text
 from benchmark.arguments import parse as arguments_of
 from benchmark.config import UsageError
+from benchmark.stopping import ends_in_order
 
 if TYPE_CHECKING:
     from benchmark.report.build import Report
@@ -28,6 +29,7 @@ HELP = help_text(
 )
 
 
+@ends_in_order("benchmark.report")
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return the exit code: 0, 1 without records, 2 for an argument that is refused."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)

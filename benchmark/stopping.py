@@ -1,0 +1,181 @@
+"""Ctrl-C and SIGTERM: a command ends within two seconds, after the write in progress, and says how to go on.
+
+The first signal raises ``KeyboardInterrupt`` in the main thread, which gives up what runs and puts things in order. A
+thread of its own watches that this takes no longer than ``GRACE`` seconds, whatever any thread hangs in (a long
+product, a server that does not answer, a locked database): it then ends the process. Everything is written under
+another name and renamed, so that nothing is lost by that. A second signal ends the process at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+import select
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, wait
+from functools import wraps
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+GRACE = 1.2  # seconds from the signal to the end of the process
+PATIENCE = 0.5  # seconds of these for threads that may be about to look at their stop flag
+EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}  # as a shell has it: 128 and the signal's number
+SHOW_CURSOR = "\x1b[?25h"
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM, as schedulers send it."""
+
+
+class Writes:
+    """Writes in progress in any thread, which the end of the process waits for; none begins once it is near."""
+
+    def __init__(self) -> None:
+        self.running, self.closed = 0, False
+        self.changed = threading.Condition()
+
+    @contextlib.contextmanager
+    def one(self) -> Iterator[None]:
+        """Around a write."""
+        with self.changed:
+            while self.closed:  # the process is about to end, and this thread with it
+                self.changed.wait()
+            self.running += 1
+        try:
+            yield
+        finally:
+            with self.changed:
+                self.running -= 1
+                self.changed.notify_all()
+
+    def close(self) -> None:
+        """Wait for those in progress; no other begins from here on."""
+        with self.changed:
+            self.closed = True
+            while self.running > 0:
+                self.changed.wait()
+
+
+WRITES = Writes()
+_told = threading.Event()  # a signal has come
+_abandoned = threading.Event()  # threads of this process go on that nobody waits for
+
+
+def wait_for_threads(futures: Iterable[Future[Any]]) -> None:
+    """Wait for the threads behind ``futures``, after a signal not long: those still at work end with the process."""
+    _, late = wait(futures, timeout=PATIENCE if _told.is_set() else None)
+    if late:
+        _abandoned.set()
+
+
+@contextlib.contextmanager
+def ended_by_signals(last_words: Callable[[], str]) -> Iterator[None]:
+    """Within it Ctrl-C raises ``KeyboardInterrupt`` and SIGTERM ``Terminated``; ``last_words`` say how to go on.
+
+    A signal that is ignored (a job in the background, ``nohup``) stays so. Does nothing outside the main thread.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    watched = [number for number in EXIT_CODES if signal.getsignal(number) != signal.SIG_IGN]
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    threading.Thread(target=_watch, args=(reader, watched, last_words), name="signals", daemon=True).start()
+    before = {number: signal.signal(number, _raise) for number in watched}
+    wakeup = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)  # the system's handler writes to it at once
+    try:
+        yield
+    finally:
+        signal.set_wakeup_fd(wakeup)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        os.close(writer)  # ends the watching thread
+
+
+def run_until_told(main: Callable[[], int], last_words: Callable[[], str], is_program: bool) -> int:
+    """What ``main`` returns, or after a signal its exit code (130 or 143), with the last words on stderr.
+
+    Where ``main`` is all that this process is for, the process ends there: to take down an interpreter with torch in it
+    takes seconds on a busy machine.
+    """
+    try:
+        with ended_by_signals(last_words):
+            return main()
+    except KeyboardInterrupt as interrupt:
+        code = EXIT_CODES[signal.SIGTERM if isinstance(interrupt, Terminated) else signal.SIGINT]
+        if is_program or _abandoned.is_set():
+            leave(code, last_words())
+        _say(last_words())
+        return code
+    finally:
+        _told.clear()
+
+
+def ends_in_order(name: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """Decorator of the ``main`` of a small command, which is simply to be typed again."""
+    words = f"{name}: stopped. To go on, type the same again."
+
+    def decorate(main: Callable[..., int]) -> Callable[..., int]:
+        @wraps(main)
+        def wrapped(arguments: list[str] | None = None) -> int:
+            return run_until_told(lambda: main(arguments), lambda: words, arguments is None)
+
+        return wrapped
+
+    return decorate
+
+
+def leave(code: int, words: str) -> None:
+    """End the process after the writes in progress, and its workers, whatever its threads do."""
+    WRITES.close()
+    for child in _children():
+        with contextlib.suppress(OSError):
+            os.kill(child, signal.SIGTERM)
+    _say(words)
+    os._exit(code)
+
+
+def _say(words: str) -> None:
+    with contextlib.suppress(OSError, ValueError):
+        print(f"{SHOW_CURSOR if sys.stderr.isatty() else ''}\n{words}", file=sys.stderr, flush=True)
+        sys.stdout.flush()
+
+
+def _raise(number: int, frame: FrameType | None) -> None:
+    _told.set()
+    raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+
+
+def _watch(reader: int, watched: Sequence[int], last_words: Callable[[], str]) -> None:
+    """Wait for a signal, then for the main thread to be done with it, which closes the pipe."""
+    code, deadline = 0, math.inf
+    with os.fdopen(reader, "rb", buffering=0) as pipe:
+        while True:
+            left = deadline - time.monotonic()
+            if not select.select([pipe], [], [], None if left == math.inf else max(left, 0))[0]:
+                threading.Thread(target=leave, args=(code, last_words()), daemon=True).start()
+                deadline = math.inf
+                continue
+            content = pipe.read(1)
+            if not content:
+                return
+            if content[0] not in watched:
+                continue
+            if code != 0:  # a second signal: no more patience, not even for a write, as none can do harm
+                os._exit(EXIT_CODES[signal.Signals(content[0])])
+            code, deadline = EXIT_CODES[signal.Signals(content[0])], time.monotonic() + GRACE
+
+
+def _children() -> list[int]:
+    """Processes that this one has started, where the system tells."""
+    found = []
+    for path in Path("/proc/self/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            found += [int(number) for number in path.read_text(encoding="ascii").split()]
+    return found
