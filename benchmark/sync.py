@@ -17,8 +17,8 @@ from benchmark.config import TrackingConfig, UsageError
 from benchmark.records import Record, RecordError, means
 from benchmark.report.collect import UNREADABLE, collect
 from benchmark.status import no_cells, required_experiment
-from benchmark.stores import refuse_account, tracking_uri
 from benchmark.stopping import ends_in_order
+from benchmark.stores import refuse_account, tracking_uri
 from benchmark.tracking import Tracker
 
 KEYS = {

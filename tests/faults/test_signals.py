@@ -94,7 +94,7 @@ def test_a_server_that_never_answers_keeps_nobody(tmp_path: Path, started) -> No
         command = started(tmp_path, "-m", "benchmark", *ENDLESS, "model=ae", "trainer.epochs=100000", uri)
         silent.settimeout(120)
         connection, _ = silent.accept()  # MLflow asks, and waits
-        command.wait_for(lambda: "ae on digits" in command.log.read_text())
+        time.sleep(1)
         code, seconds, said = command.end(signal.SIGINT)
         connection.close()
     assert code == 130, said
