@@ -24,7 +24,8 @@ class Diffusion(Model):
     network's guess of the image is x' = (x_t - sqrt(1 - a_t) e) / sqrt(a_t), clipped to [-1, 1].
 
     Scores: the four distances of ``reconstruction_scores`` from the image that is left when x is given noise up to step
-    ``noise_level`` * T and freed of it in ``denoise_steps`` deterministic steps (Song et al.; Wyatt et al.).
+    ``noise_level`` * T and freed of it in ``denoise_steps`` deterministic steps (Song et al.; Wyatt et al.), the mean
+    over ``noise_draws`` draws of that noise.
     ``variational_bound``, -log P(x) is at most this, in nats, for the Markov chain through ``bound_steps`` + 1 of the
     T steps, 1 and T among them: KL(q(x_T|x) || N(0, I)) + sum KL(q(x_s|x_t, x) || p(x_s|x_t)) - log p(x|x_1), where
     p(x_s|x_t) is q(x_s|x_t, x') and p(x|x_1) a Gaussian of variance beta_1 around x', discretised (Ho et al., equation
@@ -45,7 +46,8 @@ class Diffusion(Model):
        falls to 0 instead.
     2. The bound is that of a chain through few steps, evenly spaced in log(a / (1 - a)), with one draw of noise for
        each: looser than that of all T.
-    3. Gaussian instead of simplex noise; denoising in few deterministic steps instead of all of them at random.
+    3. Gaussian instead of simplex noise; denoising in one or few deterministic steps instead of all of them at random,
+       and the mean of several such images instead of one.
     """
 
     score_names = (*RECONSTRUCTION_SCORES, "variational_bound", "noise_error")
@@ -54,17 +56,18 @@ class Diffusion(Model):
     def __init__(
         self,
         image_shape: ImageShape,
-        headline: str = "reconstruction",
+        headline: str = "reconstruction_bernoulli",
         channels: Sequence[int] = (24, 48),
         blocks: int = 1,
         timesteps: int = 1000,
         noise_schedule: Literal["linear", "cosine"] = "linear",
-        noise_level: float = 0.25,
-        denoise_steps: int = 4,
+        noise_level: float = 0.5,
+        denoise_steps: int = 1,
+        noise_draws: int = 8,
         bound_steps: int = 12,
         sample_steps: int = 50,
         epochs: int = 10,
-        batch_size: int = 64,
+        batch_size: int = 32,
         learning_rate: float = 2e-3,
         weight_decay: float = 0.0,
         schedule: Schedule = "cosine",
@@ -72,6 +75,8 @@ class Diffusion(Model):
         super().__init__()
         if not 0 < noise_level <= 1:
             raise ValueError(f"noise_level must be above 0 and at most 1, got {noise_level}")
+        if noise_draws < 1:
+            raise ValueError(f"noise_draws must be at least 1, got {noise_draws}")
         for name, steps in (("bound", bound_steps), ("denoise", denoise_steps), ("sample", sample_steps)):
             if not 1 <= steps < timesteps:
                 raise ValueError(f"{name}_steps must be from 1 to timesteps - 1 = {timesteps - 1}, got {steps}")
@@ -94,7 +99,7 @@ class Diffusion(Model):
         )
         self.score_noise = {
             "bound": Noise((len(self.bound_chain), *image_shape)),
-            "partial": Noise(image_shape),
+            "partial": Noise((noise_draws, *image_shape)),
         }
         self.sample_shape = (len(self.sample_chain), *image_shape)
 
@@ -107,8 +112,9 @@ class Diffusion(Model):
     def assess(self, images: Tensor, noise: Mapping[str, Tensor]) -> dict[str, Any]:
         x = 2 * images - 1
         bound, error = self.variational_bound(x, noise["bound"])  # (B,) twice
-        start = self.noised(x, self.times(self.denoise_chain[0], x), noise["partial"])
-        reconstruction = (self.denoise(start) + 1) / 2
+        start = self.times(self.denoise_chain[0], x)
+        found = [self.denoise(self.noised(x, start, eps)) for eps in noise["partial"]]
+        reconstruction = (torch.stack(found).mean(0) + 1) / 2
         scores = reconstruction_scores(images, reconstruction)
         scores |= {"variational_bound": bound, "noise_error": error}
         return {

@@ -100,7 +100,7 @@ def test_posterior_of_one_step_is_equation_7() -> None:
 
 def test_with_the_true_noise_the_image_comes_back() -> None:
     x = grey(3)
-    model = oracle(x)
+    model = oracle(x, denoise_steps=4, noise_level=0.25)
     t = torch.full((3,), model.denoise_chain[0])
     assert len(model.denoise_chain) == 4
     torch.testing.assert_close(model.denoise(model.noised(x, t, normal(*SHAPE))), x, rtol=0, atol=1e-12)
@@ -112,11 +112,23 @@ def test_with_the_true_noise_the_image_comes_back() -> None:
 def test_on_the_way_back_the_noise_stays_the_same() -> None:
     """Deterministic steps with the true noise pass through the very x_t that the noise makes of the image."""
     x, eps = grey(3), normal(*SHAPE)
-    model = oracle(x)
+    model = oracle(x, denoise_steps=4)
     model.denoise(model.noised(x, torch.full((3,), model.denoise_chain[0]), eps))
     assert [t for t, _ in model.seen] == model.denoise_chain
     for t, noisy in model.seen:
         torch.testing.assert_close(noisy, model.noised(x, torch.full((3,), t), eps), rtol=0, atol=1e-10)
+
+
+def test_reconstruction_is_the_mean_over_draws_of_noise() -> None:
+    x = grey(3)
+    model = Diffusion(SHAPE, channels=[4, 8], noise_draws=2).double()  # untrained: what it makes depends on the noise
+    noise = {"bound": normal(len(model.bound_chain), *SHAPE), "partial": normal(2, *SHAPE)}
+    with torch.no_grad():
+        found = model.assess((x + 1) / 2, noise)["reconstruction"]
+    t = model.times(model.denoise_chain[0], x)
+    each = [(model.denoise(model.noised(x, t, eps)) + 1) / 2 for eps in noise["partial"]]
+    assert (each[0] - each[1]).abs().mean() > 0.01
+    torch.testing.assert_close(found, (each[0] + each[1]) / 2)
 
 
 def test_sampling_has_the_noise_of_each_step() -> None:
