@@ -243,7 +243,7 @@ def _add_generation(
     outcomes: Sequence[Outcome],
 ) -> None:
     """What the classifier of the training split says of generated images, where the configuration asks for it."""
-    if not cells[0].config["trainer"]["generation_metrics"]:
+    if not cells[0].config["trainer"]["generation_metrics"] or fleet.model.samples_slowly:
         return
     for i, (cell, outcome) in enumerate(zip(cells, outcomes, strict=True)):
         code, seed = evaluated[i].get("code"), cell.stream("generation")

@@ -67,7 +67,10 @@ def test_the_reasons_for_settings_are_the_committed_validation_figures() -> None
     assert set(frame["evaluate_on"]) == {"validation"}
     metrics = [name for name in frame.columns if name.startswith("auroc")]
     for name in model_names():
-        pairs = re.findall(r"(0\.\d{3}) / (0\.\d{3})", (CONF_DIR / "model" / f"{name}.yaml").read_text("utf-8"))
+        text = (CONF_DIR / "model" / f"{name}.yaml").read_text("utf-8")
+        if "have not been compared on validation images" in text:
+            continue
+        pairs = re.findall(r"(0\.\d{3}) / (0\.\d{3})", text)
         assert pairs, f"{name}.yaml says nothing of how its settings were chosen"
         part = frame[frame["model"] == name]
         means = part.groupby(["variant", "dataset"])[metrics].mean()

@@ -71,6 +71,7 @@ class Flow(Model):
         self.headline, self.epochs, self.batch_size, self.schedule = headline, epochs, batch_size, schedule
         self.image_shape, self.alpha, self.dimensions = image_shape, alpha, prod(image_shape)
         coupling = transform == "coupling"
+        self.samples_slowly = not coupling
         self.flow = zuko.flows.MAF(
             self.dimensions,
             transforms=transforms,

@@ -14,9 +14,7 @@ from benchmark.report.styles import style_figures
 def test_the_grid_shows_every_style_in_every_class(records):
     (entry,) = records.job({"model": "cond_aae", "k": 1, "auroc": 0.9, "arrays": True, "split": "leave_one_out"})
     path = records.output_dir / entry["path"] / "images.npz"
-    content = dict(np.load(path))
-    content["styles"] = np.arange(6, dtype=np.uint8).reshape(2, 3, 1, 1) * np.ones((1, 1, 4, 5), np.uint8)
-    np.savez(path, **content)
+    records.rewrite(path, styles=np.arange(6, dtype=np.uint8).reshape(2, 3, 1, 1) * np.ones((1, 1, 4, 5), np.uint8))
     assert "styles" in read_record(path.parent).images()
     cells = collect(records.output_dir, records.experiment).cells
     (group,) = groups(build_frame(cells))
