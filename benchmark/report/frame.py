@@ -33,13 +33,12 @@ def build_frame(cells: Sequence[PlannedCell]) -> pd.DataFrame:
     import pandas as pd
 
     rows = [_row(cell) for cell in cells]
-    classes: dict[str, int] = {}
+    known = _classes(cells)
+    planned: dict[str, set[int]] = {}
     for row in rows:
-        known = row.pop("known_classes")
-        classes[row["dataset"]] = max(classes.get(row["dataset"], 0), known)
+        planned.setdefault(row["dataset"], set()).add(row["normal_class"])
     for row in rows:
-        planned = len({other["normal_class"] for other in rows if other["dataset"] == row["dataset"]})
-        row["n_classes"] = max(classes[row["dataset"]], planned)
+        row["n_classes"] = max(known.get(row["dataset"], 0), len(planned[row["dataset"]]))
     rows.sort(key=_order)
     names = {name for row in rows for name in row}
     others = sorted(names - set(FIRST) - set(LAST))
@@ -90,14 +89,26 @@ def _row(cell: PlannedCell) -> dict[str, Any]:
         "reason": " ".join(cell.reason.split()),
         "headline": "",
         "fingerprint": cell.fingerprint,
-        "known_classes": 0,
     }
     if cell.state == "done" and cell.record is not None:
         row |= {key.replace("/", "_"): value for key, value in cell.record.metrics.items()}
         row["headline"] = cell.record.status.get("headline", "")
-        dataset = cell.record.config.get("dataset")
-        row["known_classes"] = len(dataset.get("classes") or []) if isinstance(dataset, dict) else 0
     return row
+
+
+def _classes(cells: Sequence[PlannedCell]) -> dict[str, int]:
+    """How many classes each data set has, by the configuration of one cell of each version of its data."""
+    found: dict[tuple[str, str], int] = {}
+    for cell in cells:
+        if cell.state == "done" and cell.record is not None:
+            version = (cell.axes["dataset"], str(cell.record.status.get("data_version", "")))
+            if version not in found:  # a configuration takes longer to read than the rest of a record
+                dataset = cell.record.config.get("dataset")
+                found[version] = len(dataset.get("classes") or []) if isinstance(dataset, dict) else 0
+    largest: dict[str, int] = {}
+    for (dataset, _), count in found.items():
+        largest[dataset] = max(largest.get(dataset, 0), count)
+    return largest
 
 
 def rank_of(name: str, order: Sequence[str]) -> tuple[int, str]:
