@@ -55,7 +55,7 @@ class Flow(Model):
         transform: Literal["autoregressive", "coupling"] = "autoregressive",
         transforms: int = 4,
         hidden: Sequence[int] = (256,),
-        alpha: float = 1e-6,
+        alpha: float = 0.05,
         score_samples: int = 2,
         epochs: int = 15,
         batch_size: int = 128,
