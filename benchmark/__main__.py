@@ -40,8 +40,7 @@ def _main(arguments: list[str], session: Session) -> int:
         command = _check(arguments)
         _recover({job.config.output_dir for job in command.jobs})
         session.launcher = command.launcher
-        if len(command.jobs) > 1 or not command.launcher.is_basic:
-            _plan(session, command.jobs)
+        _plan(session, command.jobs)
         return _launch(arguments, session)
     except (UsageError, Unwritable) as error:
         if session.debug:
@@ -57,7 +56,7 @@ def _check(arguments: list[str]) -> Any:
     """
     from benchmark.compose import compose_command
     from benchmark.data.classes import resolve_classes
-    from benchmark.stores import refuse_account, tracking_uri
+    from benchmark.stores import refuse_account, refuse_other_schema, tracking_uri
 
     command = compose_command(arguments)
     configs = [job.config for job in command.jobs]
@@ -74,6 +73,7 @@ def _check(arguments: list[str]) -> Any:
         _check_folder(config.output_dir)
     uris = {tracking_uri(c.tracking.uri, c.output_dir) for c in configs if c.tracking.enabled}
     for uri in uris:
+        refuse_other_schema(uri)
         if uri.startswith("http"):
             refuse_account(uri)
     return command
@@ -94,10 +94,13 @@ def _recover(output_dirs: set[str]) -> None:
 
 
 def _plan(session: Session, jobs: list[Any]) -> None:
-    """Write down every cell, and make the stores of the workers: both before any of them starts."""
-    for job in jobs:
+    """Write down every cell, and make the stores of the workers: both before any of them starts.
+
+    A report on half a sweep then shows what is missing. Nothing is written if a job of it cannot be run.
+    """
+    for job in [session.plan(job.config, job.overrides) for job in jobs]:
         try:
-            session.plan(job.config, job.overrides)
+            job.write_plan()
         except OSError as error:
             where = f"output_dir={job.config.output_dir}"
             raise Unwritable(
@@ -151,7 +154,8 @@ def _launch(arguments: list[str], session: Session) -> int:
 
     register_schemas()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # what a job or a launcher raises is said here
-    app = hydra.main(version_base="1.3", config_path=str(CONF_DIR.resolve()), config_name="config")(session.run)
+    task = session.run_or_note if session.launcher.is_basic else session.run
+    app = hydra.main(version_base="1.3", config_path=str(CONF_DIR.resolve()), config_name="config")(task)
     flags = [argument for argument in arguments if argument in ("-m", "--multirun")]
     others = [argument for argument in arguments if argument not in flags]
     before, sys.argv = sys.argv, ["benchmark", *flags, *others]  # Hydra takes no flag between two overrides
@@ -175,21 +179,27 @@ def _run(app: Callable[[], None], session: Session) -> int:
         done = session.count_done()
         try:
             app()
-            return 0
+            for error in session.broken:
+                _say(error, session.debug)
+            return 1 if session.broken else 0
         except SystemExit as error:
             return int(error.code or 0)
         except Exception as error:
             if isinstance(error, UsageError) and not session.planned:
                 raise
-            if session.debug:
-                traceback.print_exc()
-            print(f"benchmark: {type(error).__name__}: {' '.join(str(error).split())[:200]}", file=sys.stderr)
+            _say(error, session.debug)
             killed = type(error).__name__ in ("TerminatedWorkerError", "BrokenProcessPool")
             if killed:
                 _recover({str(output_dir) for output_dir, _ in session.planned})
             if not killed or session.count_done() <= done:
                 return 1
             print("benchmark: a worker was killed; going on with the cells that are left", file=sys.stderr)
+
+
+def _say(error: Exception, debug: bool) -> None:
+    if debug:
+        traceback.print_exception(error)
+    print(f"benchmark: {type(error).__name__}: {' '.join(str(error).split())[:200]}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -29,6 +29,14 @@ def parse(arguments: list[str], keys: Mapping[str, str]) -> dict[str, str]:
     return settings
 
 
+def true_or_false(settings: Mapping[str, str], key: str, default: bool) -> bool:
+    """A setting that is one of two. Raises ``UsageError`` for anything else."""
+    given = settings.get(key, str(default).lower())
+    if given not in ("true", "false"):
+        raise UsageError(f"{key}={given} is not allowed: it must be true or false. Type: {key}=true")
+    return given == "true"
+
+
 def help_text(what: str, module: str, keys: Mapping[str, str]) -> str:
     """What ``--help`` prints."""
     lines = [f"  {key:<12} {text}" for key, text in keys.items()]

@@ -137,9 +137,8 @@ def explain(error: BaseException, overrides: Sequence[str] = ()) -> str:
         return _with_hint(f"{group}={option}: there is no such {group}", option, options, group)
     if found := re.search(r"Could not override '([^']+)'\.", text):
         return _unknown_key(found.group(1), overrides)
-    if found := re.search(
-        r"Value '(.*?)'(?: of type '\w+')? (?:could not be|is not)[^\n]*?(\w+)\n\s*full_key: (\S+)", text
-    ):
+    is_no = "could not be converted to|is not a valid"
+    if found := re.search(rf"Value '(.*?)'(?: of type '\w+')? (?:{is_no}) (\w+)[^\n]*\n\s*full_key: (\S+)", text):
         value, wanted, key = found.groups()
         kind = {"Integer": "a whole number", "Float": "a number", "bool": "true or false", "Boolean": "true or false"}
         return f"{key}={value} is not allowed: it must be {kind.get(wanted, wanted)}"
@@ -170,5 +169,5 @@ def _keys_of(parent: str, overrides: Sequence[str]) -> list[str]:
 def _with_hint(what: str, given: str, options: Sequence[str], prefix: str) -> str:
     near = get_close_matches(given, options, 1)
     separator = "" if prefix.endswith(".") or not prefix else "="
-    hint = f"; did you mean {prefix}{separator}{near[0]}?" if near else ""
+    hint = f"; did you mean {prefix}{separator}{near[0]}?" if near else "."
     return f"{what}{hint} There is: {', '.join(options)}" if options else what + hint

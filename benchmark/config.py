@@ -150,6 +150,10 @@ def validate(config: Any) -> None:
         raise UsageError(
             _refusal("split.contamination", config.split.contamination, allowed, "split.contamination=0.05")
         )
+    name = config.experiment_name
+    if not name or name.startswith(".") or any(c in "/\\" or not c.isprintable() for c in name):
+        allowed = "a name for a folder, without / and not beginning with a dot"
+        raise UsageError(_refusal("experiment_name", repr(name), allowed, "experiment_name=latent"))
     seconds = config.trainer.checkpoint_seconds
     if seconds is not None and not 0 <= seconds < float("inf"):
         allowed = "a number of seconds of at least 0, or null for no checkpoints"
@@ -217,33 +221,32 @@ def _validate_model(model: Any) -> None:
             near = get_close_matches(key, keywords, 1)
             hint = f"did you mean model.{near[0]}? " if near else ""
             raise UsageError(f"model.{key}: model {name} has no such key; {hint}It has: {', '.join(keywords)}")
-        value = list(value) if hasattr(value, "_iter_ex_list") or type(value).__name__ == "ListConfig" else value
-        if not keywords[key].accepts(value):
-            example = keywords[key].default
-            example = "[" + ",".join(map(str, example)) + "]" if isinstance(example, tuple) else example
-            raise UsageError(_refusal(f"model.{key}", value, keywords[key].describe(), f"model.{key}={example}"))
-    if not 0 < model.get("gan_share", 0.5) < 1:
-        allowed = "a number above 0 and below 1"
-        raise UsageError(_refusal("model.gan_share", model.gan_share, allowed, "model.gan_share=0.6"))
+        value = list(value) if type(value).__name__ == "ListConfig" else value
+        allowed = keywords[key].describe() if not keywords[key].accepts(value) else _out_of_range(keywords[key], value)
+        if allowed is not None:
+            default = keywords[key].default
+            example = "[" + ",".join(map(str, default)) + "]" if isinstance(default, tuple) else default
+            raise UsageError(_refusal(f"model.{key}", value, allowed, f"model.{key}={example}"))
     if model.get("closeness", 0) > 0 and model.get("objective") == "wasserstein_penalty":
         raise UsageError(
             f"model.closeness={model.closeness} compares the images of a batch, wasserstein_penalty needs each judged "
             "on its own. Type: model.closeness=0, or another model.objective"
         )
-    for key in ("epochs", "batch_size", "latent", "components", "candidates", "restarts", "score_samples"):
-        if key in model and model[key] < 1:
-            raise UsageError(_refusal(f"model.{key}", model[key], "a whole number of at least 1", f"model.{key}=10"))
-    if "learning_rate" in model and not model.learning_rate > 0:
-        raise UsageError(
-            _refusal("model.learning_rate", model.learning_rate, "a number above 0", "model.learning_rate=0.001")
-        )
+
+
+def _out_of_range(keyword: Any, value: Any) -> str | None:
+    """What a number of a model may be, in words, if this one is not; None if it may."""
+    from benchmark.ranges import RANGES
+
+    found = RANGES.get(keyword.name)
+    if found is None or found.accepts(value):
+        return None
+    several = isinstance(value, list)
+    return found.describe(keyword.is_whole, several)
 
 
 def _validate_labels(model: Any, count: int) -> None:
-    """Of a model that is told classes: the share of images, and the number of classes, which are the data set's."""
-    share = model.get("label_share", 1.0)
-    if not 0 <= share <= 1:
-        raise UsageError(_refusal("model.label_share", share, "a number from 0 to 1", "model.label_share=0.1"))
+    """Of a model that is told classes: their number, which is the data set's."""
     told = "classes" in model and model.get("conditional", True)
     if told and model.classes != count:
         raise UsageError(

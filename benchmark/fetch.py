@@ -8,18 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.config import UsageError
-from benchmark.records import read_record, write_job
-from benchmark.stores import connect, pages, tracking_uri
+from benchmark.records import RecordError, read_record, write_job
+from benchmark.stores import connect, pages, public, refuse_account, refuse_other_schema, tracking_uri
 
 
 def fetch_cells(experiment_name: str, uri: str | None, output_dir: Path, destination: Path) -> Path:
     """Download every cell of an experiment from MLflow into ``destination``, laid out as ``output_dir``.
 
     Of runs with one fingerprint the newest counts, a FINISHED one before any other; runs that are not ended, or were
-    given up halfway, are left out. Raises ``UsageError`` if MLflow has no such experiment.
+    given up halfway, are left out. Raises ``UsageError`` if MLflow has no such experiment, ``RecordError`` if it cannot
+    be asked.
     """
-    client = connect(tracking_uri(uri, output_dir))
-    experiment = client.get_experiment_by_name(experiment_name)
+    client, experiment = _find(experiment_name, tracking_uri(uri, output_dir))
     if experiment is None:
         known = ", ".join(e.name for e in client.search_experiments())
         raise UsageError(f"experiment={experiment_name} is not in MLflow. There is: {known}")
@@ -46,3 +46,18 @@ def fetch_cells(experiment_name: str, uri: str | None, output_dir: Path, destina
     job = {"job": "mlflow", "command": "", "overrides": [], "git_revision": "", "config_hash": "", "cells": cells}
     write_job(destination, experiment_name, job)
     return destination
+
+
+def _find(experiment_name: str, uri: str) -> tuple[Any, Any]:
+    """A client of the store at ``uri``, and the experiment or None."""
+    refuse_other_schema(uri)
+    if uri.startswith("sqlite:///") and not os.path.exists(uri.removeprefix("sqlite:///")):
+        raise UsageError(f"there is no MLflow store {uri}. Type source=folders, or uri=<its address>")
+    if uri.startswith("http"):
+        refuse_account(uri)
+    try:
+        client = connect(uri)
+        return client, client.get_experiment_by_name(experiment_name)
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200]
+        raise RecordError(f"MLflow at {public(uri)} cannot be read ({reason}). Type source=folders") from error

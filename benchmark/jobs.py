@@ -9,25 +9,23 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+import torch
 from omegaconf import OmegaConf
 
 from benchmark.cells import Cell, fingerprint
 from benchmark.checkpoints import Checkpoints
-from benchmark.config import CONF_DIR, resolve_device, seeds
+from benchmark.config import CONF_DIR, UsageError, resolve_device, seeds
 from benchmark.data.cache import data_dir
 from benchmark.data.classes import resolve_classes
 from benchmark.data.images import ImageData, load_images
 from benchmark.data.splits import make_split
 from benchmark.environment import git_revision
 from benchmark.leases import lock
-from benchmark.models import constructor
+from benchmark.models import constructor, model_class
 from benchmark.records import write_job
 from benchmark.train import Settings
-
-if TYPE_CHECKING:
-    import torch
 
 
 @dataclass(frozen=True)
@@ -93,6 +91,7 @@ def prepare_job(
     """
     device, precision = resolve_device(config.device, config.precision) if device is None else device
     data = load_images(config.dataset, data_dir(config.data_dir))
+    _refuse_model(config.model, data)
     model_settings = {**{name: k.default for name, k in constructor(config.model.name).items()}, **config.model}
     epochs = config.trainer.epochs if config.trainer.epochs is not None else model_settings.get("epochs", 0)
     batch_size = (
@@ -113,6 +112,20 @@ def prepare_job(
         overrides=overrides,
         cores=cores,
     )
+
+
+def _refuse_model(model: Any, data: ImageData) -> None:
+    """Raise ``UsageError`` if the model cannot be built for these images: for what depends on several keywords."""
+    arguments = {name: value for name, value in OmegaConf.to_container(model, resolve=True).items() if name != "name"}
+    try:
+        with torch.random.fork_rng(devices=[]):
+            model_class(model.name)(data.image_shape, **arguments)
+    except Exception as error:
+        shape = " x ".join(map(str, data.image_shape))
+        raise UsageError(
+            f"model={model.name} cannot be built for images of {shape}: {' '.join(str(error).split())[:200]}. "
+            f"What its keywords mean: conf/model/{model.name}.yaml"
+        ) from error
 
 
 def _lay_out(

@@ -89,6 +89,13 @@ class Record:
     def latent(self) -> dict[str, np.ndarray] | None:
         return self._arrays("latent") if (self.path / "latent.npz").exists() else None
 
+    def verify(self) -> None:
+        """Raises ``RecordError`` if a file is not the one that was written."""
+        for name, written in self.status.get("files", {}).items():
+            found = sha256_of(self.path / name)
+            if found != written["sha256"]:
+                raise _unreadable(self.path / name, _other(found, written))
+
     def _arrays(self, stem: str) -> dict[str, np.ndarray]:
         path = self.path / f"{stem}.npz"
         arrays = _read_arrays(path)
@@ -116,7 +123,7 @@ class Record:
         written = self.status.get("files", {}).get(WEIGHTS_FILE)
         try:
             if written is not None and (found := sha256_of(path)) != written["sha256"]:
-                raise ValueError(f"its SHA-256 is {found[:16]}..., written was {written['sha256'][:16]}...")
+                raise _other(found, written)
             return torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:  # torch names a damaged file in many ways
             raise _unreadable(path, error) from error
@@ -289,6 +296,10 @@ def _size_fault(path: Path, written: int) -> str | None:
     except OSError:
         return "is missing"
     return None if found == written else f"has {found:,} bytes, written were {written:,}"
+
+
+def _other(found: str, written: Mapping[str, Any]) -> ValueError:
+    return ValueError(f"its SHA-256 is {found[:16]}..., written was {written['sha256'][:16]}...")
 
 
 def _unreadable(path: Path, error: Exception) -> RecordError:

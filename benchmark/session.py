@@ -14,6 +14,7 @@ from benchmark.launchers import Launcher, deal_gpu, end_with_parent
 
 if TYPE_CHECKING:
     from benchmark.cells import Cell
+    from benchmark.jobs import Job
     from benchmark.records import Record
 
 
@@ -32,6 +33,7 @@ class Session:
         self.planned: list[tuple[Path, Cell]] = []  # every cell of a sweep, with its output directory
         self.finished_before: set[str] = set()  # fingerprints of those that are not trained again
         self.results: list[Any] = []
+        self.broken: list[Exception] = []  # what jobs raised
         self.trackers: dict[tuple[str, ...], Any] = {}  # None: MLflow cannot be used
 
     def __getstate__(self) -> dict[str, Any]:
@@ -39,22 +41,19 @@ class Session:
         unusable = {key: tracker for key, tracker in self.trackers.items() if tracker is None}
         return self.__dict__ | {"planned": [], "finished_before": set(), "results": [], "trackers": unusable}
 
-    def plan(self, config: Any, overrides: Sequence[str]) -> None:
-        """Write down every cell of a job before the first is trained: a report on half a sweep shows what is missing.
-
-        Raises ``OSError`` if that cannot be written.
-        """
+    def plan(self, config: Any, overrides: Sequence[str]) -> Job:
+        """Lay out the cells of a job. Raises ``UsageError`` if that cannot be; writes nothing."""
         from benchmark.cells import finished_record
         from benchmark.jobs import prepare_job
 
         key = (config.device, config.precision)
         self.devices.setdefault(key, self.launcher.resolve(*key))
         job = prepare_job(config, self.command, overrides, self.devices[key])
-        job.write_plan()
         for cell in job.cells:
             self.planned.append((job.output_dir, cell))
             if config.resume and finished_record(job.output_dir, cell) is not None:
                 self.finished_before.add(cell.fingerprint)
+        return job
 
     def prepare_workers(self, configs: Sequence[Any]) -> None:
         """Make stores and experiments once, before all workers would make them at once, and look which GPUs there are.
@@ -71,6 +70,13 @@ class Session:
         from benchmark.cells import finished_record
 
         return sum(finished_record(output_dir, cell) is not None for output_dir, cell in self.planned)
+
+    def run_or_note(self, config: Any) -> None:
+        """``run``; what it raises is kept for the end, so that the other jobs go on and Hydra says nothing of it."""
+        try:
+            self.run(config)
+        except Exception as error:
+            self.broken.append(error)
 
     def run(self, config: Any) -> None:
         """One Hydra job, in this process or in a worker."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from benchmark.arguments import help_text, parse, resuming
+from benchmark.arguments import help_text, parse, resuming, true_or_false
 from benchmark.cells import NUMERICS_VERSION
 from benchmark.checkpoints import epochs_kept
 from benchmark.config import UsageError
@@ -24,6 +24,7 @@ from benchmark.stopping import ends_in_order
 KEYS = {
     "experiment": "name of the experiment (experiment_name of the runs)",
     "output_dir": "where the runner wrote; default: outputs",
+    "verify": "true | false: also read every file of every record and compare its SHA-256; default: false",
 }
 RUNNING = "running"  # a live process holds its lease
 STALE = "stale"  # of an earlier configuration or version of the numerics
@@ -54,14 +55,25 @@ class Status:
         return list(dict.fromkeys(found))
 
 
-def experiment_status(output_dir: str | Path, experiment: str) -> Status:
-    """The state of every cell that the jobs of ``experiment`` planned."""
+def experiment_status(output_dir: str | Path, experiment: str, verify: bool = False) -> Status:
+    """The state of every cell that the jobs of ``experiment`` planned; with ``verify`` all that was written is read."""
     collection = collect(output_dir, experiment)
     replaced = [
         replace(cell, state=STALE, reason="replaced by a newer configuration of the same cell")
         for cell in collection.stale
     ]
-    return Status([_now(cell, Path(output_dir)) for cell in collection.cells], replaced, collection.jobs)
+    cells = [_verified(cell) if verify else cell for cell in collection.cells]
+    return Status([_now(cell, Path(output_dir)) for cell in cells], replaced, collection.jobs)
+
+
+def _verified(cell: PlannedCell) -> PlannedCell:
+    if cell.record is None:
+        return cell
+    try:
+        cell.record.verify()
+    except (OSError, RecordError) as error:
+        return replace(cell, state=UNREADABLE, reason=str(error), record=None)
+    return cell
 
 
 def _now(cell: PlannedCell, output_dir: Path) -> PlannedCell:
@@ -126,7 +138,7 @@ def main(arguments: list[str] | None = None) -> int:
         settings = parse(arguments, KEYS)
         output_dir = settings.get("output_dir", "outputs")
         experiment = required_experiment(settings, output_dir)
-        status = experiment_status(output_dir, experiment)
+        status = experiment_status(output_dir, experiment, true_or_false(settings, "verify", False))
     except UsageError as error:
         print(f"benchmark.status: {error}", file=sys.stderr)
         return 2

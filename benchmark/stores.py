@@ -5,14 +5,17 @@ Only this module and ``tracking`` import mlflow.
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import logging
 import os
+import re
 import sqlite3
 import uuid
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlparse
+from urllib.parse import quote, urlparse
 
 from benchmark.config import UsageError
 from benchmark.leases import lock
@@ -60,6 +63,44 @@ def refuse_account(uri: str) -> None:
             f"MLflow at {public(uri)} refuses {who}. Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD in the "
             "environment, or type tracking=off"
         ) from error
+
+
+def refuse_other_schema(uri: str) -> None:
+    """Raises ``UsageError`` if the SQLite store at ``uri`` was made by another MLflow, without touching it.
+
+    MLflow itself refuses such a store or, where tables are missing, changes it in place: then the MLflow that made it
+    can no longer read it.
+    """
+    path = uri.removeprefix("sqlite:///")
+    if path == uri or not os.path.isfile(path):
+        return
+    try:
+        with contextlib.closing(sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True)) as database:
+            found = {row[0] for row in database.execute("SELECT version_num FROM alembic_version")}
+    except sqlite3.Error:  # no database, or none of MLflow's: said when it is opened
+        return
+    known, heads = schema_revisions()
+    if len(found) != 1 or len(heads) != 1 or found == heads:
+        return
+    if found <= known:
+        how = f"Keep a copy of the file, then type: mlflow db upgrade {uri}. Or type tracking=off"
+        raise UsageError(f"the MLflow store {path} has the tables of an older MLflow (revision {found.pop()}). {how}")
+    how = "Install the MLflow that made it, or type another tracking.uri or tracking=off"
+    raise UsageError(f"the MLflow store {path} has the tables of a newer MLflow (revision {found.pop()}). {how}")
+
+
+def schema_revisions() -> tuple[set[str], set[str]]:
+    """The revisions of the installed MLflow's tables, and the newest: from its migrations, without importing it."""
+    spec = find_spec("mlflow")
+    folders = spec.submodule_search_locations if spec is not None else None
+    revisions, replaced = set(), set()
+    for folder in folders or ():
+        for path in Path(folder, "store", "db_migrations", "versions").glob("*.py"):
+            text = path.read_text(encoding="utf-8")
+            revisions |= set(re.findall(r"^revision\b[^=\n]*=\s*[\"'](\w+)", text, re.MULTILINE))
+            before = re.findall(r"^down_revision\b[^=\n]*=(.*)", text, re.MULTILINE)
+            replaced |= set(re.findall(r"[\"'](\w+)[\"']", " ".join(before)))
+    return revisions, revisions - replaced
 
 
 def connect(uri: str) -> Any:

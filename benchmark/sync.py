@@ -18,7 +18,7 @@ from benchmark.records import Record, RecordError, means
 from benchmark.report.collect import UNREADABLE, collect
 from benchmark.status import no_cells, required_experiment
 from benchmark.stopping import ends_in_order
-from benchmark.stores import refuse_account, tracking_uri
+from benchmark.stores import refuse_account, refuse_other_schema, tracking_uri
 from benchmark.tracking import Tracker
 
 KEYS = {
@@ -94,6 +94,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _sync(uri: str | None, output_dir: str, experiment: str) -> int:
     address = tracking_uri(uri, Path(output_dir))
+    refuse_other_schema(address)
     if address.startswith("http"):
         refuse_account(address)
     tracker = Tracker.open(TrackingConfig(uri=uri), output_dir, experiment)

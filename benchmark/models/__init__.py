@@ -48,6 +48,15 @@ class Keyword:
     annotation: Any
     default: Any
 
+    @property
+    def is_number(self) -> bool:
+        """Whether it holds numbers: one, or a list of them."""
+        return self.annotation in (int, float, Sequence[int], Sequence[float])
+
+    @property
+    def is_whole(self) -> bool:
+        return self.annotation in (int, Sequence[int])
+
     def describe(self) -> str:
         """What values are allowed, in words."""
         return describe(self.annotation)

@@ -6,7 +6,7 @@ import shlex
 import sys
 from typing import TYPE_CHECKING, Any
 
-from benchmark.arguments import help_text
+from benchmark.arguments import help_text, true_or_false
 from benchmark.arguments import parse as arguments_of
 from benchmark.config import UsageError
 from benchmark.stopping import ends_in_order
@@ -43,7 +43,7 @@ def main(arguments: list[str] | None = None) -> int:
 
         try:
             report = build_report(**settings, command=f"python -m benchmark.report {shlex.join(arguments)}".strip())
-        except (NoRecords, RecordError) as error:
+        except (NoRecords, RecordError, OSError) as error:
             print(f"benchmark.report: {error}", file=sys.stderr)
             return 1
     except UsageError as error:
@@ -57,10 +57,7 @@ def parse(arguments: list[str]) -> dict[str, Any]:
     """The settings in ``key=value`` arguments. Raises ``UsageError`` for anything else."""
     settings: dict[str, Any] = {**arguments_of(arguments, KEYS)}
     if "figures" in settings:
-        if settings["figures"] not in ("true", "false"):
-            given = settings["figures"]
-            raise UsageError(f"figures={given} is not allowed: it must be true or false. Type: figures=true")
-        settings["figures"] = settings["figures"] == "true"
+        settings["figures"] = true_or_false(settings, "figures", True)
     return settings
 
 

@@ -82,9 +82,13 @@ def _build(experiment: str, output_dir: Path, results_dir: Path, figures: bool, 
             f"no records of experiment {experiment} in {output_dir}. "
             f"Make them with: python -m benchmark -m {_how_to_make(experiment)}"
         )
-    results_dir.parent.mkdir(parents=True, exist_ok=True)
     made = results_dir.parent / f".{results_dir.name}.{uuid.uuid4().hex}.tmp"
-    (made / "tables").mkdir(parents=True)
+    try:
+        (made / "tables").mkdir(parents=True)
+    except OSError as error:
+        raise UsageError(
+            f"results_dir={results_dir} cannot be written ({error.strerror}). Type results_dir=<a folder>"
+        ) from error
     try:
         write_frame(build_frame(collection.cells), made / "cells.csv")
         frame = read_frame(made / "cells.csv")  # from here on, nothing but what a reader of cells.csv has

@@ -1,0 +1,292 @@
+"""The table of bad inputs: what is given, how it is laid out, what is said, and the exit code.
+
+``docs/bad_input.md`` is made from it: ``python -m tests.faults.bad_input``.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+PAGE = Path(__file__).parents[2] / "docs" / "bad_input.md"
+KMNIST = Path("data", "KMNIST", "raw")
+MNIST = Path("data", "MNIST", "raw")
+TRAIN, TRAIN_LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
+TEST, TEST_LABELS = "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"
+
+
+@dataclass(frozen=True)
+class Bad:
+    """One bad input. ``lay_out`` damages a folder that holds good data and a finished experiment."""
+
+    kind: str
+    given: str  # in the words of the page
+    arguments: tuple[str, ...]
+    says: str  # part of the one line
+    code: int = 2
+    module: str = "benchmark"
+    lay_out: Callable[[Path], object] | None = None
+    shown: str | None = None  # what stands in the page in place of `says`, where that names a place
+
+
+def typed(kind: str, *cases: tuple[str, str]) -> list[Bad]:
+    """Words of a command line of the runner, refused with exit code 2."""
+    return [Bad(kind, f"`{words}`", tuple(words.split()), says) for words, says in cases]
+
+
+def write_idx(path: Path, array: np.ndarray) -> None:
+    path.write_bytes(
+        bytes((0, 0, 8, array.ndim)) + np.array(array.shape, ">u4").tobytes() + array.astype(np.uint8).tobytes()
+    )
+
+
+def labels(count: int, classes: int = 10) -> np.ndarray:
+    return np.arange(count, dtype=np.uint8) % classes
+
+
+def lay_out_data(folder: Path) -> None:
+    """A small KMNIST as torchvision lays it out, and an MNIST of the same files, which are not the real ones."""
+    draw = np.random.default_rng(0)
+    for raw in (KMNIST, MNIST):
+        (folder / raw).mkdir(parents=True)
+        for images, classes, count in ((TRAIN, TRAIN_LABELS, 40), (TEST, TEST_LABELS, 20)):
+            write_idx(folder / raw / images, draw.integers(0, 256, (count, 28, 28), dtype=np.uint8))
+            write_idx(folder / raw / classes, labels(count))
+
+
+def cut(name: str, raw: Path = KMNIST) -> Callable[[Path], object]:
+    return lambda folder: (folder / raw / name).write_bytes((folder / raw / name).read_bytes()[:-100])
+
+
+def flip(folder: Path) -> None:
+    path = folder / MNIST / TRAIN
+    content = bytearray(path.read_bytes())
+    content[1000] ^= 1
+    path.write_bytes(content)
+
+
+def rewrite(name: str, array: np.ndarray) -> Callable[[Path], object]:
+    return lambda folder: write_idx(folder / KMNIST / name, array)
+
+
+def data(given: str, says: str, lay_out: Callable[[Path], object], dataset: str = "kmnist", *more: str) -> Bad:
+    return Bad("Data", given, (f"dataset={dataset}", "data_dir=data", *more), says, lay_out=lay_out)
+
+
+def cell(folder: Path) -> Path:
+    """The record of class 0."""
+    return next((folder / "outputs" / "cells").rglob("class0-*/status.json")).parent
+
+
+def job(folder: Path) -> Path:
+    return next((folder / "outputs" / "experiments").rglob("*.json"))
+
+
+def edited(path: Path, change: Callable[[dict], object]) -> None:
+    content = json.loads(path.read_text())
+    change(content)
+    path.write_text(json.dumps(content))
+
+
+def other_weights(folder: Path) -> None:
+    """Weights of the same size that would load."""
+    path = cell(folder) / "weights.pt"
+    weights = torch.load(path, weights_only=True)
+    weights["mean"] += 1
+    size = path.stat().st_size
+    torch.save(weights, path)
+    assert path.stat().st_size == size
+
+
+def overwritten(name: str, text: str) -> Callable[[Path], object]:
+    return lambda folder: (cell(folder) / name).write_text(text)
+
+
+def record(given: str, says: str, lay_out: Callable[[Path], object], *more: str) -> Bad:
+    return Bad("Records", given, ("experiment=bad", *more), says, 1, "benchmark.status", lay_out)
+
+
+def without_mlflow(folder: Path) -> None:
+    """What an older MLflow's store looks like from outside: its revision."""
+    with sqlite3.connect(folder / "old.db") as database:
+        database.execute("CREATE TABLE alembic_version (version_num VARCHAR(32))")
+        database.execute("CREATE TABLE experiments (experiment_id INTEGER)")
+        database.execute("INSERT INTO alembic_version VALUES ('451aebb31d03')")  # MLflow 1.0
+
+
+def newer_store(folder: Path) -> None:
+    without_mlflow(folder)
+    with sqlite3.connect(folder / "old.db") as database:
+        database.execute("UPDATE alembic_version SET version_num = 'ffffffffffff'")
+
+
+def a_file(name: str) -> Callable[[Path], object]:
+    return lambda folder: (folder / name).write_text("a file")
+
+
+CASES = [
+    *typed(
+        "Names",
+        ("model=vea", "model=vea: there is no such model; did you mean model=vae? There is: aae, ae, anogan,"),
+        ("dataset=mnits", "dataset=mnits: there is no such dataset; did you mean dataset=mnist?"),
+        ("split=all", "split=all: there is no such split. There is: leave_one_out, one_vs_rest"),
+        ("trainer=fast", "trainer=fast: there is no such trainer. There is: default"),
+        ("+experiment=quik", "experiment=quik: there is no such experiment; did you mean experiment=quick?"),
+        ("trainer.epochz=3", "trainer.epochz: there is no such key; did you mean trainer.epochs?"),
+        ("model=vae model.latnet=3", "model.latnet: there is no such key; did you mean model.latent?"),
+        ("+model.foo=1", "model.foo: model ae has no such key; It has: headline, network, hidden,"),
+        ("-m model=ae,vea", "model=vea: there is no such model"),
+        ("vae", "vae: this is not key=value"),
+        ("model=ae,vae", "model=ae,vae names several values: to sweep over them add -m"),
+        ("model.headline=auroc", "model.headline=auroc is not a score of model ae; it has: reconstruction,"),
+        ("split.normal_class=12", "split.normal_class=12 is not a class of this data set; allowed: all, or an index"),
+        ("dataset=fashion_mnist split.normal_class=Sneeker", "5 (Sandal), 6 (Shirt), 7 (Sneaker)"),
+        ("split.normal_class=[1,1]", "split.normal_class=[1, 1] must name at least one class, and none twice"),
+        ("experiment_name=../x", "experiment_name='../x' is not allowed: it must be a name for a folder"),
+        ("experiment_name=", "experiment_name='' is not allowed"),
+    ),
+    *typed(
+        "Types",
+        ("trainer.epochs=abc", "trainer.epochs=abc is not allowed: it must be a whole number"),
+        ("trainer.epochs=1.5", "trainer.epochs=1.5 is not allowed: it must be a whole number"),
+        ("model.latent=x", "model.latent=x is not allowed: it must be a whole number. Type for example: model.latent="),
+        ("model.hidden=400", "model.hidden=400 is not allowed: it must be a list of whole numbers such as [400,200]"),
+        ("model.loss=l3", "model.loss=l3 is not allowed: it must be one of l2, l1, bernoulli"),
+        ("resume=maybe", "resume=maybe is not allowed: it must be true or false"),
+        ("seed=1.5", "seed=1.5 is not allowed: it must be a whole number of at least 0, or a list of them"),
+        ("split.normal_class=1.5", "split.normal_class=1.5 is not a class of this data set"),
+        ("split.train_fraction=half", "split.train_fraction=half is not allowed: it must be a number"),
+    ),
+    *typed(
+        "Ranges",
+        ("trainer.epochs=0", "trainer.epochs=0 is not allowed: it must be a whole number of at least 1"),
+        ("seed=-1", "seed=-1 is not allowed: it must be a whole number of at least 0"),
+        ("seed=[0,0]", "seed=[0, 0] is not allowed: it must be different seeds, at least one"),
+        ("trainer.checkpoint_seconds=-1", "trainer.checkpoint_seconds=-1.0 is not allowed: it must be a number of"),
+        ("split.train_fraction=nan", "split.train_fraction=nan is not allowed: it must be a number above 0 and at"),
+        ("split.contamination=0.9", "split.contamination=0.9 is not allowed: it must be a number from 0 to 0.5"),
+        ("split.test_limit=1", "anomalous of 1 evaluated ones; at least one of each is needed"),
+        ("model.learning_rate=nan", "model.learning_rate=nan is not allowed: it must be a number above 0"),
+        ("model.hidden=[64,0]", "model.hidden=[64, 0] is not allowed: it must be a list of whole numbers, each at"),
+        ("model.masking=2", "model.masking=2 is not allowed: it must be a number of at least 0 and below 1"),
+        ("model=vae model.beta=-1", "model.beta=-1 is not allowed: it must be a number of at least 0"),
+        ("model=anogan model.betas=[0.5]", "model.betas=[0.5] is not allowed: it must be a list of 2 numbers, each at"),
+        ("model=anogan model.restarts=600", "model=anogan cannot be built for images of 1 x 28 x 28: restarts must be"),
+        ("model.network=conv model.channels=[8,8,8,8,8,8]", "6 channels halve a 28 x 28 image below one pixel"),
+        ("model=cond_aae model.label_share=1.5", "model.label_share=1.5 is not allowed: it must be a number from 0 to"),
+        ("model=cond_aae model.classes=7", "has 10 classes. Type: model.classes=10"),
+        ("model=gan model.closeness=3 model.objective=wasserstein_penalty", "Type: model.closeness=0"),
+        ("device=tpu", "device=tpu is not allowed: it must be auto, cpu, cuda, cuda:N or mps"),
+        ("device=cuda:77", "device=cuda:77 is not on this machine; there is:"),
+        ("precision=fp16", "precision=fp16 is not allowed: it must be one of auto, fp32, tf32, bf16"),
+    ),
+    data("no data at all", "train-images-idx3-ubyte is missing. Type: python -m benchmark.prepare dataset=mnist",
+         lambda folder: shutil.rmtree(folder / "data"), "mnist"),
+    data("a data set of torchvision that was not prepared", "data set kmnist is not in",
+         lambda folder: shutil.rmtree(folder / KMNIST)),
+    data("a truncated file", "is corrupt: ", cut(TRAIN, MNIST), "mnist"),
+    data("one flipped bit", "is corrupt: 31,376 bytes with SHA-256", flip, "mnist"),
+    data("a truncated file of a data set without checksums", "data/KMNIST/raw cannot be read", cut(TRAIN)),
+    data("a file that is no IDX file", "data/KMNIST/raw cannot be read", lambda f: (f / KMNIST / TEST).write_text("x")),
+    data("fewer labels than images", "kmnist: 40 images but 30 labels", rewrite(TRAIN_LABELS, labels(30))),
+    data("labels without a name", "kmnist: labels must be 0 to 9, the 10 names in its `classes`",
+         rewrite(TEST_LABELS, labels(20, 20))),
+    data("images of another shape", "data/KMNIST/raw cannot be read", rewrite(TRAIN, np.zeros((40, 28), np.uint8))),
+    data("a class without training images", "one_vs_rest with class 9 of kmnist leaves 0 training images",
+         rewrite(TRAIN_LABELS, labels(40, 9)), "kmnist", "split.normal_class=9"),
+    data("a test split of one class", "and 0 anomalous of 20 evaluated ones; at least one of each is needed",
+         rewrite(TEST_LABELS, np.zeros(20, np.uint8))),
+    record("`status.json` cut off", "status.json is not valid JSON", overwritten("status.json", '{"state": "done", ')),
+    record("`status.json` of another schema", "status.json: lacks axes, fingerprint, state",
+           overwritten("status.json", '{"version": 7}')),
+    record("an unknown state", "state is 'fine', allowed: done, failed, diverged, skipped",
+           lambda folder: edited(cell(folder) / "status.json", lambda status: status.update(state="fine"))),
+    record("`metrics.json` cut off", "metrics.json has 12 bytes, written were",
+           overwritten("metrics.json", '{"auroc": 0.')),
+    record("missing weights", "weights.pt is missing", lambda folder: (cell(folder) / "weights.pt").unlink()),
+    record("tampered weights (`verify=true`)", "weights.pt cannot be read (its SHA-256 is", other_weights,
+           "verify=true"),
+    record("scores cut off", "scores.npz has 99 bytes, written were",
+           lambda folder: (cell(folder) / "scores.npz").write_bytes(b"x" * 99)),
+    record("a record of another cell in its place", "its folder holds a cell of another fingerprint",
+           lambda folder: edited(cell(folder) / "status.json", lambda status: status.update(fingerprint="0" * 64))),
+    record("a job file cut off", "is not valid JSON", lambda folder: job(folder).write_text('{"job": "a", "cel')),
+    record("a job file of another schema", "lacks cells; delete it and type the command of the sweep again",
+           lambda folder: edited(job(folder), lambda content: content.pop("cells"))),
+    record("a job file that leads outside", "outside the output directory",
+           lambda folder: edited(job(folder), lambda content: content["cells"][0].update(path="../../x"))),
+    Bad("Records", "`benchmark.report` of an experiment that is not there", ("experiment=none", "figures=false"),
+        "no records of experiment none in outputs. Make them with: python", 1, "benchmark.report.__main__"),
+    Bad("Records", "`benchmark.report` of scores with a flipped bit", ("experiment=bad",),
+        "scores.npz cannot be read", 1, "benchmark.report.__main__",
+        lambda folder: (cell(folder) / "scores.npz").write_bytes(bytes((cell(folder) / "scores.npz").stat().st_size))),
+    Bad("Folders", "`output_dir` that cannot be made", ("output_dir=/proc/nowhere",),
+        "output_dir=/proc/nowhere cannot be written"),
+    Bad("Folders", "`output_dir` that is a file", ("output_dir=taken",),
+        "output_dir=taken cannot be written (File exists", lay_out=a_file("taken")),
+    Bad("Folders", "`benchmark.prepare` into a folder that cannot be made", ("dataset=mnist", "data_dir=taken"),
+        "cannot be made or written to", module="benchmark.prepare", lay_out=a_file("taken")),
+    Bad("Folders", "`benchmark.report` into a folder that cannot be made",
+        ("experiment=bad", "results_dir=taken/x", "figures=false"), "results_dir=taken/x cannot be written",
+        module="benchmark.report.__main__", lay_out=a_file("taken")),
+    *typed(
+        "Tracking",
+        ("tracking.uri=ftp://host", "tracking.uri=ftp://host is of scheme 'ftp'; allowed: sqlite:////absolute/path.db"),
+        ("tracking.uri=mlruns", "tracking.uri=mlruns is a file store, which MLflow no longer supports"),
+    ),
+    Bad("Tracking", "an SQLite store of an older MLflow", ("tracking.uri=sqlite:///old.db",),
+        "has the tables of an older MLflow (revision 451aebb31d03). Keep a copy of the file, then type: mlflow db",
+        lay_out=without_mlflow),
+    Bad("Tracking", "an SQLite store of a newer MLflow", ("tracking.uri=sqlite:///old.db",),
+        "has the tables of a newer MLflow (revision ffffffffffff)", lay_out=newer_store),
+    Bad("Tracking", "`benchmark.sync` to a store of an older MLflow", ("experiment=bad", "uri=sqlite:///old.db"),
+        "has the tables of an older MLflow", module="benchmark.sync", lay_out=without_mlflow),
+    Bad("Tracking", "a server that refuses the account (401)", ("tracking.uri=URL/401",),
+        "refuses a client without an account. Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"),
+    Bad("Tracking", "a server that forbids it (403)", ("tracking.uri=URL/403",), "refuses a client without an account"),
+    Bad("Tracking", "`benchmark.report` from a store that is not there", ("experiment=bad", "source=mlflow",
+        "uri=sqlite:///none.db"), "there is no MLflow store", module="benchmark.report.__main__"),
+    Bad("Small commands", "`benchmark.status experimnt=quick`", ("experimnt=quick",), "did you mean experiment=...?",
+        module="benchmark.status"),
+    Bad("Small commands", "`benchmark.status` of nothing", (), "experiment=... is missing. There is: bad.",
+        module="benchmark.status"),
+    Bad("Small commands", "`benchmark.status verify=perhaps`", ("experiment=bad", "verify=perhaps"),
+        "verify=perhaps is not allowed: it must be true or false", module="benchmark.status"),
+    Bad("Small commands", "`benchmark.report figures=maybe`", ("figures=maybe",), "it must be true or false",
+        module="benchmark.report.__main__"),
+    Bad("Small commands", "`benchmark.report source=cloud`", ("source=cloud",), "it must be folders or mlflow",
+        module="benchmark.report.__main__"),
+    Bad("Small commands", "`benchmark.prepare dataset=cifar`", ("dataset=cifar",), "there is no such dataset",
+        module="benchmark.prepare"),
+]  # fmt: skip
+
+
+def page() -> str:
+    """``docs/bad_input.md``."""
+    lines = [
+        "# Bad input",
+        "",
+        "What is said of input that cannot be used: one line, with what to do, before any work. The exit code is 2 for",
+        "what was typed or pointed to, 1 for what was found broken. Nothing stored is changed. `debug=true` shows the",
+        "traceback as well. `tests/faults/test_bad_input.py` runs every row.",
+    ]
+    for kind in dict.fromkeys(case.kind for case in CASES):
+        lines += ["", f"## {kind}", "", "| given | said (in part) | exit code |", "| --- | --- | ---: |"]
+        lines += [
+            f"| {case.given} | {case.says.replace('|', chr(92) + '|')} | {case.code} |"
+            for case in CASES
+            if case.kind == kind
+        ]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    PAGE.parent.mkdir(exist_ok=True)
+    PAGE.write_text(page(), encoding="utf-8")
