@@ -1,7 +1,7 @@
 # Two commands on a fresh machine: `make benchmark` and `make test`. Everything lands in .venv and one data folder.
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: help setup data benchmark report bench test lint clean
+.PHONY: help setup data benchmark report bench test soak audit lint clean
 
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -39,6 +39,14 @@ bench: data  ## training and scoring speed beside a plain loop, PyOD and the flo
 
 test: data  ## the whole test suite
 	$(BIN)/python -m pytest -n 2
+
+soak: $(STAMP)  ## kills, outages, many writers, ten thousand cells, into results/reliability.md (about an hour)
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --editable '.[test,joblib,server]' --constraint requirements.lock
+	$(BIN)/python -m tests.soak
+
+audit: $(STAMP)  ## known vulnerabilities in the versions of requirements.lock, by pip-audit
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet "pip-audit>=2.9"
+	$(BIN)/python -m tests.audit
 
 lint: $(STAMP)  ## ruff, as pre-commit runs it
 	$(BIN)/ruff check .

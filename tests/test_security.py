@@ -21,6 +21,7 @@ from benchmark.data.sources import Unreachable, fetch
 from benchmark.figures import cell_figure
 from benchmark.records import RecordError, read_record
 from benchmark.report.build import build_report
+from tests.audit import judge
 from tests.data.test_sources import executable
 from tests.report.conftest import Records
 from tests.test_records import edit, write
@@ -216,3 +217,15 @@ def test_the_page_escapes_everything_that_records_hold(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "deep").iterdir()] == ["r"], "a file left the report's folder"
     assert all(".." not in name for name in report.files)
     assert json.loads((tmp_path / "deep" / "r" / "manifest.json").read_text())["files"] == report.files
+
+
+def test_an_audit_that_looked_nothing_up_is_no_all_clear() -> None:
+    clean = {"name": "a", "version": "1", "vulns": []}
+    found = {"name": "b", "version": "2", "vulns": [{"id": "X-1", "fix_versions": ["3"]}]}
+    unknown = {"name": "c", "skip_reason": "not on the index"}
+    assert judge([clean], {}) == (["1 of 1 locked packages were looked up; 0 findings without an explanation."], 0)
+    assert judge([clean, found], {})[1] == 1
+    assert "b 2: X-1, fixed in 3" in judge([clean, found], {})[0]
+    assert judge([clean, found], {"X-1": "not used"})[1] == 0
+    assert judge([clean, unknown], {})[1] == 2
+    assert judge([], {})[1] == 2

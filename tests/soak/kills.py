@@ -1,0 +1,107 @@
+"""At least 50 random ``kill -9`` over a sweep of 40 cells, which ends as one that was never disturbed."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mlflow import MlflowClient
+
+from benchmark.stores import pages
+from tests.soak.checks import cell_folders, check_runs, command, done_records, finish, leftovers, tables
+
+EXPERIMENT = "kills"
+CELLS = 40
+KILLS = 50
+SEED = 4
+SWEEP = [
+    *("-m", "model=pca,ae,vae,aae", "dataset=digits", "split.normal_class=[0,1,2,3,4]", "seed=[0,1]"),
+    *("trainer.epochs=400", "trainer.strategy=loop", "trainer.workers=1", "trainer.checkpoint_seconds=0.5"),
+    *("tracking.figures=false", f"experiment_name={EXPERIMENT}"),
+]
+STARTING, WORKING, WRITING = "while it started", "while it trained, scored or logged", "while it wrote"
+
+
+@dataclass
+class Tally:
+    """What was killed."""
+
+    moments: Counter[str] = field(default_factory=Counter)
+    starting: float = 8.0  # seconds that a start takes
+    work: float = 0.0  # seconds at work so far
+    done: int = 0
+
+
+def run(folder: Path, kills: int = KILLS) -> list[tuple[str, str]]:
+    """Returns what was found, as rows of a table. Raises ``AssertionError`` if anything is lost."""
+    draw, tally = random.Random(SEED), Tally()
+    plain, killed = folder / "plain", folder / "killed"
+    finish(plain, *SWEEP, "tracking=off")
+    while sum(tally.moments.values()) < kills:
+        _kill(killed, draw, tally, kills)
+    finish(killed, *SWEEP)
+    records = done_records(killed)
+    assert len(records) == CELLS
+    assert leftovers(killed / "outputs") == []
+    uri = f"sqlite:///{killed / 'outputs' / 'mlflow.db'}"
+    values = check_runs(uri, EXPERIMENT, records)
+    found, expected = tables(killed, EXPERIMENT), tables(plain, EXPERIMENT)
+    assert found == expected, "the tables differ"
+    statuses = _statuses(uri)
+    return [
+        ("kill -9", f"{sum(tally.moments.values())}: {', '.join(f'{n} {what}' for what, n in tally.moments.items())}"),
+        ("cells finished", f"{len(records)} of {CELLS}"),
+        ("cell runs FINISHED in MLflow", f"{statuses['cell', 'FINISHED']}; {values:,} values equal to the folders'"),
+        ("runs closed as KILLED", f"{statuses['job', 'KILLED']} of jobs, {statuses['cell', 'KILLED']} of cells"),
+        ("runs still RUNNING", "0"),
+        ("tables", f"{len(found)} equal byte for byte to the undisturbed sweep's (columns of seconds left out)"),
+        ("leftovers", "none"),
+    ]
+
+
+def _kill(folder: Path, draw: random.Random, tally: Tally, kills: int) -> None:
+    """Kill the sweep once: at a random moment of its start, or of its work."""
+    left = kills - sum(tally.moments.values())
+    pace = tally.work / tally.done if tally.done else 1.0  # seconds a cell
+    begun, process = time.monotonic(), command(folder, *SWEEP)
+    try:
+        if draw.random() < 0.25:
+            time.sleep(draw.uniform(0, tally.starting))
+        else:
+            _wait_for_work(folder, process)
+            tally.starting, at_work = time.monotonic() - begun, time.monotonic()
+            time.sleep(draw.uniform(0, 2 * pace * max(CELLS - tally.done, 1) / (left + 5)))
+            tally.work += time.monotonic() - at_work
+        ended = process.poll()
+        assert ended is None, f"the sweep ended by itself ({ended}) with {left} kills to go"
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    tally.done = len(cell_folders(folder))
+    tally.moments[_moment(folder / "outputs")] += 1
+
+
+def _wait_for_work(folder: Path, process: subprocess.Popen[str]) -> None:
+    """Until a cell is in work that was not done before."""
+    while not any((folder / "outputs" / "cells").glob("*/*/*/.*.lease")) or "cells" not in (folder / "err").read_text():
+        assert process.poll() is None, (folder / "err").read_text()[-3000:]
+        time.sleep(0.02)
+
+
+def _moment(outputs: Path) -> str:
+    names = leftovers(outputs)
+    if any(name.endswith((".tmp", ".old")) for name in names):
+        return WRITING
+    return WORKING if any(name.endswith(".lease") for name in names) else STARTING
+
+
+def _statuses(uri: str) -> Counter[tuple[str, str]]:
+    client = MlflowClient(uri)
+    ids = [one.experiment_id for one in client.search_experiments()]
+    runs = pages(client.search_runs, experiment_ids=ids)
+    return Counter((run.data.tags["kind"], run.info.status) for run in runs)
