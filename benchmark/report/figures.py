@@ -85,6 +85,7 @@ def save(drawing: Drawing, stem: Path) -> Path:
     else:
         with Image.open(buffer) as image:
             image.convert("RGB").quantize(128, dither=Image.Dither.NONE).save(png, optimize=True)
+    drawing.set_layout_engine("none")  # it is laid out, which takes longer than the rest
     drawing.savefig(
         stem.with_name(stem.name + ".pdf"), dpi=DPI, metadata={"CreationDate": None, "Creator": None, "Producer": None}
     )
