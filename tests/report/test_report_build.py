@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from benchmark.config import UsageError
+from benchmark.report import figures
 from benchmark.report.__main__ import main, parse
 from benchmark.report.build import NoRecords, build_report
 from benchmark.report.frame import read_frame
@@ -54,10 +55,13 @@ def test_half_a_sweep_gives_a_whole_report(half, tmp_path):
     assert list(tmp_path.glob(".*.tmp")) == []
 
 
-def test_the_same_records_give_the_same_bytes(half, tmp_path):
+def test_the_same_records_give_the_same_bytes_in_one_process_and_in_several(half, tmp_path, monkeypatch):
     half.job({"model": "pca", "k": 0, "auroc": 0.875, "name": NAME, "arrays": True, "version": 2})
     build_report("small", half.output_dir, tmp_path / "a", command="c")
     time.sleep(1.1)  # a date in seconds would differ
+    monkeypatch.setattr(figures, "MANY", 1)
+    monkeypatch.setattr(figures.os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(figures, "save", None)  # of this process: nothing is drawn here
     build_report("small", half.output_dir, tmp_path / "b", command="c")
     assert files_of(tmp_path / "a") == files_of(tmp_path / "b")
 
