@@ -91,12 +91,17 @@ def groups(frame: pd.DataFrame) -> list[Group]:
 
 def per_class(group: Group, metric: str, label: str) -> dict[int, list[float]]:
     """Normal class -> the finite values of ``metric`` over the seeds of one column."""
-    if metric not in group.frame:
-        return {}
-    rows = group.frame[(group.frame["label"] == label) & group.frame[metric].notna()]
+    return _collected(group, metric, label, "normal_class")
+
+
+def _collected(group: Group, metric: str, label: str, by: str) -> dict[int, list[float]]:
+    """The finite values of ``metric`` in one column, by the whole number in ``by``."""
+    frame = group.frame
     values: dict[int, list[float]] = {}
-    for number, value in zip(rows["normal_class"], rows[metric], strict=True):
-        values.setdefault(int(number), []).append(float(value))
+    if metric in frame:
+        chosen = ((frame["label"] == label) & frame[metric].notna()).to_numpy()
+        for number, value in zip(frame[by].to_numpy()[chosen], frame[metric].to_numpy()[chosen], strict=True):
+            values.setdefault(int(number), []).append(float(value))
     return values
 
 
@@ -111,10 +116,9 @@ def class_mean(group: Group, metric: str, label: str) -> Mean:
 
 def _seed_means(group: Group, metric: str, label: str) -> list[float]:
     """Mean over classes of every seed that has all of them."""
-    if metric not in group.frame:
-        return []
-    rows = group.frame[(group.frame["label"] == label) & group.frame[metric].notna()]
-    return [float(part[metric].mean()) for _, part in rows.groupby("seed") if len(part) == group.n_classes]
+    n_classes = group.n_classes
+    found = sorted(_collected(group, metric, label, "seed").items())
+    return [float(np.mean(values)) for _, values in found if len(values) == n_classes]
 
 
 def t_interval(values: Sequence[float], level: float = 0.95) -> tuple[float, float]:
