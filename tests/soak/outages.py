@@ -1,4 +1,4 @@
-"""A tracking server that goes away three times in the middle of a sweep of 40 cells, its database once."""
+"""A tracking server that goes away three times in the middle of a sweep of 40 cells, and its database once."""
 
 from __future__ import annotations
 
@@ -40,9 +40,10 @@ def _run(folder: Path, database: Postgres, server: Server) -> list[tuple[str, st
             ("server", server.stop, server.start),
             ("database", database.stop, database.start),
             ("server", server.stop, server.start),
+            ("server", server.stop, server.start),
         )
     ):
-        while len(cell_folders(folder)) < 4 + 12 * number:
+        while len(cell_folders(folder)) < 4 + 9 * number:
             assert sweep.poll() is None, (folder / "err").read_text()[-3000:]
             time.sleep(0.05)
         before, down = len(cell_folders(folder)), time.monotonic()
