@@ -42,8 +42,8 @@ TRIALS: dict[str, tuple[str, str, Callable[[Path], list[tuple[str, str]]]]] = {
     ),
     "outages": (
         "A tracking server that goes away",
-        "The same sweep of 40 cells, logging to an MLflow server on PostgreSQL. The server is stopped three times in mid "
-        "sweep and the database once; what was not sent is sent afterwards by `python -m benchmark.sync`, and once "
+        "The same sweep of 40 cells, logging to an MLflow server on PostgreSQL. The server is stopped three times in "
+        "mid sweep and the database once; what was not sent is sent afterwards by `python -m benchmark.sync`, and once "
         "more, to see that nothing is sent again.",
         outages.run,
     ),
