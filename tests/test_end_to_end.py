@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import re
 import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -20,13 +22,16 @@ from sklearn.metrics import roc_auc_score
 from benchmark.config import CONF_DIR
 from benchmark.records import read_record
 from benchmark.tracking import close_dead_runs
-from tests.test_cli import run, user_environment
+from tests.faults.helpers import run_here as run
+from tests.test_cli import run as run_alone
+from tests.test_cli import user_environment
 
 TINY = [
     "split.test_limit=300",
     "split.train_fraction=0.05",
     "trainer.epochs=2",
 ]
+ONE_WORKER = pytest.mark.xdist_group("sweep")  # which then trains it once
 ANOGAN = ["model.search_steps=5", "model.candidates=32"]
 
 
@@ -35,7 +40,7 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four models and PCA on a few hundred MNIST images of three classes."""
     folder = tmp_path_factory.mktemp("sweep")
     classes = "split.normal_class=[0,3,8]"
-    done = run(folder, "-m", "model=ae,vae,aae", classes, *TINY, "experiment_name=small")
+    done = run_alone(folder, "-m", "model=ae,vae,aae", classes, *TINY, "experiment_name=small")
     assert done.returncode == 0, done.stderr
     assert "9 of 9 cells done" in done.stdout
     done = run(folder, "model=anogan", classes, *TINY, *ANOGAN, "experiment_name=small")
@@ -49,6 +54,7 @@ def cells(folder: Path) -> list[Path]:
     return sorted(path.parent for path in (folder / "outputs" / "cells").rglob("status.json"))
 
 
+@ONE_WORKER
 def test_every_cell_left_a_whole_record(sweep: Path) -> None:
     assert len(cells(sweep)) == 15
     for path in cells(sweep):
@@ -67,6 +73,7 @@ def test_every_cell_left_a_whole_record(sweep: Path) -> None:
         assert record.metrics["test/reconstruction_normal"] == pytest.approx(normal.mean(), rel=1e-4)
 
 
+@ONE_WORKER
 def test_models_record_what_is_theirs(sweep: Path) -> None:
     found = {read_record(path).axes["model"]: read_record(path).metrics for path in cells(sweep)}
     assert found["vae"]["test/kl_anomalous"] > 0
@@ -76,6 +83,7 @@ def test_models_record_what_is_theirs(sweep: Path) -> None:
     assert found["pca"]["auroc"] > 0.8
 
 
+@ONE_WORKER
 def test_training_uses_the_split_it_says(sweep: Path) -> None:
     for path in cells(sweep):
         record = read_record(path)
@@ -83,6 +91,7 @@ def test_training_uses_the_split_it_says(sweep: Path) -> None:
         assert record.metrics["n_test"] == 300
 
 
+@ONE_WORKER
 def test_mlflow_holds_every_cell_below_its_job(sweep: Path) -> None:
     client = MlflowClient(f"sqlite:///{sweep / 'outputs' / 'mlflow.db'}")
     experiment = client.get_experiment_by_name("small")
@@ -104,6 +113,7 @@ def test_mlflow_holds_every_cell_below_its_job(sweep: Path) -> None:
     assert [m.step for m in client.get_metric_history(one.info.run_id, "history/kl")] == [1, 2]
 
 
+@ONE_WORKER
 def test_the_report_is_complete(sweep: Path) -> None:
     done = run(sweep, "experiment=small", module="benchmark.report")
     assert done.returncode == 0, done.stderr
@@ -126,6 +136,7 @@ def test_the_report_is_complete(sweep: Path) -> None:
     assert str(sweep) not in (folder / "manifest.json").read_text()
 
 
+@ONE_WORKER
 def test_the_report_can_read_mlflow_alone(sweep: Path, tmp_path: Path) -> None:
     plain = run(sweep, "experiment=small", "figures=false", "results_dir=from_folders", module="benchmark.report")
     assert plain.returncode == 0, plain.stderr
@@ -135,6 +146,7 @@ def test_the_report_can_read_mlflow_alone(sweep: Path, tmp_path: Path) -> None:
     assert (sweep / "from_mlflow" / "cells.csv").read_text() == (sweep / "from_folders" / "cells.csv").read_text()
 
 
+@ONE_WORKER
 def test_the_same_command_again_trains_nothing(sweep: Path) -> None:
     before = {path: (path / "status.json").stat().st_mtime_ns for path in cells(sweep)}
     done = run(sweep, "model=pca", "split.normal_class=[0,3,8]", *TINY, "experiment_name=small")
@@ -142,6 +154,7 @@ def test_the_same_command_again_trains_nothing(sweep: Path) -> None:
     assert {path: (path / "status.json").stat().st_mtime_ns for path in cells(sweep)} == before
 
 
+@ONE_WORKER
 def test_a_cell_alone_gives_the_number_it_gives_beside_others(sweep: Path, tmp_path: Path) -> None:
     """Bit for bit on the CPU: the same weights and scores for class 3 alone as in the sweep of three classes."""
     done = run(tmp_path, "model=vae", "split.normal_class=3", *TINY, "tracking=off")
@@ -167,6 +180,14 @@ def test_a_cell_that_fails_is_recorded_and_stops_nothing(tmp_path: Path) -> None
     assert "failed: pca digits 0 seed 0" in done.stdout
 
 
+def runs(store: Path, status: str) -> int:
+    """How many runs of that status an SQLite store has."""
+    if not store.exists():
+        return 0
+    with contextlib.closing(sqlite3.connect(store)) as database:
+        return int(database.execute("SELECT count(*) FROM runs WHERE status = ?", [status]).fetchone()[0])
+
+
 def test_an_interrupted_sweep_reports_what_is_missing_and_goes_on_from_there(tmp_path: Path) -> None:
     """Ctrl-C while the second model trains: the report shows the first one's cells beside the second's missing ones."""
     sweep = ["-m", "model=pca,ae", "dataset=digits", "split.normal_class=[0,1]", "experiment_name=half"]
@@ -183,7 +204,11 @@ def test_an_interrupted_sweep_reports_what_is_missing_and_goes_on_from_there(tmp
         )
     try:
         deadline = time.monotonic() + 120
-        while not re.search(r"^  ae digits \d seed 0 epochs=100000: epoch", log.read_text(), re.MULTILINE):
+        store = tmp_path / "outputs" / "mlflow.db"  # Ctrl-C does not wait for an MLflow that lags behind
+        while not (
+            re.search(r"^  ae digits \d seed 0 epochs=100000: epoch", log.read_text(), re.MULTILINE)
+            and [runs(store, "FINISHED"), runs(store, "RUNNING")] == [3, 1]
+        ):
             assert time.monotonic() < deadline, log.read_text()
             time.sleep(0.2)
         long.send_signal(signal.SIGINT)
@@ -198,7 +223,7 @@ def test_an_interrupted_sweep_reports_what_is_missing_and_goes_on_from_there(tmp
     rows = list(csv.DictReader((tmp_path / "results" / "half" / "cells.csv").open()))
     assert [(row["model"], row["state"]) for row in rows] == [("pca", "done")] * 2 + [("ae", "missing")] * 2
     client = MlflowClient(f"sqlite:///{tmp_path / 'outputs' / 'mlflow.db'}")
-    close_dead_runs(client)  # as the next start does: on a busy machine Ctrl-C does not wait for MLflow
+    close_dead_runs(client)  # as the next start does
     jobs = client.search_runs([client.get_experiment_by_name("half").experiment_id], "tags.kind = 'job'")
     assert {run.data.tags["model"]: run.info.status for run in jobs} == {"pca": "FINISHED", "ae": "KILLED"}
 
@@ -226,7 +251,7 @@ def test_every_preset_runs(tmp_path: Path, preset: str) -> None:
         options.append("trainer.generation_metrics=false")  # gan_objectives has them too
     done = run(tmp_path, "-m", f"+experiment={preset}", *options, "split.train_fraction=0.8", "tracking=off")
     assert done.returncode == 0, done.stderr
-    figures = "true" if preset in ("interpolation", "gan_objectives") else "false"  # between them they have all kinds
+    figures = "true" if preset == "interpolation" else "false"  # the other kinds are drawn from the sweep above
     done = run(tmp_path, f"experiment={preset}", f"figures={figures}", module="benchmark.report")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "results" / preset / "report.html").exists()

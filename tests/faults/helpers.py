@@ -63,7 +63,7 @@ def holding(output_dir: Path, *cells: Path) -> Iterator[Holder]:
         holder.kill()
 
 
-def run_here(folder: Path, *arguments: str, module: str = "benchmark.__main__") -> subprocess.CompletedProcess[str]:
+def run_here(folder: Path, *arguments: str, module: str = "benchmark") -> subprocess.CompletedProcess[str]:
     """What ``python -m MODULE ARGUMENTS`` in ``folder`` does, in this process: without the seconds of its imports."""
     import torch
 
@@ -72,7 +72,9 @@ def run_here(folder: Path, *arguments: str, module: str = "benchmark.__main__") 
     os.chdir(folder)
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
-            code = import_module(module).main(list(arguments))
+            found = import_module(module)
+            program = found if hasattr(found, "main") else import_module(f"{module}.__main__")
+            code = program.main(list(arguments))
     finally:
         os.chdir(before)
         torch.use_deterministic_algorithms(deterministic)

@@ -78,11 +78,10 @@ def test_bad_input(case: Bad, place: Path, request: pytest.FixtureRequest) -> No
     if any("URL" in argument for argument in arguments):
         url = request.getfixturevalue("refusing")
         arguments = [argument.replace("URL", url) for argument in arguments]
-    module = "benchmark.__main__" if case.module == "benchmark" else case.module
-    if module == "benchmark.__main__" and not any(argument.startswith("dataset=") for argument in arguments):
+    if case.module == "benchmark" and not any(argument.startswith("dataset=") for argument in arguments):
         arguments.append("dataset=digits")
     before = digest(place)
-    done = run_here(place, *arguments, module=module)
+    done = run_here(place, *arguments, module=case.module)
     assert done.returncode == case.code, (done.stdout, done.stderr)
     said = [line for line in (done.stdout + done.stderr).splitlines() if case.says in line]
     assert len(said) == 1, (done.stdout, done.stderr)
