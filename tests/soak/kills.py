@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,10 +22,13 @@ KILLS = 50
 SEED = 4
 SWEEP = [
     *("-m", "model=pca,ae,vae,aae", "dataset=digits", "split.normal_class=[0,1,2,3,4]", "seed=[0,1]"),
-    *("trainer.epochs=400", "trainer.strategy=loop", "trainer.workers=1", "trainer.checkpoint_seconds=0.5"),
+    *("trainer.epochs=150", "trainer.strategy=loop", "trainer.workers=1", "trainer.checkpoint_seconds=0.5"),
     *("tracking.figures=false", f"experiment_name={EXPERIMENT}"),
 ]
 STARTING, WORKING, WRITING = "while it started", "while it trained, scored or logged", "while it wrote"
+
+
+PACE = 4  # cells that are to be left when the last kill comes
 
 
 @dataclass
@@ -33,8 +37,6 @@ class Tally:
 
     moments: Counter[str] = field(default_factory=Counter)
     starting: float = 8.0  # seconds that a start takes
-    work: float = 0.0  # seconds at work so far
-    done: int = 0
 
 
 def run(folder: Path, kills: int = KILLS) -> list[tuple[str, str]]:
@@ -65,30 +67,41 @@ def run(folder: Path, kills: int = KILLS) -> list[tuple[str, str]]:
 
 
 def _kill(folder: Path, draw: random.Random, tally: Tally, kills: int) -> None:
-    """Kill the sweep once: at a random moment of its start, or of its work."""
-    left = kills - sum(tally.moments.values())
-    pace = tally.work / tally.done if tally.done else 1.0  # seconds a cell
+    """Kill the sweep once: at a random moment of its start, or of its work.
+
+    Where it is behind the pace that leaves a few cells for after the last kill, it may first finish one more.
+    """
+    killed, before = sum(tally.moments.values()), len(cell_folders(folder))
     begun, process = time.monotonic(), command(folder, *SWEEP)
     try:
         if draw.random() < 0.25:
             time.sleep(draw.uniform(0, tally.starting))
         else:
             _wait_for_work(folder, process)
-            tally.starting, at_work = time.monotonic() - begun, time.monotonic()
-            time.sleep(draw.uniform(0, 2 * pace * max(CELLS - tally.done, 1) / (left + 5)))
-            tally.work += time.monotonic() - at_work
+            tally.starting = time.monotonic() - begun
+            if before < (CELLS - PACE) * killed / kills:
+                _wait_for(lambda: len(cell_folders(folder)) > before, folder, process)
+            time.sleep(draw.uniform(0, 0.7))
         ended = process.poll()
-        assert ended is None, f"the sweep ended by itself ({ended}) with {left} kills to go"
+        assert ended is None, f"the sweep ended by itself ({ended}) after {killed} kills"
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
-    tally.done = len(cell_folders(folder))
     tally.moments[_moment(folder / "outputs")] += 1
 
 
 def _wait_for_work(folder: Path, process: subprocess.Popen[str]) -> None:
     """Until a cell is in work that was not done before."""
-    while not any((folder / "outputs" / "cells").glob("*/*/*/.*.lease")) or "cells" not in (folder / "err").read_text():
+
+    def at_work() -> bool:
+        leases = (folder / "outputs" / "cells").glob("*/*/*/.*.lease")
+        return any(leases) and "cells" in (folder / "err").read_text()
+
+    _wait_for(at_work, folder, process)
+
+
+def _wait_for(condition: Callable[[], bool], folder: Path, process: subprocess.Popen[str]) -> None:
+    while not condition():
         assert process.poll() is None, (folder / "err").read_text()[-3000:]
         time.sleep(0.02)
 
