@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark.evaluate import STEPS, _side_by_side
+from benchmark.pictures import STEPS, side_by_side
 from benchmark.records import read_record
 from tests.test_cli import run
 
@@ -14,7 +14,7 @@ from tests.test_cli import run
 @pytest.mark.parametrize(("channels", "columns"), [(1, 1), (3, 3), (4, 2), (7, 7), (8, 4), (12, 4)])
 def test_frames_stand_in_rows_in_reading_order(channels: int, columns: int) -> None:
     images = torch.randint(0, 256, (2, channels, 5, 6), dtype=torch.uint8)
-    shown = _side_by_side(images)
+    shown = side_by_side(images)
     assert shown.shape == (2, 5 * channels // columns, 6 * columns)
     for c in range(channels):
         y, x = 5 * (c // columns), 6 * (c % columns)
