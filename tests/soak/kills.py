@@ -14,6 +14,7 @@ from pathlib import Path
 from mlflow import MlflowClient
 
 from benchmark.stores import pages
+from tests.faults.test_kill import job_is_recorded
 from tests.soak.checks import cell_folders, check_runs, command, done_records, finish, leftovers, tables
 
 EXPERIMENT = "kills"
@@ -22,13 +23,13 @@ KILLS = 50
 SEED = 4
 SWEEP = [
     *("-m", "model=pca,ae,vae,aae", "dataset=digits", "split.normal_class=[0,1,2,3,4]", "seed=[0,1]"),
-    *("trainer.epochs=150", "trainer.strategy=loop", "trainer.workers=1", "trainer.checkpoint_seconds=0.5"),
+    *("trainer.epochs=300", "trainer.strategy=loop", "trainer.workers=1", "trainer.checkpoint_seconds=0.5"),
     *("tracking.figures=false", f"experiment_name={EXPERIMENT}"),
 ]
-STARTING, WORKING, WRITING = "while it started", "while it trained, scored or logged", "while it wrote"
+STARTING, WORKING, LOGGING = "while it started", "just after it began to train", "while it trained and logged"
 
 
-PACE = 4  # cells that are to be left when the last kill comes
+LEFT = 4  # cells that are to be left when the last kill comes
 
 
 @dataclass
@@ -37,6 +38,7 @@ class Tally:
 
     moments: Counter[str] = field(default_factory=Counter)
     starting: float = 8.0  # seconds that a start takes
+    writes: int = 0  # kills that left a half-written record or store behind
 
 
 def run(folder: Path, kills: int = KILLS) -> list[tuple[str, str]]:
@@ -57,6 +59,7 @@ def run(folder: Path, kills: int = KILLS) -> list[tuple[str, str]]:
     statuses = _statuses(uri)
     return [
         ("kill -9", f"{sum(tally.moments.values())}: {', '.join(f'{n} {what}' for what, n in tally.moments.items())}"),
+        ("of them in the middle of a write", str(tally.writes)),
         ("cells finished", f"{len(records)} of {CELLS}"),
         ("cell runs FINISHED in MLflow", f"{statuses['cell', 'FINISHED']}; {values:,} values equal to the folders'"),
         ("runs closed as KILLED", f"{statuses['job', 'KILLED']} of jobs, {statuses['cell', 'KILLED']} of cells"),
@@ -67,19 +70,20 @@ def run(folder: Path, kills: int = KILLS) -> list[tuple[str, str]]:
 
 
 def _kill(folder: Path, draw: random.Random, tally: Tally, kills: int) -> None:
-    """Kill the sweep once: at a random moment of its start, or of its work.
-
-    Where it is behind the pace that leaves a few cells for after the last kill, it may first finish one more.
-    """
+    """Kill the sweep once, at a random moment of its start or of its work; ahead of its pace, of its start."""
     killed, before = sum(tally.moments.values()), len(cell_folders(folder))
+    pace = (CELLS - LEFT) * killed / kills
+    moment = STARTING if before > pace + 2 else draw.choice((STARTING, WORKING, LOGGING, LOGGING))
     begun, process = time.monotonic(), command(folder, *SWEEP)
     try:
-        if draw.random() < 0.25:
+        if moment == STARTING:
             time.sleep(draw.uniform(0, tally.starting))
         else:
             _wait_for_work(folder, process)
             tally.starting = time.monotonic() - begun
-            if before < (CELLS - PACE) * killed / kills:
+            if moment == LOGGING:
+                _wait_for(lambda: job_is_recorded(folder / "outputs" / "mlflow.db"), folder, process)
+            if before < pace:  # behind: one more cell is finished first
                 _wait_for(lambda: len(cell_folders(folder)) > before, folder, process)
             time.sleep(draw.uniform(0, 0.7))
         ended = process.poll()
@@ -87,7 +91,8 @@ def _kill(folder: Path, draw: random.Random, tally: Tally, kills: int) -> None:
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
-    tally.moments[_moment(folder / "outputs")] += 1
+    tally.moments[moment] += 1
+    tally.writes += any(name.endswith((".tmp", ".old")) for name in leftovers(folder / "outputs"))
 
 
 def _wait_for_work(folder: Path, process: subprocess.Popen[str]) -> None:
@@ -104,13 +109,6 @@ def _wait_for(condition: Callable[[], bool], folder: Path, process: subprocess.P
     while not condition():
         assert process.poll() is None, (folder / "err").read_text()[-3000:]
         time.sleep(0.02)
-
-
-def _moment(outputs: Path) -> str:
-    names = leftovers(outputs)
-    if any(name.endswith((".tmp", ".old")) for name in names):
-        return WRITING
-    return WORKING if any(name.endswith(".lease") for name in names) else STARTING
 
 
 def _statuses(uri: str) -> Counter[tuple[str, str]]:
