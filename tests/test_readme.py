@@ -80,3 +80,35 @@ def test_the_reasons_for_settings_are_the_committed_validation_figures() -> None
             for metric in metrics
         }
         assert set(pairs) <= known
+
+
+FAMILY = [("mnist", 0), ("mnist", 3), ("mnist", 8), ("fashion_mnist", 0), ("fashion_mnist", 5), ("fashion_mnist", 6)]
+
+
+def family() -> pd.DataFrame:
+    """AUROC of the committed family table: a row a model, a column a data set and class."""
+    frame = read_frame(ROOT / "results" / "family" / "cells.csv")
+    assert set(frame["state"]) == {"done"}
+    return frame.pivot_table("auroc", "model", ["dataset", "normal_class"])[FAMILY]
+
+
+def test_every_model_has_a_page_with_its_row_of_the_family_table() -> None:
+    for name, row in family().iterrows():
+        page = " ".join((ROOT / "docs" / "models" / f"{name}.md").read_text("utf-8").split())
+        first, second = (", ".join(f"{value:.3f}" for value in row[part]) for part in (FAMILY[:3], FAMILY[3:]))
+        assert f"MNIST 0, 3, 8: {first}; Fashion-MNIST 0, 5, 6: {second}." in page, name
+
+
+def test_the_readme_shows_the_family_table() -> None:
+    block = re.search(r"<!-- family:begin -->(.*)<!-- family:end -->", README, re.DOTALL)
+    assert block is not None
+    shown = {}
+    for line in block.group(1).splitlines():
+        if line.startswith("| `"):
+            name, *values = (part.strip(" *`") for part in line.strip("|").split("|"))
+            shown[name] = values
+    table = family()
+    assert set(shown) == set(table.index)
+    for name, row in table.iterrows():
+        values = [*row[FAMILY[:3]], row[FAMILY[:3]].mean(), *row[FAMILY[3:]], row[FAMILY[3:]].mean()]
+        assert shown[str(name)] == [f"{value:.3f}" for value in values], name
