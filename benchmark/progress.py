@@ -110,3 +110,9 @@ class Progress:
 def _clock(seconds: float) -> str:
     whole = int(seconds)
     return f"{whole // 60}:{whole % 60:02d}"
+
+
+def elapsed(start: float) -> str:
+    """Seconds since ``start`` (``time.perf_counter``) as ``m:ss``."""
+    seconds = int(time.perf_counter() - start)
+    return f"{seconds // 60}:{seconds % 60:02d}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -325,9 +324,3 @@ def _write(
 def _line(error: BaseException) -> str:
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text}"[:300]
-
-
-def elapsed(start: float) -> str:
-    """Seconds since ``start`` (``time.perf_counter``) as ``m:ss``."""
-    seconds = int(time.perf_counter() - start)
-    return f"{seconds // 60}:{seconds % 60:02d}"

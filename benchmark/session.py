@@ -126,7 +126,7 @@ class Session:
 
     def summarise(self) -> int:
         """Print what became of every cell that is not done, and return the exit code."""
-        from benchmark.runner import elapsed
+        from benchmark.progress import elapsed
 
         outcomes = self._outcomes()
         if not outcomes:
