@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 from benchmark.report import curves, interpolation, latent, samples, sheets, styles
@@ -14,39 +15,13 @@ if TYPE_CHECKING:
 
     from benchmark.report.figures import Part
 
+    Draw = Callable[[Group, Sequence[PlannedCell]], Figure | None]
     Sketches = Iterator[tuple[str, str, str, Figure]]
 
 
 def _heat_map(group: Group, cells: Sequence[PlannedCell]) -> Sketches:
     caption = "AUROC of the headline score, mean over seeds. Blank: not done. Classes in columns, then the mean."
     yield "heatmap", "AUROC by class", caption, curves.heat_map(group)
-
-
-def _roc_by_model(group: Group, cells: Sequence[PlannedCell]) -> Sketches:
-    caption = "Each thin line is one class, the thick line their mean at equal false positive rate."
-    yield "roc", "ROC curves by model", caption, curves.roc_by_model(group, cells)
-
-
-def _roc_by_class(group: Group, cells: Sequence[PlannedCell]) -> Sketches:
-    caption = "One panel a class, one line a model (mean over seeds)."
-    yield "roc_classes", "ROC curves by class", caption, curves.roc_by_class(group, cells)
-
-
-def _histograms(group: Group, cells: Sequence[PlannedCell]) -> Sketches:
-    yield (
-        "scores",
-        "Score histograms",
-        "Headline scores of normal and anomalous test images, each scaled to the same area (first seed). The "
-        "horizontal axis ends at the 99.5th percentile. The number in a panel is its AUROC.",
-        curves.histograms(group, cells),
-    )
-
-
-def _training(group: Group, cells: Sequence[PlannedCell]) -> Sketches:
-    drawing = curves.training_curves(group, cells)
-    if drawing is not None:
-        caption = "Each thin line is one cell, the thick line their mean; the quantities are defined in the glossary."
-        yield "training", "Training curves", caption, drawing
 
 
 def _sheets(group: Group, cells: Sequence[PlannedCell]) -> Sketches:
@@ -64,52 +39,68 @@ def _sheets(group: Group, cells: Sequence[PlannedCell]) -> Sketches:
             )
 
 
-def _samples(group: Group, cells: Sequence[PlannedCell]) -> Sketches:
-    drawing = samples.samples_figure(group, cells)
+def _one(name: str, title: str, caption: str, draw: Draw, group: Group, cells: Sequence[PlannedCell]) -> Sketches:
+    drawing = draw(group, cells)
     if drawing is not None:
-        yield (
-            "samples",
-            "Generated images",
-            "Images that each model draws from noise (first cell of one class), real normal images above. They are the "
-            "first draws, not chosen.",
-            drawing,
-        )
-
-
-def _latent(group: Group, cells: Sequence[PlannedCell]) -> Sketches:
-    drawing = latent.latent_figure(group, cells)
-    if drawing is not None:
-        yield (
-            "latent",
-            "Latent space of two dimensions",
-            "Top: codes of test images, digits at the median code of each class. Middle: images decoded over a grid of "
-            "the codes that normal images take. Bottom: decoded along the straight line between the codes of two test "
-            "images, which stand at its ends.",
-            drawing,
-        )
-
-
-def _interpolation(group: Group, cells: Sequence[PlannedCell]) -> Sketches:
-    drawing = interpolation.interpolation_figure(group, cells)
-    if drawing is not None:
-        yield (
-            "interpolation",
-            "Interpolation",
-            "Decoded along the straight line between the codes of two normal test images, the same two for every "
-            "model; they stand at the ends. Rows: models.",
-            drawing,
-        )
+        yield name, title, caption, drawing
 
 
 PARTS: tuple[Part, ...] = (
     _heat_map,
-    _roc_by_model,
-    _roc_by_class,
-    _histograms,
-    _training,
+    partial(
+        _one,
+        "roc",
+        "ROC curves by model",
+        "Each thin line is one class, the thick line their mean at equal false positive rate.",
+        curves.roc_by_model,
+    ),
+    partial(
+        _one,
+        "roc_classes",
+        "ROC curves by class",
+        "One panel a class, one line a model (mean over seeds).",
+        curves.roc_by_class,
+    ),
+    partial(
+        _one,
+        "scores",
+        "Score histograms",
+        "Headline scores of normal and anomalous test images, each scaled to the same area (first seed). The "
+        "horizontal axis ends at the 99.5th percentile. The number in a panel is its AUROC.",
+        curves.histograms,
+    ),
+    partial(
+        _one,
+        "training",
+        "Training curves",
+        "Each thin line is one cell, the thick line their mean; the quantities are defined in the glossary.",
+        curves.training_curves,
+    ),
     _sheets,
-    _samples,
+    partial(
+        _one,
+        "samples",
+        "Generated images",
+        "Images that each model draws from noise (first cell of one class), real normal images above. They are the "
+        "first draws, not chosen.",
+        samples.samples_figure,
+    ),
     styles.style_figures,
-    _latent,
-    _interpolation,
+    partial(
+        _one,
+        "latent",
+        "Latent space of two dimensions",
+        "Top: codes of test images, digits at the median code of each class. Middle: images decoded over a grid of "
+        "the codes that normal images take. Bottom: decoded along the straight line between the codes of two test "
+        "images, which stand at its ends.",
+        latent.latent_figure,
+    ),
+    partial(
+        _one,
+        "interpolation",
+        "Interpolation",
+        "Decoded along the straight line between the codes of two normal test images, the same two for every "
+        "model; they stand at the ends. Rows: models.",
+        interpolation.interpolation_figure,
+    ),
 )

@@ -17,7 +17,7 @@ from benchmark.report.tables import Table
 if TYPE_CHECKING:
     import pandas as pd
 
-BUDGET = 4_300_000  # bytes of PNG shown in the page (a third more as base64); the rest is linked
+BUDGET = 3_000_000  # bytes of PNG shown in the page (a third more as base64); the rest is linked
 STYLE = """
 :root{color-scheme:light dark;--fg:#1b1f24;--bg:#fff;--soft:#5c6670;--line:#d5dae0;--head:#f3f5f7;--warn:#8a4b00}
 @media(prefers-color-scheme:dark){:root{--fg:#e4e7ea;--bg:#15181c;--soft:#a3adb7;--line:#3a424b;--head:#20252b;
