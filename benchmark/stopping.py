@@ -64,6 +64,7 @@ class Writes:
 
 WRITES = Writes()
 _told = threading.Event()  # a signal has come
+_leaving = threading.Lock()
 _abandoned = threading.Event()  # threads of this process go on that nobody waits for
 
 
@@ -106,13 +107,14 @@ def run_until_told(main: Callable[[], int], last_words: Callable[[], str], is_pr
     """
     try:
         with ended_by_signals(last_words):
-            return main()
-    except KeyboardInterrupt as interrupt:
-        code = EXIT_CODES[signal.SIGTERM if isinstance(interrupt, Terminated) else signal.SIGINT]
-        if is_program or _abandoned.is_set():
-            leave(code, last_words())
-        _say(last_words())
-        return code
+            try:
+                return main()
+            except KeyboardInterrupt as interrupt:
+                code = EXIT_CODES[signal.SIGTERM if isinstance(interrupt, Terminated) else signal.SIGINT]
+                if is_program or _abandoned.is_set():
+                    leave(code, last_words())  # still watched: it waits for writes, and a second signal for nothing
+                _say(last_words())
+                return code
     finally:
         _told.clear()
 
@@ -133,12 +135,13 @@ def ends_in_order(name: str) -> Callable[[Callable[..., int]], Callable[..., int
 
 def leave(code: int, words: str) -> None:
     """End the process after the writes in progress, and its workers, whatever its threads do."""
-    WRITES.close()
-    for child in _children():
-        with contextlib.suppress(OSError):
-            os.kill(child, signal.SIGTERM)
-    _say(words)
-    os._exit(code)
+    with _leaving:  # the main thread and the watching one may both come here: the second waits for the end
+        WRITES.close()
+        for child in _children():
+            with contextlib.suppress(OSError):
+                os.kill(child, signal.SIGTERM)
+        _say(words)
+        os._exit(code)
 
 
 def _say(words: str) -> None:

@@ -48,13 +48,13 @@ class Command:
             assert time.monotonic() < deadline, self.log.read_text()
             time.sleep(0.02)
 
-    def end(self, *signals: signal.Signals) -> tuple[int, float, str]:
-        """Send the signals, half a second between two; returns exit code, seconds and what was said."""
+    def end(self, *signals: signal.Signals, pause: float = 0.5) -> tuple[int, float, str]:
+        """Send the signals, ``pause`` seconds between two; returns exit code, seconds and what was said."""
         start = time.monotonic()
         for i, number in enumerate(signals):
-            time.sleep(0.5 if i > 0 else 0)
+            time.sleep(pause if i > 0 else 0)
             self.process.send_signal(number)
-        code = self.process.wait(timeout=120)
+        code = self.process.wait(timeout=60)
         return code, time.monotonic() - start, self.log.read_text()
 
 
@@ -128,6 +128,7 @@ def test_a_write_in_progress_is_finished(tmp_path: Path, started) -> None:
     code, seconds, said = command.end(signal.SIGINT)
     assert code == 130, said
     assert 2 < seconds < 5 + SOON
+    assert said.count("benchmark: stopped.") == 1
     (status,) = (tmp_path / "outputs" / "cells").rglob("status.json")
     record = read_record(status.parent)
     assert record.state == "done"
@@ -135,10 +136,11 @@ def test_a_write_in_progress_is_finished(tmp_path: Path, started) -> None:
     assert {path.name for path in (tmp_path / "outputs").rglob(".*")} == {".locks"}
 
 
-def test_a_second_signal_waits_for_nothing_and_does_no_harm(tmp_path: Path, started) -> None:
+@pytest.mark.parametrize("pause", [0.2, 0.8, 3.0], ids=["gives up", "leaves", "waits for the write"])
+def test_a_second_signal_waits_for_nothing_and_does_no_harm(tmp_path: Path, started, pause: float) -> None:
     command = started(tmp_path, "-c", SLOW_WRITER, "600", *PCA)
     command.wait_for(lambda: "writing" in command.log.read_text())
-    code, seconds, said = command.end(signal.SIGINT, signal.SIGINT)
+    code, seconds, said = command.end(signal.SIGINT, signal.SIGINT, pause=pause)
     assert code == 130, said
     assert seconds < SOON
     assert not list((tmp_path / "outputs" / "cells").rglob("class*/status.json"))
