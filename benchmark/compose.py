@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -46,17 +47,29 @@ def compose_command(arguments: Sequence[str]) -> ComposedCommand:
     with _hydra():
         from hydra import compose
 
-        base = _composed(
-            overrides, lambda: compose("config", [o for o in overrides if not _is_sweep(o)], return_hydra_config=True)
-        )
-        jobs = list(_expand(base, overrides)) if multirun else [overrides]
-        composed = [ComposedJob(_composed(job, lambda job=job: compose("config", job)), job) for job in jobs]
+        single = [override for override in overrides if not (multirun and _is_sweep(override))]
+        base = _composed(overrides, lambda: compose("config", single, return_hydra_config=True))
+        if multirun:
+            jobs = list(_expand(base, overrides))
+            composed = [ComposedJob(_composed(job, lambda job=job: compose("config", job)), job) for job in jobs]
+        else:
+            composed = [ComposedJob(_without_hydra(base), overrides)]
     for job in composed:
         validate(job.config)
     launcher = _launcher(base.hydra, len(composed))
     if not multirun and not launcher.is_basic:
         raise UsageError(f"the launcher {launcher.name} runs the jobs of a sweep: add -m")
     return ComposedCommand(composed, launcher)
+
+
+def _without_hydra(base: Any) -> Any:
+    """The job's own configuration, as ``compose`` gives it without ``return_hydra_config``."""
+    from omegaconf import open_dict
+
+    job = copy.deepcopy(base)
+    with open_dict(job):
+        del job["hydra"]
+    return job
 
 
 def _launcher(hydra: Any, jobs: int) -> Launcher:

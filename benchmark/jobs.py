@@ -97,10 +97,10 @@ def prepare_job(
     batch_size = (
         config.trainer.batch_size if config.trainer.batch_size is not None else model_settings.get("batch_size", 1)
     )
-    cells = []
+    changes, cells = variant(config), []
     for normal_class in resolve_classes(config.split.normal_class, data.class_names):
         for seed in seeds(config):
-            cells.append(_lay_out(config, data, normal_class, seed, epochs, batch_size, device, precision))
+            cells.append(_lay_out(config, data, normal_class, seed, epochs, batch_size, device, precision, changes))
     return Job(
         config=config,
         cells=cells,
@@ -137,6 +137,7 @@ def _lay_out(
     batch_size: int,
     device: str,
     precision: str,
+    changes: str,
 ) -> Cell:
     split = make_split(data, config.split, normal_class, seed)
     resolved = OmegaConf.to_container(config, resolve=True)
@@ -153,7 +154,7 @@ def _lay_out(
         "evaluate_on": config.split.evaluate_on,
     }
     digest = fingerprint(resolved, data.version, split, device.split(":")[0], precision)
-    return Cell(axes, variant(config), resolved, digest, split)
+    return Cell(axes, changes, resolved, digest, split)
 
 
 def variant(config: Any) -> str:

@@ -10,6 +10,7 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -101,11 +102,11 @@ def _by_label(data: ImageData, labels: Tensor, name: str, normal_class: int) -> 
 
     Images of another kind (``ImageData.other_kinds``) are anomalies of their class: they count where it is normal.
     """
-    count = len(data.class_names)
-    chosen, usual = labels == normal_class, labels < count
-    other_kind = ~usual & ((labels % count == normal_class) == (name == "one_vs_rest"))
+    count, values = len(data.class_names), labels.numpy()  # in one thread: torch's wait for one another on a busy CPU
+    chosen, usual = values == normal_class, values < count
+    other_kind = ~usual & ((values % count == normal_class) == (name == "one_vs_rest"))
     normal = chosen if name == "one_vs_rest" else ~chosen & usual
-    return normal.nonzero().flatten(), ((usual & ~normal) | other_kind).nonzero().flatten()
+    return torch.from_numpy(np.flatnonzero(normal)), torch.from_numpy(np.flatnonzero((usual & ~normal) | other_kind))
 
 
 def _training_rows(normal: Tensor, spare: Tensor, config: Any, axes: tuple[Any, ...]) -> tuple[Tensor, Tensor]:
@@ -125,8 +126,10 @@ def _training_rows(normal: Tensor, spare: Tensor, config: Any, axes: tuple[Any, 
 
 
 def _nominal_size(data: ImageData, config: Any) -> int:
-    sizes = [len(_by_label(data, data.train_labels, config.name, c)[0]) for c in range(len(data.class_names))]
-    size = sum(sizes) / len(sizes) * config.train_fraction / (1 - config.contamination)
+    classes = len(data.class_names)
+    images = int((data.train_labels < classes).sum())
+    normal = images if config.name == "one_vs_rest" else images * (classes - 1)  # summed over all normal classes
+    size = normal / classes * config.train_fraction / (1 - config.contamination)
     return max(1, round(size * (1 - VALIDATION_SHARE) if config.evaluate_on == "validation" else size))
 
 
