@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import sys
-import traceback
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,18 +11,17 @@ from threading import Event, Lock
 from typing import TYPE_CHECKING, TypeVar
 
 import torch
-from omegaconf import OmegaConf
 
-from benchmark.cells import NUMERICS_VERSION, Cell, finished_record
+from benchmark import recording
+from benchmark.cells import Cell, finished_record
 from benchmark.data.splits import told_classes
-from benchmark.environment import environment
-from benchmark.evaluate import Outcome, evaluate
+from benchmark.evaluate import evaluate
 from benchmark.fleet import Fleet
 from benchmark.jobs import Job, now
 from benchmark.leases import Leases
 from benchmark.models import model_class
 from benchmark.programs import make_plan, run_programs
-from benchmark.records import Record, RecordError, means, read_record, write_record
+from benchmark.records import Record, means
 from benchmark.train import Interrupted, Training, allow_tf32, train
 
 if TYPE_CHECKING:
@@ -76,7 +74,7 @@ def run_job(job: Job, tracker: Tracker | BackgroundTracker | None, progress: Pro
         job.checkpoints.drop(cell)  # of a process killed between the record and this
         if tracker is not None:
             tracker.log_cell(record, parent)
-        _show(progress, cell, record, "finished before, ")
+        recording.show(progress, cell, record, "finished before, ")
     ended = "KILLED"
     try:
         with closing(_run_cells(job, todo, progress, result.busy)) as records:  # an interrupt ends its programs
@@ -107,7 +105,7 @@ def _run_cells(job: Job, cells: Sequence[Cell], progress: Progress, busy: list[B
             try:
                 mine, records = _claim(job, program, leases, progress, busy)
             except OSError as error:  # without a lease nothing may be written
-                return [_unleased(job, cell, error, progress) for cell in program]
+                return [recording.unleased(job, cell, error, progress) for cell in program]
             return records + (_run_program(job, mine, plan.strategy, progress, stop) if mine else [])
         finally:
             leases.give_back(folders)
@@ -131,7 +129,7 @@ def _claim(
             progress.cell_done(cell.name, "skipped", f"{lease.holder} trains it")
         elif record is not None:
             records.append(record)
-            _show(progress, cell, record, "finished by another process, ")
+            recording.show(progress, cell, record, "finished by another process, ")
         else:
             mine.append(cell)
     return mine, records
@@ -174,7 +172,7 @@ def _run_program(job: Job, cells: Sequence[Cell], strategy: str, progress: Progr
         return []
     except Exception as error:
         if len(cells) == 1:
-            return [_failed(job, cells[0], start, error, progress)]
+            return [recording.failed(job, cells[0], start, error, progress)]
         parts = _fewer(cells, error)
         return [record for part in parts for record in _run_program(job, part, strategy, progress, stop)]
     records = []
@@ -184,8 +182,10 @@ def _run_program(job: Job, cells: Sequence[Cell], strategy: str, progress: Progr
             alive.append(i)
         else:
             weights = fleet.state(i)
-            records.append(_write(job, cell, "diverged", training.diverged, start, training=training, weights=weights))
-            _show(progress, cell, records[-1])
+            records.append(
+                recording.write(job, cell, "diverged", training.diverged, start, training=training, weights=weights)
+            )
+            recording.show(progress, cell, records[-1])
     alone = job.device == "cpu" or fleet.model.one_by_one  # on a CPU a cell's images fill the caches by themselves
     size = 1 if alone else max(len(alive), 1)
     for part in (alive[i : i + size] for i in range(0, len(alive), size)):
@@ -210,7 +210,7 @@ def _score(
         return []
     except Exception as error:
         if len(cells) == 1:
-            return [_failed(job, cells[0], start, error, progress)]
+            return [recording.failed(job, cells[0], start, error, progress)]
         parts = _fewer(range(len(cells)), error)
         return [
             record
@@ -219,36 +219,17 @@ def _score(
         ]
     records = []
     for i, (cell, training, outcome) in enumerate(zip(cells, trainings, outcomes, strict=True)):
-        records.append(_write(job, cell, "done", None, start, outcome, training, fleet.state(i)))
-        _show(progress, cell, records[-1])
+        records.append(recording.write(job, cell, "done", None, start, outcome, training, fleet.state(i)))
+        recording.show(progress, cell, records[-1])
     return records
 
 
 def _fewer(items: Sequence[Item], error: Exception) -> tuple[Sequence[Item], Sequence[Item]]:
     """Two parts to go on with: halves when memory ran out, else the first alone and the rest."""
-    print(f"{len(items)} cells as one program failed ({_line(error)}); going on with fewer", file=sys.stderr)
+    print(f"{len(items)} cells as one program failed ({recording.line(error)}); going on with fewer", file=sys.stderr)
     torch.cuda.empty_cache()
     middle = len(items) // 2 if isinstance(error, torch.OutOfMemoryError) else 1
     return items[:middle], items[middle:]
-
-
-def _failed(job: Job, cell: Cell, start: str, error: Exception, progress: Progress) -> Record:
-    record = _write(job, cell, "failed", _line(error), start, trace="".join(traceback.format_exception(error)))
-    _show(progress, cell, record)
-    return record
-
-
-def _unleased(job: Job, cell: Cell, error: OSError, progress: Progress) -> Record:
-    reason = f"its lease could not be taken ({_line(error)})"
-    status = {"state": "failed", "reason": reason, "fingerprint": cell.fingerprint, "axes": dict(cell.axes)}
-    record = Record(job.output_dir / cell.path, status | {"unwritten": True}, {})
-    _show(progress, cell, record)
-    return record
-
-
-def _show(progress: Progress, cell: Cell, record: Record, how: str = "") -> None:
-    what = f"{how}AUROC {record.metrics['auroc']:.4f}" if record.state == "done" else record.status["reason"]
-    progress.cell_done(cell.name, record.state, what)
 
 
 def build_model(job: Job, cell: Cell) -> Model:
@@ -273,54 +254,3 @@ def _epoch_reporter(cells: Sequence[Cell], epochs: int, progress: Progress) -> C
             progress.update(cell.name, epoch, epochs, losses)
 
     return report
-
-
-def _write(
-    job: Job,
-    cell: Cell,
-    state: str,
-    reason: str | None,
-    started: str,
-    outcome: Outcome | None = None,
-    training: Training | None = None,
-    weights: Mapping[str, torch.Tensor] | None = None,
-    trace: str | None = None,
-) -> Record:
-    path = job.output_dir / cell.path
-    status = {
-        "state": state,
-        "reason": reason,
-        "fingerprint": cell.fingerprint,
-        "numerics": NUMERICS_VERSION,
-        "experiment_name": job.config.experiment_name,
-        "axes": dict(cell.axes),
-        "variant": cell.variant,
-        "headline": cell.config["model"]["headline"],
-        "split": {"version": cell.split.version, "hash": cell.split.hash},
-        "data_version": job.data.version,
-        "started": started,
-        "finished": now(),
-    }
-    try:
-        write_record(
-            path,
-            status=status,
-            config_yaml=OmegaConf.to_yaml(OmegaConf.create(dict(cell.config))),
-            metrics=outcome.metrics if outcome is not None else {},
-            environment=environment(job.device, job.precision),
-            arrays=outcome.arrays if outcome is not None else None,
-            history=training.history if training is not None else None,
-            weights=weights,
-            traceback=trace,
-        )
-        job.checkpoints.drop(cell)
-        return read_record(path)
-    except (OSError, RecordError) as error:
-        before = f"{reason}; then " if reason is not None else ""
-        why = f"{before}its record could not be written ({_line(error)}); what was there before is kept"
-        return Record(path, status | {"state": "failed", "reason": why, "unwritten": True}, {})
-
-
-def _line(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}"[:300]

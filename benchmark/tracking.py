@@ -12,14 +12,15 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
+from benchmark.dead_runs import HEARTBEAT, close_dead_runs, owner_tags, sign_of_life
 from benchmark.leases import lock
-from benchmark.processes import Process, Pulse
+from benchmark.processes import Pulse
 from benchmark.records import Record
-from benchmark.stores import connect, create_store, pages, public, tracking_uri, write_ahead
+from benchmark.stores import connect, create_store, public, tracking_uri, write_ahead
 
 Result = TypeVar("Result")
 MAX_METRICS = 1000  # of one log_batch
@@ -27,7 +28,6 @@ MAX_PARAMS = 100
 MAX_VALUE = 6000  # characters of a parameter
 MAX_TAG = 5000
 SILENCE = 30.0  # seconds for which a server that did not answer is not asked again
-PROCESS, HEARTBEAT = "process", "heartbeat"  # tags: who logs a run, and when it last gave a sign of life
 
 
 class Tracker:
@@ -78,8 +78,9 @@ class Tracker:
         tags |= {"kind": "job", "job": job["job"], "git_revision": job["git_revision"], "command": job["command"]}
 
         def start() -> str:
-            run_id = self.client.create_run(self.experiment_id, run_name=name, tags=_tags(tags | _owner())).info.run_id
-            self.pulses[run_id] = Pulse(lambda: self.client.set_tag(run_id, HEARTBEAT, _now()))
+            run = self.client.create_run(self.experiment_id, run_name=name, tags=_tags(tags | owner_tags()))
+            run_id = run.info.run_id
+            self.pulses[run_id] = Pulse(lambda: self.client.set_tag(run_id, HEARTBEAT, sign_of_life()))
             return run_id
 
         return self._attempt(f"job {name}", start)
@@ -158,7 +159,7 @@ class Tracker:
             tags["reason"] = record.status["reason"]
         if parent is not None:
             tags["mlflow.parentRunId"] = parent
-        tags |= _owner()
+        tags |= owner_tags()
         run = self.client.create_run(
             self.experiment_id, _milliseconds(record.status["started"]), _tags(tags), _name(record)
         )
@@ -223,38 +224,6 @@ class Tracker:
             if _did_not_answer(error):
                 self.silent_until = time.monotonic() + SILENCE
             return None
-
-
-def close_dead_runs(client: Any) -> int:
-    """End runs as KILLED that a process left RUNNING when it died; returns how many.
-
-    Only runs that name their process are looked at. One of this machine is looked up; another counts as dead when its
-    heartbeat has stopped.
-    """
-    experiments = [experiment.experiment_id for experiment in pages(client.search_experiments)]
-    closed = 0
-    for run in pages(client.search_runs, experiment_ids=experiments, filter_string="attributes.status = 'RUNNING'"):
-        process, heartbeat = _owner_of(run.data.tags)
-        if process is not None and not process.is_alive(heartbeat):
-            client.set_terminated(run.info.run_id, "KILLED")
-            closed += 1
-    return closed
-
-
-def _owner() -> dict[str, str]:
-    return {PROCESS: json.dumps(Process.here().to_json()), HEARTBEAT: _now()}
-
-
-def _owner_of(tags: Mapping[str, str]) -> tuple[Process | None, float]:
-    try:
-        process = Process.from_json(json.loads(tags[PROCESS]))
-        return process, datetime.fromisoformat(tags[HEARTBEAT]).timestamp()
-    except (KeyError, ValueError):
-        return None, 0.0
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _experiment(client: Any, name: str, artifacts: str | None) -> str:

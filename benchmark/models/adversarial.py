@@ -1,4 +1,4 @@
-"""What generative adversarial networks share: objectives, discriminator, search of a latent vector, diagnostics.
+"""What generative adversarial networks share: objectives, phases and diagnostics.
 
 Letters: B images, D latent dimensions, K classes, F features of the discriminator. A label is one-hot, (B, K), all zero
 where the class is not told.
@@ -26,72 +26,11 @@ from torch.nn import functional as F
 
 from benchmark.models.base import Noise, Phase, gan_diagnostics
 from benchmark.models.choices import GanObjective, Network
-from benchmark.models.networks import Encoder, ImageShape
+from benchmark.models.discriminator import Discriminator
+from benchmark.models.networks import ImageShape
 
 Judge = Callable[[Tensor, Tensor | None], Tensor]  # images (B, C, H, W) and their label -> logits (B, 1)
 RUNNING = 0.01  # weight of a new batch in a running mean over training images
-
-
-class Discriminator(Encoder):
-    """Images -> logit (B, 1): D before its sigmoid, or a Wasserstein critic.
-
-    With ``classes`` it judges images together with their label: the logit gains <W y, f(x)> (projection discriminator,
-    Miyato & Koyama 2018, arXiv:1802.05637, section 3). With ``closeness`` = A > 0 it sees how near a batch's images
-    are to one another (minibatch discrimination, Salimans et al. 2016, arXiv:1606.03498, section 3.2): features f(x)
-    are mapped to A rows M_a(x) of ``CLOSENESS_SIZE`` numbers, o_a(x_i) = sum_{j != i} exp(-||M_a(x_i) - M_a(x_j)||_1),
-    and o joins the features before the last layer. Outside training o is left out: an image is judged by itself.
-    """
-
-    CLOSENESS_SIZE = 5
-
-    def __init__(
-        self,
-        image_shape: ImageShape,
-        network: Network,
-        hidden: Sequence[int],
-        channels: Sequence[int],
-        batch_norm: bool,
-        classes: int = 0,
-        closeness: int = 0,
-    ) -> None:
-        super().__init__(image_shape, 1, network, hidden, channels, "leaky_relu", batch_norm and network == "conv")
-        features = self.head.in_features
-        self.closeness = closeness
-        if classes > 0:
-            self.label_weight = nn.Linear(classes, features, bias=False)
-            self.register_buffer("seen", torch.zeros(classes))  # 1 for the classes that training told
-        if closeness > 0:
-            self.closeness_map = nn.Linear(features, closeness * self.CLOSENESS_SIZE, bias=False)
-            self.closeness_head = nn.Linear(closeness, 1, bias=False)
-
-    def forward(self, images: Tensor, label: Tensor | None = None) -> Tensor:
-        features = self.body(images)  # (B, F)
-        logit = self.head(features)
-        if label is not None:
-            logit = logit + (self.label_weight(label) * features).sum(1, keepdim=True)
-        if self.closeness > 0 and self.training:
-            logit = logit + self.closeness_head(self.nearness(features))
-        return logit
-
-    def nearness(self, features: Tensor) -> Tensor:
-        """o(x), how near each image of a batch is to the others: (B, F) -> (B, A)."""
-        rows = self.closeness_map(features).unflatten(1, (self.closeness, self.CLOSENESS_SIZE))  # (B, A, size)
-        distance = (rows.unsqueeze(0) - rows.unsqueeze(1)).abs().sum(-1)  # (B, B, A)
-        return (-distance).exp().sum(1) - 1  # less the image itself
-
-    def feature_end(self, layer: int) -> int:
-        """Where in the body the features of ``layer``, counted from its end, are complete.
-
-        Raises ``ValueError`` if there is no such layer.
-        """
-        activations = [i for i, part in enumerate(self.body) if isinstance(part, nn.LeakyReLU)]
-        if not 1 <= layer <= len(activations):
-            raise ValueError(f"feature_layer must be between 1 and {len(activations)}, got {layer}")
-        return activations[-layer] + 1
-
-    def features(self, images: Tensor, end: int) -> Tensor:
-        """Features f(x) up to ``end`` of the body: (B, C, H, W) -> (B, features)."""
-        return self.body[:end](images).flatten(1).float()
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from torch import Tensor, nn
 
 from benchmark.data.images import ImageData
 from benchmark.fleet import Fleet, to_pixels
-from benchmark.models.adversarial import Discriminator, Game, gradient_penalty, one_hot, round_robin
+from benchmark.models.adversarial import Game, gradient_penalty, one_hot, round_robin
+from benchmark.models.discriminator import Discriminator
 from benchmark.train import Settings, train
 from tests.models.test_models import fitted, loaded
 from tests.tiny_models import build
