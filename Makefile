@@ -24,7 +24,7 @@ $(STAMP): pyproject.toml requirements.lock
 data: $(STAMP)  ## fetch MNIST and Fashion-MNIST once, checked by SHA-256
 	@$(BIN)/python -m benchmark.prepare
 
-benchmark: data  ## the quick benchmark on both data sets, then its tables (about twelve minutes on two cores)
+benchmark: data  ## the quick benchmark on both data sets, then its tables (about 13 minutes on two cores)
 	@start=$$(date +%s); status=0; \
 	$(BIN)/python -m benchmark -m +experiment=quick || status=$$?; \
 	$(BIN)/python -m benchmark.report experiment=quick || status=$$?; \
@@ -40,7 +40,7 @@ bench: data  ## training and scoring speed beside a plain loop, PyOD and the flo
 test: data  ## the whole test suite
 	$(BIN)/python -m pytest -n 2 --dist loadgroup
 
-soak: $(STAMP)  ## kills, outages, many writers, ten thousand cells, into results/reliability.md (about an hour)
+soak: $(STAMP)  ## kills, outages, many writers, ten thousand cells, into results/reliability.md (half an hour and more)
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet --editable '.[test,joblib,server]' --constraint requirements.lock
 	$(BIN)/python -m tests.soak
 

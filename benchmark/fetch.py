@@ -19,7 +19,19 @@ def fetch_cells(experiment_name: str, uri: str | None, output_dir: Path, destina
     given up halfway, are left out. Raises ``UsageError`` if MLflow has no such experiment, ``RecordError`` if it cannot
     be asked.
     """
-    client, experiment = _find(experiment_name, tracking_uri(uri, output_dir))
+    address = tracking_uri(uri, output_dir)
+    _refuse(address)
+    try:
+        return _fetch(connect(address), experiment_name, destination)
+    except (UsageError, RecordError, OSError):
+        raise
+    except Exception as error:  # MLflow's own, or of its database's driver
+        reason = " ".join(str(error).split())[:200]
+        raise RecordError(f"MLflow at {public(address)} cannot be read ({reason}). Type source=folders") from error
+
+
+def _fetch(client: Any, experiment_name: str, destination: Path) -> Path:
+    experiment = client.get_experiment_by_name(experiment_name)
     if experiment is None:
         known = ", ".join(e.name for e in client.search_experiments())
         raise UsageError(f"experiment={experiment_name} is not in MLflow. There is: {known}")
@@ -31,6 +43,8 @@ def fetch_cells(experiment_name: str, uri: str | None, output_dir: Path, destina
         known = chosen.get(run.data.tags["fingerprint"])
         if known is None or (run.info.status == "FINISHED" and known.info.status != "FINISHED"):
             chosen[run.data.tags["fingerprint"]] = run  # newest first
+    if not chosen:
+        raise UsageError(f"experiment={experiment_name} has no cell in MLflow that has ended. Type source=folders")
     cells = []
     for run in sorted(chosen.values(), key=lambda run: run.info.start_time):  # as jobs: the last one counts
         relative = run.data.tags["cell_path"]
@@ -48,16 +62,10 @@ def fetch_cells(experiment_name: str, uri: str | None, output_dir: Path, destina
     return destination
 
 
-def _find(experiment_name: str, uri: str) -> tuple[Any, Any]:
-    """A client of the store at ``uri``, and the experiment or None."""
-    refuse_other_schema(uri)
+def _refuse(uri: str) -> None:
+    """Raise ``UsageError`` for a store that is not there, is another MLflow's, or refuses this account."""
+    refuse_other_schema(uri, "type source=folders, or uri=<another store>")
     if uri.startswith("sqlite:///") and not os.path.exists(uri.removeprefix("sqlite:///")):
         raise UsageError(f"there is no MLflow store {uri}. Type source=folders, or uri=<its address>")
     if uri.startswith("http"):
         refuse_account(uri)
-    try:
-        client = connect(uri)
-        return client, client.get_experiment_by_name(experiment_name)
-    except Exception as error:
-        reason = " ".join(str(error).split())[:200]
-        raise RecordError(f"MLflow at {public(uri)} cannot be read ({reason}). Type source=folders") from error

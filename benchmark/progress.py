@@ -114,5 +114,4 @@ def _clock(seconds: float) -> str:
 
 def elapsed(start: float) -> str:
     """Seconds since ``start`` (``time.perf_counter``) as ``m:ss``."""
-    seconds = int(time.perf_counter() - start)
-    return f"{seconds // 60}:{seconds % 60:02d}"
+    return _clock(time.perf_counter() - start)

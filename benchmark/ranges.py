@@ -1,7 +1,8 @@
 """Which numbers a model's keywords may be: a word means the same in every model, so it has one range.
 
 What depends on several keywords or on the images is left to the constructors, whose ``ValueError`` is shown before any
-work; so is the range of a keyword that no other model has, unless it is added here.
+work; so is the range of a new model's keyword, unless it is added here. A constructor that is called without a
+configuration checks what it needs by itself.
 """
 
 from __future__ import annotations
@@ -66,9 +67,9 @@ RANGES = {
     **dict.fromkeys(("timesteps", "subsample"), PAIR_OR_MORE),
     **dict.fromkeys(("learning_rate", "adversarial_learning_rate", "discriminator_learning_rate"), POSITIVE),
     **dict.fromkeys(("encoder_learning_rate", "search_learning_rate", "unrolled_learning_rate"), POSITIVE),
-    **dict.fromkeys(("scale", "bandwidth", "gamma", "clip"), POSITIVE),
+    **dict.fromkeys(("scale", "bandwidth", "gamma", "clip", "floor"), POSITIVE),
     **dict.fromkeys(("beta", "weight_decay", "noise_std", "contraction", "sparsity", "energy_weight"), NOT_NEGATIVE),
-    **dict.fromkeys(("kappa", "penalty_weight", "mixture_radius", "floor"), NOT_NEGATIVE),
+    **dict.fromkeys(("kappa", "penalty_weight", "mixture_radius"), NOT_NEGATIVE),
     **dict.fromkeys(("search_lambda", "label_share"), SHARE),
     **dict.fromkeys(("sparsity_target", "gan_share"), OPEN_SHARE),
     **dict.fromkeys(("noise_level", "nu"), SHARE_ABOVE_0),

@@ -44,7 +44,8 @@ def assess(
     ``images`` is uint8 (N, C, H, W) on the fleet's device, ``indices[i]`` the rows that cell i looks at (equally many
     for all cells), ``seeds[i]`` the seed of its scoring noise. Returns for each cell the entries of ``Model.assess``
     named in ``keep``, concatenated over the images and on the CPU. On a GPU the batches grow after the first to what
-    its memory holds; where memory runs out, they are halved. Raises ``Interrupted`` once ``stop`` is set.
+    its memory holds, unless memory ran out in it; where memory runs out, they are halved. Raises ``Interrupted`` once
+    ``stop`` is set.
     """
     fleet.model.eval()
     noise = {name: value.to(fleet.device) for name, value in draw_noise(fleet.model.score_noise, seeds).items()}
@@ -56,14 +57,15 @@ def assess(
 
     assess_cells = fleet.over_cells(one_cell)
     rows = torch.stack(list(indices))  # (cells, N)
-    parts = []
+    parts, grow = [], True
     pending = deque(rows.split(batch_size, dim=1))
     with torch.no_grad():
         while pending:
             if stop is not None and stop.is_set():
                 raise Interrupted("stopped while scoring")
             chunk = pending.popleft()
-            meter = _Meter(fleet.device) if not parts else None
+            meter = _Meter(fleet.device) if grow else None
+            grow = False
             try:
                 pixels = to_pixels(images[chunk.to(images.device)])  # (cells, B, C, H, W)
                 found = assess_cells(fleet.parameters, fleet.buffers, pixels, noise)
@@ -87,7 +89,8 @@ def fitting(count: int, used: int, memory: int) -> int:
     """How many images a batch may have, if ``count`` of them used so many bytes: a power of two times ``count``.
 
     It follows from a GPU's whole memory and not from what happens to be free, so that a command gives the same batches,
-    and with them the same last digits, whenever it is run on the same GPU.
+    and with them the same last digits, whenever it is run on the same GPU by one program at a time (as it is unless
+    ``trainer.workers`` says otherwise: what programs of one process use is counted together).
 
     >>> fitting(500, used=10, memory=1000), fitting(500, used=1000, memory=1000), fitting(500, used=0, memory=0)
     (8000, 500, 500)

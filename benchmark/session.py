@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,7 @@ class Session:
         self.gpus: list[str] = []  # to deal out to workers
         self.planned: list[tuple[Path, Cell]] = []  # every cell of a sweep, with its output directory
         self.finished_before: set[str] = set()  # fingerprints of those that are not trained again
+        self.jobs: list[Job] = []  # laid out by the plan, for this process to run
         self.results: list[Any] = []
         self.broken: list[Exception] = []  # what jobs raised
         self.trackers: dict[tuple[str, ...], Any] = {}  # None: MLflow cannot be used
@@ -39,7 +41,8 @@ class Session:
     def __getstate__(self) -> dict[str, Any]:
         """What a worker is sent: no connection, and nothing that grows with the sweep."""
         unusable = {key: tracker for key, tracker in self.trackers.items() if tracker is None}
-        return self.__dict__ | {"planned": [], "finished_before": set(), "results": [], "trackers": unusable}
+        empty: dict[str, Any] = {"planned": [], "jobs": [], "finished_before": set(), "results": []}
+        return self.__dict__ | empty | {"trackers": unusable}
 
     def plan(self, config: Any, overrides: Sequence[str]) -> Job:
         """Lay out the cells of a job. Raises ``UsageError`` if that cannot be; writes nothing."""
@@ -49,6 +52,8 @@ class Session:
         key = (config.device, config.precision)
         self.devices.setdefault(key, self.launcher.resolve(*key))
         job = prepare_job(config, self.command, overrides, self.devices[key])
+        if self.launcher.is_basic:
+            self.jobs.append(job)
         for cell in job.cells:
             self.planned.append((job.output_dir, cell))
             if config.resume and finished_record(job.output_dir, cell) is not None:
@@ -98,7 +103,12 @@ class Session:
         torch.utils.deterministic.fill_uninitialized_memory = False
         planned, precision = self.devices.get((config.device, config.precision), (config.device, config.precision))
         device = resolve_device(planned, precision)
-        job = prepare_job(config, self.command, list(hydra.overrides.task), device, self.launcher.cores())
+        overrides = list(hydra.overrides.task)
+        place = next((i for i, job in enumerate(self.jobs) if job.config == config), None)
+        if place is None:
+            job = prepare_job(config, self.command, overrides, device, self.launcher.cores())
+        else:
+            job = replace(self.jobs.pop(place), overrides=overrides)
         title = f"{config.model.name} on {config.dataset.name}, {config.split.name}"
         tracker = self._tracker(config)
         console = Console(stderr=True) if self.launcher.is_basic else Console(stderr=True, force_terminal=False)

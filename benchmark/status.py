@@ -58,11 +58,13 @@ class Status:
 def experiment_status(output_dir: str | Path, experiment: str, verify: bool = False) -> Status:
     """The state of every cell that the jobs of ``experiment`` planned; with ``verify`` all that was written is read."""
     collection = collect(output_dir, experiment)
+    cells, stale = (list(map(_verified, found)) if verify else found for found in (collection.cells, collection.stale))
     replaced = [
-        replace(cell, state=STALE, reason="replaced by a newer configuration of the same cell")
-        for cell in collection.stale
+        cell
+        if cell.state == UNREADABLE
+        else replace(cell, state=STALE, reason="replaced by a newer configuration of the same cell")
+        for cell in stale
     ]
-    cells = [_verified(cell) if verify else cell for cell in collection.cells]
     return Status([_now(cell, Path(output_dir)) for cell in cells], replaced, collection.jobs)
 
 

@@ -65,8 +65,10 @@ def refuse_account(uri: str) -> None:
         ) from error
 
 
-def refuse_other_schema(uri: str) -> None:
+def refuse_other_schema(uri: str, otherwise: str = "type another tracking.uri or tracking=off") -> None:
     """Raises ``UsageError`` if the SQLite store at ``uri`` was made by another MLflow, without touching it.
+
+    ``otherwise`` is the way out that does without this store.
 
     MLflow itself refuses such a store or, where tables are missing, changes it in place: then the MLflow that made it
     can no longer read it.
@@ -74,8 +76,9 @@ def refuse_other_schema(uri: str) -> None:
     path = uri.removeprefix("sqlite:///")
     if path == uri or not os.path.isfile(path):
         return
+    alone = "" if os.path.exists(f"{path}-wal") else "&immutable=1"  # nobody writes: no file is made beside it
     try:
-        with contextlib.closing(sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True)) as database:
+        with contextlib.closing(sqlite3.connect(f"file:{quote(path)}?mode=ro{alone}", uri=True)) as database:
             found = {row[0] for row in database.execute("SELECT version_num FROM alembic_version")}
     except sqlite3.Error:  # no database, or none of MLflow's: said when it is opened
         return
@@ -83,9 +86,9 @@ def refuse_other_schema(uri: str) -> None:
     if len(found) != 1 or len(heads) != 1 or found == heads:
         return
     if found <= known:
-        how = f"Keep a copy of the file, then type: mlflow db upgrade {uri}. Or type tracking=off"
+        how = f"Keep a copy of the file, then type: mlflow db upgrade {uri}. Or {otherwise}"
         raise UsageError(f"the MLflow store {path} has the tables of an older MLflow (revision {found.pop()}). {how}")
-    how = "Install the MLflow that made it, or type another tracking.uri or tracking=off"
+    how = f"Install the MLflow that made it, or {otherwise}"
     raise UsageError(f"the MLflow store {path} has the tables of a newer MLflow (revision {found.pop()}). {how}")
 
 

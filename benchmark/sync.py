@@ -94,7 +94,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _sync(uri: str | None, output_dir: str, experiment: str) -> int:
     address = tracking_uri(uri, Path(output_dir))
-    refuse_other_schema(address)
+    refuse_other_schema(address, "type uri=<another store>")
     if address.startswith("http"):
         refuse_account(address)
     tracker = Tracker.open(TrackingConfig(uri=uri), output_dir, experiment)

@@ -10,6 +10,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,8 @@ def main() -> int:
         found = json.loads(done.stdout)["dependencies"]
     except (ValueError, KeyError):
         last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        print(f"tests.audit: pip-audit did not answer ({last[:300]}). Type: pip install pip-audit", file=sys.stderr)
+        how = "" if find_spec("pip_audit") else " Type: pip install pip-audit"
+        print(f"tests.audit: pip-audit did not answer ({last[:300]}).{how}", file=sys.stderr)
         return 2
     lines, code = judge(found, EXPLAINED)
     print("\n".join(lines))

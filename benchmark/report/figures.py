@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmark.launchers import available_cores
 from benchmark.report.collect import PlannedCell
 from benchmark.report.page import Figure
 from benchmark.report.statistics import Group
@@ -51,14 +52,18 @@ def draw_figures(cells: Sequence[PlannedCell], groups: Sequence[Group], folder: 
     folder.mkdir(parents=True, exist_ok=True)
     tasks = [(part, group, cells_of(group, cells), folder) for group in groups for part in PARTS]
     tasks = [task for task in tasks if task[2]]
-    cores = min(os.cpu_count() or 1, len(tasks))
-    if cores < 2 or sum(cell.state == "done" for cell in cells) < MANY:
-        return [figure for task in tasks for figure in _draw_part(*task)]
-    import multiprocessing
-    from concurrent.futures import ProcessPoolExecutor
+    cores = min(available_cores(), len(tasks))
+    if cores > 1 and sum(cell.state == "done" for cell in cells) >= MANY:
+        import multiprocessing
+        from concurrent.futures import ProcessPoolExecutor
+        from concurrent.futures.process import BrokenProcessPool
 
-    with ProcessPoolExecutor(cores, multiprocessing.get_context("spawn"), _be_a_worker) as pool:
-        return [figure for found in pool.map(_draw_part, *zip(*tasks, strict=True)) for figure in found]
+        try:
+            with ProcessPoolExecutor(cores, multiprocessing.get_context("spawn"), _be_a_worker) as pool:
+                return [figure for found in pool.map(_draw_part, *zip(*tasks, strict=True)) for figure in found]
+        except BrokenProcessPool:  # one was killed, as for its memory: one after the other needs the least
+            print("benchmark.report: a drawing process was killed; drawing one figure at a time", file=sys.stderr)
+    return [figure for task in tasks for figure in _draw_part(*task)]
 
 
 def _draw_part(part: Part, group: Group, cells: Sequence[PlannedCell], folder: Path) -> list[Figure]:

@@ -189,7 +189,6 @@ class Bench:
         index = self.index[NORMAL]
         label = (self.data.test_labels != NORMAL).numpy()
         torch.manual_seed(0)
-        torch.manual_seed(0)
         fleet = Fleet(self.build("ae 400-200-16", 1, epochs=10), self.device)
         train(fleet, self.images, [index], [0], [0], Settings(10, 128, len(index)), in_company=self.device == "cpu")
         (found,) = assess(fleet, self.test, [torch.arange(len(self.test))], [0], 500, keep=("scores",))

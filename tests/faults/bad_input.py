@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import sqlite3
@@ -33,7 +34,6 @@ class Bad:
     code: int = 2
     module: str = "benchmark"
     lay_out: Callable[[Path], object] | None = None
-    shown: str | None = None  # what stands in the page in place of `says`, where that names a place
 
 
 def typed(kind: str, *cases: tuple[str, str]) -> list[Bad]:
@@ -115,7 +115,8 @@ def record(given: str, says: str, lay_out: Callable[[Path], object], *more: str)
 
 def without_mlflow(folder: Path) -> None:
     """What an older MLflow's store looks like from outside: its revision."""
-    with sqlite3.connect(folder / "old.db") as database:
+    with contextlib.closing(sqlite3.connect(folder / "old.db")) as database, database:
+        database.execute("PRAGMA journal_mode=WAL")  # as this project's stores are
         database.execute("CREATE TABLE alembic_version (version_num VARCHAR(32))")
         database.execute("CREATE TABLE experiments (experiment_id INTEGER)")
         database.execute("INSERT INTO alembic_version VALUES ('451aebb31d03')")  # MLflow 1.0
@@ -123,7 +124,7 @@ def without_mlflow(folder: Path) -> None:
 
 def newer_store(folder: Path) -> None:
     without_mlflow(folder)
-    with sqlite3.connect(folder / "old.db") as database:
+    with contextlib.closing(sqlite3.connect(folder / "old.db")) as database, database:
         database.execute("UPDATE alembic_version SET version_num = 'ffffffffffff'")
 
 
@@ -247,7 +248,8 @@ CASES = [
     Bad("Tracking", "an SQLite store of a newer MLflow", ("tracking.uri=sqlite:///old.db",),
         "has the tables of a newer MLflow (revision ffffffffffff)", lay_out=newer_store),
     Bad("Tracking", "`benchmark.sync` to a store of an older MLflow", ("experiment=bad", "uri=sqlite:///old.db"),
-        "has the tables of an older MLflow", module="benchmark.sync", lay_out=without_mlflow),
+        "revision 451aebb31d03). Keep a copy of the file, then type: mlflow db upgrade sqlite:///old.db. Or type uri=",
+        module="benchmark.sync", lay_out=without_mlflow),
     Bad("Tracking", "a server that refuses the account (401)", ("tracking.uri=URL/401",),
         "refuses a client without an account. Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"),
     Bad("Tracking", "a server that forbids it (403)", ("tracking.uri=URL/403",), "refuses a client without an account"),
@@ -274,8 +276,9 @@ def page() -> str:
         "# Bad input",
         "",
         "What is said of input that cannot be used: one line, with what to do, before any work. The exit code is 2 for",
-        "what was typed or pointed to, 1 for what was found broken. Nothing stored is changed. `debug=true` shows the",
-        "traceback as well. `tests/faults/test_bad_input.py` runs every row.",
+        "what was typed or pointed to, 1 for what was found broken. Nothing stored is changed. With",
+        "`python -m benchmark`, `debug=true` shows the traceback instead.",
+        "`tests/faults/test_bad_input.py` runs every row.",
     ]
     for kind in dict.fromkeys(case.kind for case in CASES):
         lines += ["", f"## {kind}", "", "| given | said (in part) | exit code |", "| --- | --- | ---: |"]

@@ -60,7 +60,7 @@ def test_the_same_records_give_the_same_bytes_in_one_process_and_in_several(half
     build_report("small", half.output_dir, tmp_path / "a", command="c")
     time.sleep(1.1)  # a date in seconds would differ
     monkeypatch.setattr(figures, "MANY", 1)
-    monkeypatch.setattr(figures.os, "cpu_count", lambda: 2)
+    monkeypatch.setattr(figures, "available_cores", lambda: 2)
     monkeypatch.setattr(figures, "save", None)  # of this process: nothing is drawn here
     build_report("small", half.output_dir, tmp_path / "b", command="c")
     assert files_of(tmp_path / "a") == files_of(tmp_path / "b")

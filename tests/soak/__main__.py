@@ -22,8 +22,8 @@ PAGE = Path(__file__).parents[2] / "results" / "reliability.md"
 HEAD = """# Reliability
 
 What a sweep survives, tried for real: `make soak` writes this page. Every section names what was done, and it is only
-written when nothing was lost: a trial that misses a cell, a run or a value ends with an error. The same trials at small
-size are part of `make test` (`tests/faults/`).
+written when nothing was lost: a trial that misses a cell, a run or a value ends with an error. Small trials of the same
+faults are part of `make test` (`tests/faults/`).
 """
 TRIALS: dict[str, tuple[str, str, Callable[[Path], list[tuple[str, str]]]]] = {
     "kills": (
@@ -56,9 +56,11 @@ TRIALS: dict[str, tuple[str, str, Callable[[Path], list[tuple[str, str]]]]] = {
 
 
 def main(arguments: list[str]) -> None:
-    given = dict(argument.split("=", 1) for argument in arguments)
-    chosen = given.get("only", ",".join(TRIALS)).split(",")
-    folder = Path(given["folder"]) if "folder" in given else Path(tempfile.mkdtemp(prefix="soak-"))
+    given = dict(argument.split("=", 1) for argument in arguments if "=" in argument)
+    chosen = given.pop("only", ",".join(TRIALS)).split(",")
+    folder = Path(given.pop("folder", "") or tempfile.mkdtemp(prefix="soak-"))
+    if given or not all("=" in argument for argument in arguments) or not set(chosen) <= set(TRIALS):
+        sys.exit(f"usage: python -m tests.soak [folder=...] [only={','.join(TRIALS)}]")
     sections = _sections(PAGE.read_text(encoding="utf-8")) if PAGE.exists() else {}
     for name in chosen:
         title, what, trial = TRIALS[name]
@@ -82,7 +84,7 @@ def _section(name: str, title: str, what: str, rows: list[tuple[str, str]], seco
 def _sections(page: str) -> dict[str, str]:
     """The page's sections by their titles."""
     parts = re.split(r"^(?=## )", page, flags=re.MULTILINE)[1:]
-    return {part.split("\n", 1)[0].removeprefix("## "): part for part in parts}
+    return {part.split("\n", 1)[0].removeprefix("## "): part.rstrip() + "\n" for part in parts}
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+import subprocess
 import time
 from pathlib import Path
 
@@ -30,10 +31,20 @@ def run(folder: Path) -> list[tuple[str, str]]:
 
 
 def _run(folder: Path, database: Postgres, server: Server) -> list[tuple[str, str]]:
-    draw = random.Random(SEED)
     client = server_environment(server.client)
     arguments = [*SWEEP, f"experiment_name={EXPERIMENT}", "trainer.checkpoint_seconds=null"]
     sweep = command(folder, *arguments, **client)
+    try:
+        return _disturb(folder, database, server, sweep, client)
+    finally:
+        sweep.kill()
+        sweep.wait()
+
+
+def _disturb(
+    folder: Path, database: Postgres, server: Server, sweep: subprocess.Popen[str], client: dict[str, str]
+) -> list[tuple[str, str]]:
+    draw = random.Random(SEED)
     rows = []
     for number, (what, stop, start) in enumerate(
         (
