@@ -52,7 +52,7 @@ class LSTMAE(Model):
         units: int = 64,
         latent: int = 16,
         bottleneck: bool = True,
-        decoder: Literal["unconditional", "conditional"] = "conditional",
+        decoder: Literal["unconditional", "conditional"] = "unconditional",
         order: Literal["reversed", "forward"] = "reversed",
         loss: PixelLoss = "l2",
         epochs: int = 12,
