@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,11 +26,12 @@ class PlannedCell:
     record: Record | None = None
     folder: Path = Path()
     job: str = ""  # the job that planned it last
+    shared: tuple[str, ...] = ()  # settings of its variant that all cells of the experiment have
 
     @property
     def label(self) -> str:
-        """Name of the cell's column: the model, with its variant in brackets if it is not as shipped."""
-        return column_label(self.axes["model"], self.variant)
+        """Name of the cell's column: the model, and in brackets what sets it apart from the model as shipped."""
+        return column_label(self.axes["model"], self.variant, self.shared)
 
     @property
     def name(self) -> str:
@@ -48,9 +49,22 @@ class Collection:
     stale: list[PlannedCell] = field(default_factory=list)  # of an earlier configuration
 
 
-def column_label(model: str, variant: str) -> str:
-    """``ae`` as shipped, ``ae (latent=2)`` with another setting."""
-    return f"{model} ({variant})" if variant else model
+def column_label(model: str, variant: str, shared: Sequence[str] = ()) -> str:
+    """``ae`` as shipped, ``ae (latent=2)`` with another setting; ``shared`` ones are left out."""
+    own = " ".join(part for part in variant.split() if part not in shared)
+    return f"{model} ({own})" if own else model
+
+
+def shared_settings(columns: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    """The settings that all of several columns (model, variant) have, and that therefore belong above the table.
+
+    >>> shared_settings([("gan", "clip=1 train_fraction=0.2"), ("vae", "train_fraction=0.2")])
+    ('train_fraction=0.2',)
+    """
+    variants = [variant.split() for _, variant in dict.fromkeys(columns)]
+    if len(variants) < 2:
+        return ()
+    return tuple(part for part in variants[0] if all(part in other for other in variants))
 
 
 def hide_paths(text: str) -> str:
@@ -83,7 +97,9 @@ def collect(output_dir: str | Path, experiment: str) -> Collection:
                 stale[before.fingerprint] = before
             chosen[key] = cell
             stale.pop(cell.fingerprint, None)
-    return Collection(list(chosen.values()), jobs, _warn(stale), list(stale.values()))
+    shared = shared_settings((cell.axes["model"], cell.variant) for cell in chosen.values())
+    cells = [replace(cell, shared=shared) for cell in chosen.values()] if shared else list(chosen.values())
+    return Collection(cells, jobs, _warn(stale), list(stale.values()))
 
 
 def _open(output_dir: Path, entry: Mapping[str, Any]) -> tuple[str, str, Record | None]:

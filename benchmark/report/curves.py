@@ -17,8 +17,15 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 RATES = np.linspace(0, 1, 201)  # false positive rates that curves are averaged at
-NAMES = {"kl": "KL", "gan_value": "V(D, G)", "d_real": "D(real)", "d_fake": "D(generated)"}
-QUANTITIES = 6  # training curves of a model that are shown
+NAMES = {
+    "kl": "KL",
+    "gan_value": "V(D, G)",
+    "d_real": "D(real)",
+    "d_fake": "D(generated)",
+    "gradient_norm_minimax": "|grad|, minimax",
+    "gradient_norm_non_saturating": "|grad|, non-saturating",
+}
+QUANTITIES = 7  # training curves of a model that are shown
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -214,10 +221,7 @@ def training_curves(group: Group, cells: Sequence[PlannedCell]) -> Figure | None
     if not histories:
         return None
     labels = [label for label in group.labels if label in histories]
-    quantities = {
-        label: list(dict.fromkeys(c for h in histories[label] for c in h if c.startswith("train/")))[:QUANTITIES]
-        for label in labels
-    }
+    quantities = {label: _quantities(histories[label]) for label in labels}
     columns = max(len(q) for q in quantities.values())
     colours = palette(group.labels)
     figure = new_figure(0.8 + 2.3 * columns, 0.4 + 1.9 * len(labels))
@@ -230,6 +234,13 @@ def training_curves(group: Group, cells: Sequence[PlannedCell]) -> Figure | None
         row[0].set_ylabel(in_lines(label), rotation=0, ha="right", va="center", fontsize=10)
     figure.supxlabel("epoch", fontsize=9)
     return figure
+
+
+def _quantities(histories: Sequence[Any]) -> list[str]:
+    """What is shown of a model's training; both of the generator's gradients, where it logs them."""
+    names = list(dict.fromkeys(column for history in histories for column in history if column.startswith("train/")))
+    gradients = [name for name in names if name.startswith("train/gradient_norm")]
+    return [name for name in names if name not in gradients][: QUANTITIES - len(gradients)] + gradients
 
 
 def _training_panel(axis: Any, histories: Sequence[Any], quantity: str, colour: str) -> None:

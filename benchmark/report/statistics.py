@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmark.report.collect import column_label
+from benchmark.report.collect import column_label, shared_settings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,6 +26,7 @@ class Group:
     split: str
     evaluate_on: str
     frame: pd.DataFrame
+    shared: tuple[str, ...] = ()  # settings that all columns have, and that are not as shipped
 
     @property
     def labels(self) -> list[str]:
@@ -83,10 +84,11 @@ class Comparison:
 
 def groups(frame: pd.DataFrame) -> list[Group]:
     """The frame's cells sorted into those that may share a table, in the frame's order."""
-    labels = [column_label(m, v) for m, v in zip(frame["model"], frame["variant"], strict=True)]
-    frame = frame.assign(label=labels)
+    columns = list(zip(frame["model"], frame["variant"], strict=True))
+    shared = shared_settings(columns)
+    frame = frame.assign(label=[column_label(model, variant, shared) for model, variant in columns])
     keys = ["dataset", "split", "evaluate_on"]
-    return [Group(*map(str, key), part) for key, part in frame.groupby(keys, sort=False)]
+    return [Group(*map(str, key), part, shared) for key, part in frame.groupby(keys, sort=False)]
 
 
 def per_class(group: Group, metric: str, label: str) -> dict[int, list[float]]:

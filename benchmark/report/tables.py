@@ -37,9 +37,9 @@ class Table:
 
 
 def group_title(group: Group) -> str:
-    """``MNIST, one_vs_rest``, with "validation" where that is what was evaluated."""
-    title = f"{DATASET_TITLES.get(group.dataset, group.dataset)}, {group.split}"
-    return title if group.evaluate_on == "test" else f"{title}, {group.evaluate_on}"
+    """``MNIST, one_vs_rest``, "validation" where that is what was evaluated, and settings that all columns have."""
+    parts = [DATASET_TITLES.get(group.dataset, group.dataset), group.split]
+    return ", ".join([*parts, *([] if group.evaluate_on == "test" else [group.evaluate_on]), *group.shared])
 
 
 def group_key(group: Group) -> str:

@@ -5,6 +5,8 @@ import pandas as pd
 from benchmark.report.build import build_tables
 from benchmark.report.collect import collect, hide_paths
 from benchmark.report.frame import read_frame, write_frame
+from benchmark.report.statistics import groups
+from benchmark.report.tables import group_title
 
 
 def test_missing_failed_and_unreadable_cells_are_rows_with_state_and_reason(records, frame_of):
@@ -110,3 +112,21 @@ def test_absolute_paths_are_cut_and_other_slashes_kept():
     assert hide_paths("see https://example.org/a/b, train/kl and outputs/cells/x") == (
         "see https://example.org/a/b, train/kl and outputs/cells/x"
     )
+
+
+def test_settings_that_all_columns_share_stand_above_the_table_and_not_in_its_labels(records, frame_of):
+    for model, own in (("ae", ""), ("ae", "latent=2 "), ("vae", "")):
+        records.job({"model": model, "k": 0, "auroc": 0.9, "variant": f"{own}train_fraction=0.2"})
+    (group,) = groups(frame_of())
+    assert group.labels == ["ae (latent=2)", "ae", "vae"]
+    assert {cell.label for cell in collect(records.output_dir, "small").cells} == set(group.labels)
+    assert group_title(group) == "MNIST, one_vs_rest, train_fraction=0.2"
+    records.job({"model": "pca", "k": 0, "auroc": 0.9})
+    group = groups(frame_of())[0]
+    assert group.labels == [
+        "pca",
+        "ae (latent=2 train_fraction=0.2)",
+        "ae (train_fraction=0.2)",
+        "vae (train_fraction=0.2)",
+    ]
+    assert group_title(group) == "MNIST, one_vs_rest"
