@@ -83,6 +83,15 @@ def test_the_reasons_for_settings_are_the_committed_validation_figures() -> None
         assert set(pairs) <= known
 
 
+def test_the_table_of_gan_objectives_is_the_committed_one() -> None:
+    frame = read_frame(ROOT / "results" / "gan_objectives" / "cells.csv")
+    table = frame.pivot(index="variant", columns="model", values=["auroc", "generation_frechet_classifier"])
+    rows = zip(table["auroc", "anogan"], table["auroc", "gan"], table.iloc[:, 2], strict=True)
+    page = (ROOT / "docs" / "models" / "gan.md").read_text("utf-8")
+    shown = re.findall(r"\| (0\.\d{3}) \| (0\.\d{3}) \| \d \| \d\.\d\d \| (\d+) \|", page)
+    assert shown == [(f"{a:.3f}", f"{g:.3f}", f"{f:.0f}") for a, g, f in sorted(rows, reverse=True)]
+
+
 FAMILY = [("mnist", 0), ("mnist", 3), ("mnist", 8), ("fashion_mnist", 0), ("fashion_mnist", 5), ("fashion_mnist", 6)]
 
 
