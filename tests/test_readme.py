@@ -92,6 +92,15 @@ def test_the_table_of_gan_objectives_is_the_committed_one() -> None:
     assert shown == [(f"{a:.3f}", f"{g:.3f}", f"{f:.0f}") for a, g, f in sorted(rows, reverse=True)]
 
 
+def test_the_table_of_moving_digits_is_the_committed_one() -> None:
+    frame = read_frame(ROOT / "results" / "moving_mnist" / "cells.csv")
+    kinds = ["against_auroc_other_class", "against_auroc_other_motion"]
+    means = frame.groupby(["model", "variant"])[kinds].mean()
+    page = (ROOT / "docs" / "datasets.md").read_text("utf-8")
+    shown = set(re.findall(r"\| (0\.\d{3}) \| (0\.\d{3}) \|$", page, re.MULTILINE))
+    assert shown == {(f"{other:.3f}", f"{motion:.3f}") for other, motion in means.to_numpy()}
+
+
 FAMILY = [("mnist", 0), ("mnist", 3), ("mnist", 8), ("fashion_mnist", 0), ("fashion_mnist", 5), ("fashion_mnist", 6)]
 
 
