@@ -73,7 +73,7 @@ RANGES = {
     **dict.fromkeys(("search_lambda", "label_share"), SHARE),
     **dict.fromkeys(("sparsity_target", "gan_share"), OPEN_SHARE),
     **dict.fromkeys(("noise_level", "nu"), SHARE_ABOVE_0),
-    "masking": SHARE_BELOW_1,
+    **dict.fromkeys(("masking", "brightness"), SHARE_BELOW_1),
     "alpha": Range(0, 0.5, with_low=False, with_high=False),
     **dict.fromkeys(("betas", "adversarial_betas"), BETAS),
 }  # keyword -> what it, or each of its numbers, may be

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -27,6 +28,10 @@ class ConvLSTMAE(Model):
     the frames, the decoder writes the second half. The encoder's last state becomes the decoder's first, through a
     linear map to ``latent`` numbers and back, or as it is (``bottleneck`` false, as in the paper).
 
+    With ``brightness`` b > 0 the output's bias starts at log(b / (1 - b)), so that an untrained decoder writes pixels of
+    about b. Where nearly all pixels are black, as in frames with one small digit, training otherwise drives the states
+    into saturation to get there, and hardly comes back.
+
     Scores: four distances of the written frames from the true ones, see ``benchmark.models.base.reconstruction_scores``
     (``reconstruction``: the squared error of each frame, summed over frames); ``worst_frame``, the largest squared
     error of a frame.
@@ -44,7 +49,7 @@ class ConvLSTMAE(Model):
     2. ``peepholes`` are off as shipped; Shi's forecaster is fed no input, as here.
     3. Adam instead of RMSProp; a squared error instead of the cross-entropy, which ``loss`` bernoulli gives.
     4. The forget gates' biases are 1 at first (Jozefowicz et al. 2015).
-    5. Patches of a still image as a sequence are not in the papers.
+    5. Patches of a still image as a sequence are not in the papers, nor is ``brightness``.
     """
 
     score_names = (*RECONSTRUCTION_SCORES, "worst_frame")
@@ -61,6 +66,7 @@ class ConvLSTMAE(Model):
         peepholes: bool = False,
         latent: int = 16,
         bottleneck: bool = True,
+        brightness: float = 0.0,
         loss: PixelLoss = "l2",
         epochs: int = 15,
         batch_size: int = 32,
@@ -87,6 +93,8 @@ class ConvLSTMAE(Model):
         self.reader = ConvLSTMCell(fold**2, units, kernel, self.size, peepholes)
         self.writer = ConvLSTMCell(0, units, kernel, self.size, peepholes)
         self.pixels = nn.Conv2d(units, fold**2, 1)
+        if brightness > 0:
+            nn.init.constant_(self.pixels.bias, math.log(brightness / (1 - brightness)))
         modules = ("reader", "writer", "pixels")
         if bottleneck:
             numbers = 2 * units * self.size[0] * self.size[1]
