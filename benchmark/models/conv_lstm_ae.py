@@ -28,9 +28,9 @@ class ConvLSTMAE(Model):
     the frames, the decoder writes the second half. The encoder's last state becomes the decoder's first, through a
     linear map to ``latent`` numbers and back, or as it is (``bottleneck`` false, as in the paper).
 
-    With ``brightness`` b > 0 the output's bias starts at log(b / (1 - b)), so that an untrained decoder writes pixels of
-    about b. Where nearly all pixels are black, as in frames with one small digit, training otherwise drives the states
-    into saturation to get there, and hardly comes back.
+    With ``brightness`` b > 0 the output's bias starts at log(b / (1 - b)): an untrained decoder writes pixels of about
+    b. Where nearly all pixels are black, as in frames with one small digit, training otherwise drives the states into
+    saturation to get there, and hardly comes back.
 
     Scores: four distances of the written frames from the true ones, see ``benchmark.models.base.reconstruction_scores``
     (``reconstruction``: the squared error of each frame, summed over frames); ``worst_frame``, the largest squared

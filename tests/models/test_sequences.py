@@ -154,6 +154,14 @@ def test_conv_lstm_ae_forecaster_does_not_see_what_it_writes() -> None:
     assert model.decode(torch.zeros(1, 2)) is None
 
 
+@pytest.mark.parametrize(("brightness", "low", "high"), [(0.0, 0.3, 0.7), (0.03, 0.02, 0.045)])
+def test_conv_lstm_ae_starts_at_the_brightness_asked_for(brightness: float, low: float, high: float) -> None:
+    model = ConvLSTMAE((4, 8, 8), units=8, bottleneck=False, brightness=brightness)
+    with torch.no_grad():
+        written = torch.sigmoid(model.write(model.read(torch.rand(16, 4, 8, 8))))
+    assert low < float(written.mean()) < high
+
+
 def test_conv_lstm_ae_reads_a_still_image_as_patches() -> None:
     model = conv_model(image_shape=(1, 8, 12))
     image = torch.arange(96.0).view(1, 1, 8, 12)
