@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from benchmark.arguments import resuming
+from benchmark.collector import collect_seldom
 from benchmark.config import CONF_DIR, UsageError, register_schemas
 from benchmark.session import Session
 from benchmark.stopping import run_until_told
@@ -26,6 +27,8 @@ class Unwritable(Exception):
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return the exit code."""
     is_program = arguments is None
+    if is_program:
+        collect_seldom()  # until the first job trains
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # deterministic products on CUDA
     session = Session(_command(arguments), debug="debug=true" in arguments)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.background import BackgroundTracker
+from benchmark.collector import collect_as_usual
 from benchmark.launchers import Launcher, deal_gpu, end_with_parent
 
 if TYPE_CHECKING:
@@ -101,6 +102,7 @@ class Session:
             end_with_parent()
         torch.use_deterministic_algorithms(config.deterministic)
         torch.utils.deterministic.fill_uninitialized_memory = False
+        collect_as_usual()  # what training imports is there
         planned, precision = self.devices.get((config.device, config.precision), (config.device, config.precision))
         device = resolve_device(planned, precision)
         overrides = list(hydra.overrides.task)

@@ -43,3 +43,24 @@ def test_help_lists_the_options(tmp_path: Path) -> None:
     for words in (f"model: {', '.join(model_names())}", "split: leave_one_out, one_vs_rest", "+experiment=quick"):
         assert words in done.stdout
     assert not list(tmp_path.iterdir())
+
+
+def test_the_collector_looks_seldom_until_a_job_trains(tmp_path: Path) -> None:
+    """What the program loaded is then left alone, and its usual thresholds are back: training may leave cycles."""
+    program = (
+        "import gc, sys; from benchmark.__main__ import main; usual = gc.get_threshold(); "
+        "code = main(); print(code, gc.get_threshold()[0] > usual[0], gc.get_freeze_count() > 100_000)"
+    )
+    for arguments, words in (
+        (["model=vea"], "2 True False"),
+        (["model=pca", "dataset=digits", "split.normal_class=0", "tracking.enabled=false"], "0 False True"),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-c", program, *arguments],
+            cwd=tmp_path,
+            env=user_environment(),
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        assert done.stdout.splitlines()[-1] == words, done.stderr

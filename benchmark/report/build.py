@@ -6,6 +6,7 @@ import json
 import shutil
 import tempfile
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -92,9 +93,11 @@ def _build(experiment: str, output_dir: Path, results_dir: Path, figures: bool, 
     try:
         write_frame(build_frame(collection.cells), made / "cells.csv")
         frame = read_frame(made / "cells.csv")  # from here on, nothing but what a reader of cells.csv has
-        sections = build_tables(frame)
-        _write_tables(made, experiment, sections)
-        drawn = _draw(made, collection, frame) if figures else []
+        with ThreadPoolExecutor(1) as beside:
+            drawing = beside.submit(_draw, made, collection, frame) if figures else None
+            sections = build_tables(frame)
+            _write_tables(made, experiment, sections)
+            drawn = drawing.result() if drawing is not None else []
         manifest = build_manifest(experiment, collection, frame, command, collection.warnings)
         page = build_page(experiment, frame, sections, drawn, manifest)
         (made / "report.html").write_text(page, encoding="utf-8")

@@ -60,7 +60,8 @@ def draw_figures(cells: Sequence[PlannedCell], groups: Sequence[Group], folder: 
 
         try:
             with ProcessPoolExecutor(cores, multiprocessing.get_context("spawn"), _be_a_worker) as pool:
-                return [figure for found in pool.map(_draw_part, *zip(*tasks, strict=True)) for figure in found]
+                last_first = list(pool.map(_draw_part, *zip(*reversed(tasks), strict=True)))  # the longest are not last
+                return [figure for found in reversed(last_first) for figure in found]
         except BrokenProcessPool:  # one was killed, as for its memory: one after the other needs the least
             print("benchmark.report: a drawing process was killed; drawing one figure at a time", file=sys.stderr)
     return [figure for task in tasks for figure in _draw_part(*task)]
@@ -117,6 +118,7 @@ def save(drawing: Drawing, stem: Path) -> Path:
     from PIL import Image
 
     png, drawn, small = stem.with_name(stem.name + ".png"), BytesIO(), BytesIO()
+    _lay_out(drawing)
     drawing.savefig(drawn, format="png", dpi=DPI, metadata={"Software": None}, pil_kwargs={"compress_level": 1})
     with Image.open(drawn) as image:
         if drawn.tell() <= 2 * LARGE:  # else it stays large, and to find that out takes long
@@ -125,8 +127,16 @@ def save(drawing: Drawing, stem: Path) -> Path:
             small = BytesIO()
             image.convert("RGB").quantize(128, dither=Image.Dither.NONE).save(small, "PNG", optimize=True)
     png.write_bytes(small.getvalue())
-    drawing.set_layout_engine("none")  # it is laid out, which takes longer than the rest
     drawing.savefig(
         stem.with_name(stem.name + ".pdf"), dpi=DPI, metadata={"CreationDate": None, "Creator": None, "Producer": None}
     )
     return png
+
+
+def _lay_out(drawing: Drawing) -> None:
+    """Place the parts of a figure once: every ``savefig`` with a layout engine draws one time more, for nothing."""
+    engine = drawing.get_layout_engine()
+    if engine is not None:
+        drawing.set_dpi(DPI)  # text is as wide as it will be
+        engine.execute(drawing)
+        drawing.set_layout_engine(None)
