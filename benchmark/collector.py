@@ -6,6 +6,7 @@ the time to the first training step. While a job trains the default stands, sinc
 
 from __future__ import annotations
 
+import atexit
 import gc
 
 SELDOM = 100_000  # new objects between two looks: bounds what cycles can hold, unlike switching it off
@@ -21,4 +22,5 @@ def collect_as_usual() -> None:
     """Look as often as before ``collect_seldom``, and no more at what there is by now: modules, which stay."""
     if gc.get_threshold() != _usual:
         gc.freeze()
+        atexit.register(gc.unfreeze)  # at its end the interpreter takes all down, and libraries warn of what it leaves
         gc.set_threshold(*_usual)

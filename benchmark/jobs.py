@@ -170,6 +170,8 @@ def variant(config: Any) -> str:
     ):
         if config[section][key] != default:
             changes.append(f"{key}={config[section][key]}")
+    if config.precision not in ("auto", "fp32"):
+        changes.append(f"precision={config.precision}")
     return " ".join(changes)
 
 

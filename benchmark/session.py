@@ -73,6 +73,8 @@ class Session:
 
     def count_done(self) -> int:
         """Cells of the plan that are done by now."""
+        if not self.planned:
+            return 0
         from benchmark.cells import finished_record
 
         return sum(finished_record(output_dir, cell) is not None for output_dir, cell in self.planned)

@@ -16,6 +16,20 @@ from benchmark.models.choices import Activation, Network
 
 ImageShape = tuple[int, int, int]  # C, H, W
 
+class BatchNorm1d(nn.BatchNorm1d):
+    """Batch normalisation in fp32, whatever the precision of the product before it: ``vmap`` takes no mixture."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        return super().forward(features.float())
+
+
+class BatchNorm2d(nn.BatchNorm2d):
+    """As ``BatchNorm1d``, for feature maps."""
+
+    def forward(self, features: Tensor) -> Tensor:
+        return super().forward(features.float())
+
+
 ACTIVATIONS = {"relu": nn.ReLU, "leaky_relu": lambda: nn.LeakyReLU(0.2), "silu": nn.SiLU}
 
 
@@ -25,7 +39,7 @@ def dense(sizes: Sequence[int], activation: Activation = "relu", batch_norm: boo
     for i, (fan_in, fan_out) in enumerate(itertools.pairwise(sizes)):
         layers.append(nn.Linear(fan_in, fan_out))
         if i < len(sizes) - 2:
-            layers += [nn.BatchNorm1d(fan_out)] if batch_norm else []
+            layers += [BatchNorm1d(fan_out)] if batch_norm else []
             layers.append(ACTIVATIONS[activation]())
     return nn.Sequential(*layers)
 
@@ -50,7 +64,7 @@ class Encoder(nn.Module):
             layers = [nn.Flatten()]
             for fan_in, fan_out in itertools.pairwise(widths):
                 layers.append(nn.Linear(fan_in, fan_out))
-                layers += [nn.BatchNorm1d(fan_out)] if batch_norm else []
+                layers += [BatchNorm1d(fan_out)] if batch_norm else []
                 layers.append(ACTIVATIONS[activation]())
             features = widths[-1]
         else:
@@ -58,7 +72,7 @@ class Encoder(nn.Module):
             widths = [image_shape[0], *channels]
             for i, (fan_in, fan_out) in enumerate(itertools.pairwise(widths)):
                 layers.append(nn.Conv2d(fan_in, fan_out, 4, stride=2, padding=1))
-                layers += [nn.BatchNorm2d(fan_out)] if batch_norm and i > 0 else []
+                layers += [BatchNorm2d(fan_out)] if batch_norm and i > 0 else []
                 layers.append(ACTIVATIONS[activation]())
             layers.append(nn.Flatten())
             features = widths[-1] * height * width
@@ -96,7 +110,7 @@ class Decoder(nn.Module):
         ]
         for i, (fan_in, fan_out) in enumerate(itertools.pairwise(widths)):
             below, above = sizes[-1 - i], sizes[-2 - i]
-            layers += [nn.BatchNorm2d(fan_in)] if batch_norm else []
+            layers += [BatchNorm2d(fan_in)] if batch_norm else []
             layers.append(ACTIVATIONS[activation]())
             extra = (above[0] - 2 * below[0], above[1] - 2 * below[1])  # 1 where halving rounded down
             layers.append(nn.ConvTranspose2d(fan_in, fan_out, 4, stride=2, padding=1, output_padding=extra))

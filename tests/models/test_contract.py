@@ -266,6 +266,32 @@ def test_per_step_losses_in_a_fleet_are_those_alone(variant: tuple[str, dict[str
             assert ours == pytest.approx(alone, rel=1e-3 if late else 1e-5, abs=1e-6)
 
 
+@pytest.mark.parametrize("variant", STACKED, ids=named, indirect=True)
+def test_products_in_bf16_train_a_fleet_as_fp32_does(
+    variant: tuple[str, dict[str, object]], digits: ImageData
+) -> None:
+    """An epoch's means are near those of fp32, and the scores rank the images alike; parameters stay in fp32."""
+    name, changes = variant
+    means, fleets = [], []
+    for precision in ("fp32", "bf16"):
+        fleet = Fleet([build(name, seed, **changes) for _, seed in MEMBERS[:2]])
+        indices = [rows(digits, label) for label, _ in MEMBERS[:2]]
+        trainings = train(fleet, digits.train_images, indices, [1, 2], [3, 4], Settings(1, 32, 120, precision))
+        means.append(trainings[0].history[-1] if trainings[0].history else {})
+        fleets.append(fleet)
+    assert all(value.dtype == torch.float32 for value in fleets[1].parameters.values())
+    assert means[1] == pytest.approx(means[0], rel=0.1, abs=0.02)
+    index = torch.arange(60)
+    ours, exact = (
+        assess(fleets[0], digits.test_images, [index, index], [5, 6], 30, precision)[0]["scores"]
+        for precision in ("bf16", "fp32")
+    )
+    for score, values in exact.items():
+        both = torch.stack([ours[score], values]).argsort(1).argsort(1).float()  # ranks
+        assert ours[score].dtype == torch.float32
+        assert torch.corrcoef(both)[0, 1] > 0.9, score
+
+
 def test_a_cell_sees_only_its_own_images(variant: tuple[str, dict[str, object]], digits: ImageData) -> None:
     """Changing every image of other classes changes nothing."""
     name, changes = variant
