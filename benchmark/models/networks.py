@@ -16,6 +16,7 @@ from benchmark.models.choices import Activation, Network
 
 ImageShape = tuple[int, int, int]  # C, H, W
 
+
 class BatchNorm1d(nn.BatchNorm1d):
     """Batch normalisation in fp32, whatever the precision of the product before it: ``vmap`` takes no mixture."""
 

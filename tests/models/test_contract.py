@@ -267,9 +267,7 @@ def test_per_step_losses_in_a_fleet_are_those_alone(variant: tuple[str, dict[str
 
 
 @pytest.mark.parametrize("variant", STACKED, ids=named, indirect=True)
-def test_products_in_bf16_train_a_fleet_as_fp32_does(
-    variant: tuple[str, dict[str, object]], digits: ImageData
-) -> None:
+def test_products_in_bf16_train_a_fleet_as_fp32_does(variant: tuple[str, dict[str, object]], digits: ImageData) -> None:
     """An epoch's means are near those of fp32, and the scores rank the images alike; parameters stay in fp32."""
     name, changes = variant
     means, fleets = [], []
