@@ -101,6 +101,29 @@ def test_the_table_of_moving_digits_is_the_committed_one() -> None:
     assert len(shown) == 9
 
 
+def test_the_table_of_precisions_is_the_committed_one() -> None:
+    """And no mean moves by 0.002, which the text below it says."""
+    frame = read_frame(ROOT / "results" / "precision" / "cells.csv")
+    auroc = frame.assign(bf16=frame["variant"].str.contains("bf16")).pivot(
+        index=["model", "normal_class"], columns="bf16", values="auroc"
+    )
+    moved = auroc[True] - auroc[False]
+    assert len(auroc) == 40
+    assert moved.groupby("model").mean().abs().max() < 0.002
+    page = (ROOT / "results" / "speed" / "README.md").read_text("utf-8")
+    shown = re.findall(r"\| `(\w+)` \| (0\.\d{4}) \| (0\.\d{4}) \| ([+-]0\.\d{4}) \| (0\.\d{4}) \|", page)
+    assert sorted(shown) == [
+        (
+            model,
+            f"{part[False].mean():.4f}",
+            f"{part[True].mean():.4f}",
+            f"{change.mean():+.4f}",
+            f"{change.abs().max():.4f}",
+        )
+        for (model, part), (_, change) in zip(auroc.groupby("model"), moved.groupby("model"), strict=True)
+    ]
+
+
 FAMILY = [("mnist", 0), ("mnist", 3), ("mnist", 8), ("fashion_mnist", 0), ("fashion_mnist", 5), ("fashion_mnist", 6)]
 
 
