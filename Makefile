@@ -38,7 +38,7 @@ bench: data  ## training and scoring speed beside a plain loop, PyOD and the flo
 	$(BIN)/python -m tests.benchmarks.speed
 
 test: data  ## the whole test suite
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -n 2 --dist loadgroup
 
 soak: $(STAMP)  ## kills, outages, many writers, ten thousand cells, into results/reliability.md (half an hour and more)
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet --editable '.[test,joblib,server]' --constraint requirements.lock

@@ -13,6 +13,8 @@ from benchmark.train import Settings, train
 from tests.models.test_models import loaded
 from tests.tiny_models import build
 
+ONE_WORKER = pytest.mark.xdist_group("cond_aae")  # which then trains it once
+
 
 @pytest.fixture(scope="module")
 def model(digits: ImageData) -> torch.nn.Module:
@@ -29,6 +31,7 @@ def normal(data: ImageData) -> tuple[Tensor, Tensor]:
     return to_pixels(data.test_images[rows]), data.test_labels[rows]
 
 
+@ONE_WORKER
 def test_few_labels_are_enough_to_name_the_classes(model: torch.nn.Module, digits: ImageData) -> None:
     images, labels = normal(digits)
     with torch.no_grad():
@@ -38,6 +41,7 @@ def test_few_labels_are_enough_to_name_the_classes(model: torch.nn.Module, digit
     assert code[:, -1].sum() == 0, "an image was taken for the class left out"
 
 
+@ONE_WORKER
 def test_the_class_code_sets_the_class(model: torch.nn.Module, digits: ImageData) -> None:
     """Most images of a column are nearest to the mean image of that class; the style moves the image too."""
     with torch.no_grad():
@@ -50,6 +54,7 @@ def test_the_class_code_sets_the_class(model: torch.nn.Module, digits: ImageData
     assert grid[:, 0].flatten(1).var(0).sum() > 1
 
 
+@ONE_WORKER
 def test_prior_energy_is_the_density_of_the_style(model: torch.nn.Module, digits: ImageData) -> None:
     images, _ = normal(digits)
     with torch.no_grad():
