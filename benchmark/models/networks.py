@@ -18,17 +18,17 @@ ImageShape = tuple[int, int, int]  # C, H, W
 
 
 class BatchNorm1d(nn.BatchNorm1d):
-    """Batch normalisation in fp32, whatever the precision of the product before it: ``vmap`` takes no mixture."""
+    """Batch normalisation in its parameters' precision, whatever the product before has: ``vmap`` takes no mix."""
 
     def forward(self, features: Tensor) -> Tensor:
-        return super().forward(features.float())
+        return super().forward(features.to(self.weight.dtype))
 
 
 class BatchNorm2d(nn.BatchNorm2d):
     """As ``BatchNorm1d``, for feature maps."""
 
     def forward(self, features: Tensor) -> Tensor:
-        return super().forward(features.float())
+        return super().forward(features.to(self.weight.dtype))
 
 
 ACTIVATIONS = {"relu": nn.ReLU, "leaky_relu": lambda: nn.LeakyReLU(0.2), "silu": nn.SiLU}
