@@ -13,12 +13,15 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from mlflow import MlflowClient
 from sklearn.metrics import roc_auc_score
 
+from benchmark import train
 from benchmark.config import CONF_DIR
 from benchmark.dead_runs import close_dead_runs
 from benchmark.records import read_record
@@ -178,6 +181,34 @@ def test_a_cell_that_fails_is_recorded_and_stops_nothing(tmp_path: Path) -> None
     assert (states[0].path / "traceback.txt").exists()
     assert "1 of 2 cells done" in done.stdout
     assert "failed: pca digits 0 seed 0" in done.stdout
+
+
+def test_a_fleet_without_room_halves_itself_and_its_cells_stay_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A device that has room for two cells' step trains five in three programs, and says so."""
+    options = ["model=ae", "dataset=digits", "split.normal_class=[0,1,2,3,4]", "trainer.epochs=1", "trainer.workers=1"]
+    options += ["model.hidden=[16]", "tracking=off"]
+    update = train._Update.__call__
+
+    def step(self: train._Update, *arguments: Any) -> Any:
+        if self.fleet.size > 2:
+            raise torch.OutOfMemoryError(f"no room for {self.fleet.size} cells")
+        return update(self, *arguments)
+
+    found = {}
+    for name in ("room", "none"):
+        (tmp_path / name).mkdir()
+        if name == "none":
+            monkeypatch.setattr(train._Update, "__call__", step)
+        done = run(tmp_path / name, *options)
+        assert done.returncode == 0, done.stderr
+        assert ("5 cells as one program failed" in done.stderr) is (name == "none")
+        records = [read_record(path) for path in cells(tmp_path / name)]
+        found[name] = {record.axes["normal_class"]: record.scores()["score/reconstruction"] for record in records}
+    assert list(found["none"]) == list(found["room"]) == [0, 1, 2, 3, 4]
+    for label, scores in found["room"].items():
+        np.testing.assert_array_equal(found["none"][label], scores)
 
 
 def runs(store: Path, status: str) -> int:
