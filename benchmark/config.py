@@ -57,6 +57,7 @@ class SplitConfig:
     normal_class: Any = "all"  # all | index | name | list of these; leave_one_out: the class left out
     train_fraction: float = 1.0  # share of the normal training images that is used
     contamination: float = 0.0  # share of anomalous images among the training images
+    calibration_share: float = 0.1  # of the training images, kept from training to set thresholds
     evaluate_on: str = "test"  # test | validation (held-out training images only, to choose hyper-parameters)
     test_limit: int | None = None  # evaluate on this many images (stratified by class); null: all of them
 
@@ -149,6 +150,11 @@ def validate(config: Any) -> None:
         allowed = "a number from 0 to 0.5"
         raise UsageError(
             _refusal("split.contamination", config.split.contamination, allowed, "split.contamination=0.05")
+        )
+    if not 0 <= config.split.calibration_share <= 0.5:
+        allowed = "a number from 0 (no thresholds) to 0.5"
+        raise UsageError(
+            _refusal("split.calibration_share", config.split.calibration_share, allowed, "split.calibration_share=0.1")
         )
     name = config.experiment_name
     if not name or name.startswith(".") or any(c in "/\\" or not c.isprintable() for c in name):

@@ -23,8 +23,9 @@ from benchmark.pictures import add_pictures, decoder_of, generated_images
 from benchmark.score import QUANTITIES, assess, draw_noise
 from benchmark.train import Training, autocast
 
-TRAIN_SAMPLE = 1000  # normal training images that train/ metrics and the threshold are taken from
-THRESHOLD_QUANTILE = 0.95  # of their scores: the threshold of precision, recall and F1
+TRAIN_SAMPLE = 1000  # normal training images that train/ metrics are taken from
+CALIBRATION = 2000  # calibration images that are scored at most
+ALPHA = 0.05  # share of new normal images that the threshold may flag
 GENERATED = 256  # images that diagnostics look at, real and generated
 
 
@@ -59,12 +60,19 @@ def evaluate(
     seconds = (time.perf_counter() - start) / len(cells)
     samples = [_training_sample(cell) for cell in cells]
     trained = assess(fleet, images["train"], samples, seeds, batch_size, precision, ("scores", *QUANTITIES), stop)
+    held = [_evenly(cell.split.calibration_index, CALIBRATION) for cell in cells]
+    calibrated = _assess_unequal(fleet, images["train"], held, seeds, batch_size, precision, stop)
     outcomes = [
-        Outcome(_metrics(cell, training, found, sample, seconds, fleet) | _against_kinds(cell, fleet, found, data))
-        for cell, training, found, sample in zip(cells, trainings, evaluated, trained, strict=True)
+        Outcome(
+            _metrics(cell, training, found, sample, seconds, fleet)
+            | _at_threshold(cell, fleet.model.headline, found["scores"], scores)
+            | _against_kinds(cell, fleet, found, data)
+        )
+        for cell, training, found, sample, scores in zip(cells, trainings, evaluated, trained, calibrated, strict=True)
     ]
-    for outcome, cell, found in zip(outcomes, cells, evaluated, strict=True):
+    for outcome, cell, found, rows, scores in zip(outcomes, cells, evaluated, held, calibrated, strict=True):
         outcome.arrays["scores"] = _score_arrays(cell, found["scores"])
+        outcome.arrays["calibration"] = {"index": rows.numpy(), **_named(scores)}
     _add_diagnostics(fleet, cells, images["train"], samples, precision, outcomes)
     add_pictures(fleet, cells, images[source], seeds, precision, evaluated, outcomes)
     _add_generation(fleet, cells, data, evaluated, outcomes)
@@ -75,9 +83,33 @@ def evaluate(
 
 def _training_sample(cell: Cell) -> Tensor:
     """At most TRAIN_SAMPLE normal training images, evenly spaced."""
-    normal = cell.split.train_index[cell.split.train_label == 0]
-    count = min(TRAIN_SAMPLE, len(normal))
-    return normal[torch.linspace(0, len(normal) - 1, count).long()]
+    return _evenly(cell.split.train_index[cell.split.train_label == 0], TRAIN_SAMPLE)
+
+
+def _evenly(rows: Tensor, most: int) -> Tensor:
+    """At most ``most`` of the rows, evenly spaced."""
+    return rows[torch.linspace(0, len(rows) - 1, min(most, len(rows))).long()]
+
+
+def _assess_unequal(
+    fleet: Fleet,
+    images: Tensor,
+    indices: Sequence[Tensor],
+    seeds: Sequence[int],
+    batch_size: int,
+    precision: str,
+    stop: Event | None,
+) -> list[dict[str, Tensor]]:
+    """The scores of each cell's images, of which cells may have different numbers, none among them."""
+    longest = max(len(index) for index in indices)
+    if min(len(index) for index in indices) == 0:
+        return [{} for _ in indices]
+    padded = [torch.cat([index, index[:1].expand(longest - len(index))]) for index in indices]
+    found = assess(fleet, images, padded, seeds, batch_size, precision, ("scores",), stop)
+    return [
+        {name: values[: len(index)] for name, values in cell["scores"].items()}
+        for cell, index in zip(found, indices, strict=True)
+    ]
 
 
 def _metrics(
@@ -86,12 +118,10 @@ def _metrics(
     labels = cell.split.eval_label.numpy()
     scores = {name: values.numpy() for name, values in found["scores"].items()}
     headline = scores[fleet.model.headline]
-    threshold = float(np.quantile(sample["scores"][fleet.model.headline].numpy(), THRESHOLD_QUANTILE))
     result = {
         "auroc": metrics.auroc(labels, headline),
         "average_precision": metrics.average_precision(labels, headline),
         "fpr95": metrics.fpr_at_tpr(labels, headline),
-        **metrics.at_threshold(labels, headline, threshold),
         **{f"auroc/{name}": metrics.auroc(labels, values) for name, values in scores.items()},
     }
     normal = labels == 0
@@ -119,6 +149,18 @@ def _metrics(
     return result
 
 
+def _at_threshold(
+    cell: Cell, headline: str, scores: Mapping[str, Tensor], calibration: Mapping[str, Tensor]
+) -> dict[str, float]:
+    """What the conformal threshold does; without enough calibration images there is none, and nothing is said."""
+    result = {"n_calibration": float(len(cell.split.calibration_index))}
+    threshold = metrics.conformal_threshold(calibration[headline].numpy(), ALPHA) if calibration else None
+    if threshold is None:
+        return result
+    found = metrics.at_threshold(cell.split.eval_label.numpy(), scores[headline].numpy(), threshold)
+    return result | {"threshold": threshold, **found}
+
+
 def _against_kinds(cell: Cell, fleet: Fleet, found: dict[str, Any], data: ImageData) -> dict[str, float]:
     """AUROC of the headline score against each kind of anomaly alone, where the data set has several."""
     if not data.other_kinds:
@@ -140,8 +182,12 @@ def _score_arrays(cell: Cell, scores: Mapping[str, Tensor]) -> dict[str, np.ndar
         "index": split.eval_index.numpy(),
         "label": split.eval_label.numpy().astype(np.uint8),
         "target": split.eval_target.numpy(),
-        **{f"score/{name}": values.numpy().astype(np.float32) for name, values in scores.items()},
+        **_named(scores),
     }
+
+
+def _named(scores: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
+    return {f"score/{name}": values.numpy().astype(np.float32) for name, values in scores.items()}
 
 
 def _add_diagnostics(

@@ -167,6 +167,7 @@ def variant(config: Any) -> str:
         ("trainer", "batch_size", None),
         ("split", "train_fraction", 1.0),
         ("split", "contamination", 0.0),
+        ("split", "calibration_share", 0.1),
     ):
         if config[section][key] != default:
             changes.append(f"{key}={config[section][key]}")

@@ -5,6 +5,7 @@ Labels are 1 for anomalous and 0 for normal images; a larger score is more anoma
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -47,14 +48,32 @@ def fpr_at_tpr(labels: np.ndarray, scores: np.ndarray, tpr: float = 0.95) -> flo
     return float(np.mean(scores[labels == 0] >= threshold))
 
 
+def conformal_threshold(scores: np.ndarray, alpha: float = 0.05) -> float | None:
+    """The threshold above which a new normal image scores with probability at most ``alpha``.
+
+    ``scores`` (n,) are those of calibration images, kept from training: the ceil((n + 1)(1 - alpha))-th smallest of
+    them, whatever the model (split conformal prediction; Vovk, Gammerman & Shafer 2005, Algorithmic Learning in a
+    Random World, section 4.2). None where there are too few: fewer than 1 / alpha - 1.
+
+    >>> conformal_threshold(np.arange(1.0, 20.0)), conformal_threshold(np.arange(1.0, 19.0))
+    (19.0, None)
+    """
+    rank = math.ceil(round((len(scores) + 1) * (1 - alpha), 9))
+    return float(np.sort(scores)[rank - 1]) if rank <= len(scores) else None
+
+
 def at_threshold(labels: np.ndarray, scores: np.ndarray, threshold: float) -> dict[str, float]:
-    """Precision, recall and F1 when every score above ``threshold`` is called anomalous; 0 where undefined."""
+    """What becomes of the images when every score above ``threshold`` is called anomalous; 0 where undefined.
+
+    Precision, recall, F1, and the false-alarm rate: the share of normal images that are flagged.
+    """
     flagged = scores > threshold
     hits = float(np.sum(flagged & (labels == 1)))
     precision = hits / max(float(np.sum(flagged)), 1.0)
     recall = hits / max(float(np.sum(labels == 1)), 1.0)
     f1 = 2 * precision * recall / (precision + recall) if hits > 0 else 0.0
-    return {"precision": precision, "recall": recall, "f1": f1}
+    false_alarms = float(np.sum(flagged & (labels == 0))) / max(float(np.sum(labels == 0)), 1.0)
+    return {"precision": precision, "recall": recall, "f1": f1, "false_alarm_rate": false_alarms}
 
 
 def kl_to_standard_normal(mean: Tensor, log_variance: Tensor) -> Tensor:

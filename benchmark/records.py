@@ -83,6 +83,10 @@ class Record:
     def scores(self) -> dict[str, np.ndarray]:
         return self._arrays("scores")
 
+    def calibration(self) -> dict[str, np.ndarray] | None:
+        """Scores of the calibration images; None in a record from before there were any."""
+        return self._arrays("calibration") if (self.path / "calibration.npz").exists() else None
+
     def images(self) -> dict[str, np.ndarray] | None:
         return self._arrays("images") if (self.path / "images.npz").exists() else None
 

@@ -9,6 +9,7 @@ from typing import Any
 STATES = ("done", "failed", "diverged", "skipped")
 ARRAYS = {  # in each file, besides the optional ones
     "scores": ("index", "label", "target"),
+    "calibration": ("index",),
     "images": ("label", "group", "input", "score"),
     "latent": (
         *("codes", "label", "target", "grid", "grid_x", "grid_y"),

@@ -77,6 +77,34 @@ def test_every_cell_left_a_whole_record(sweep: Path) -> None:
 
 
 @ONE_WORKER
+def test_the_threshold_is_that_of_the_calibration_images(sweep: Path) -> None:
+    """Split conformal over about thirty images of the normal class; what it flags is counted on the others."""
+    for path in cells(sweep):
+        record = read_record(path)
+        calibration, scores = record.calibration(), record.scores()
+        own = np.sort(calibration[f"score/{record.status['headline']}"])
+        assert len(own) == record.metrics["n_calibration"] > 19
+        assert record.metrics["threshold"] == own[int(np.ceil((len(own) + 1) * 0.95)) - 1]
+        flagged = scores[f"score/{record.status['headline']}"] > record.metrics["threshold"]
+        assert record.metrics["false_alarm_rate"] == pytest.approx(flagged[scores["label"] == 0].mean())
+        assert record.metrics["recall"] == pytest.approx(flagged[scores["label"] == 1].mean())
+        given = record.metrics["n_train"] + record.metrics["n_calibration"]
+        assert record.metrics["n_calibration"] == round(0.1 * given)
+
+
+def test_without_enough_calibration_images_there_is_no_threshold(tmp_path: Path) -> None:
+    found = {}
+    for share in (0, 0.1):
+        done = run(tmp_path, "model=pca", "dataset=digits", "split.normal_class=0", f"split.calibration_share={share}")
+        assert done.returncode == 0, done.stderr
+    for path in cells(tmp_path):
+        record = read_record(path)
+        found[record.status["variant"]] = record.metrics["n_calibration"]
+        assert not {"threshold", "precision", "recall", "f1", "false_alarm_rate"} & set(record.metrics)
+    assert found == {"": 12, "calibration_share=0.0": 0}
+
+
+@ONE_WORKER
 def test_models_record_what_is_theirs(sweep: Path) -> None:
     found = {read_record(path).axes["model"]: read_record(path).metrics for path in cells(sweep)}
     assert found["vae"]["test/kl_anomalous"] > 0
@@ -173,6 +201,7 @@ def test_a_cell_alone_gives_the_number_it_gives_beside_others(sweep: Path, tmp_p
 def test_a_cell_that_fails_is_recorded_and_stops_nothing(tmp_path: Path) -> None:
     """PCA with more components than class 0 has images (124; class 1 has 127): that cell fails, with its reason."""
     options = ["model=pca", "dataset=digits", "model.components=126", "split.normal_class=[0,1]", "tracking=off"]
+    options.append("split.calibration_share=0")
     done = run(tmp_path, *options)
     states = {read_record(path).axes["normal_class"]: read_record(path) for path in cells(tmp_path)}
     assert done.returncode == 1

@@ -42,8 +42,24 @@ def test_threshold_metrics_are_scikit_learns(sample: tuple[np.ndarray, np.ndarra
     labels, scores = sample
     found = metrics.at_threshold(labels, scores, 0.5)
     precision, recall, f1, _ = precision_recall_fscore_support(labels, scores > 0.5, average="binary")
-    assert found == pytest.approx({"precision": precision, "recall": recall, "f1": f1})
-    assert metrics.at_threshold(labels, scores, np.inf) == {"precision": 0.0, "recall": 0.0, "f1": 0.0}
+    false_alarms = np.mean(scores[labels == 0] > 0.5)
+    assert 0 < false_alarms < 1
+    assert found == pytest.approx(
+        {"precision": precision, "recall": recall, "f1": f1, "false_alarm_rate": false_alarms}
+    )
+    assert set(metrics.at_threshold(labels, scores, np.inf).values()) == {0.0}
+
+
+@pytest.mark.parametrize("count", [19, 100, 599])
+def test_the_conformal_threshold_flags_new_images_with_exactly_the_probability_it_promises(count: int) -> None:
+    """Of exchangeable scores without ties, P(new > threshold) = 1 - k / (n + 1), k the threshold's rank."""
+    rank = -(-19 * (count + 1) // 20)  # ceil(0.95 (n + 1)) in whole numbers
+    draw = np.random.default_rng(0).normal(size=(4000, count + 1))
+    flagged = np.mean([row[-1] > metrics.conformal_threshold(row[:-1]) for row in draw])
+    assert metrics.conformal_threshold(np.arange(1, count + 1)) == rank
+    expected = 1 - rank / (count + 1)
+    assert expected < 0.05 + 1e-12
+    assert abs(flagged - expected) < 4 * np.sqrt(0.05 * 0.95 / 4000)
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ from benchmark.config import UsageError
 from benchmark.data.images import ImageData
 from benchmark.seeds import derive_seed
 
-SPLIT_VERSION = 1
+SPLIT_VERSION = 2
 VALIDATION_SHARE = 0.2  # of the normal training images, held out by evaluate_on=validation
 VALIDATION_ANOMALIES = 3000  # anomalous training images at most that evaluate_on=validation uses
 NAMES = ("one_vs_rest", "leave_one_out")
@@ -30,6 +30,7 @@ class Split:
 
     train_index: Tensor  # int64 (N,)
     train_label: Tensor  # uint8 (N,), 1 = anomalous (contamination)
+    calibration_index: Tensor  # int64 (C,), of the official training split too, kept from training: thresholds
     eval_source: str  # "test", or "train" for evaluate_on=validation
     eval_index: Tensor  # int64 (M,)
     eval_label: Tensor  # uint8 (M,), 1 = anomalous
@@ -66,6 +67,7 @@ def make_split(data: ImageData, config: Any, normal_class: int, seed: int) -> Sp
         keep = _stratified(data.labels(source)[index], config.test_limit, data.name)
         index, label = index[keep], label[keep]
     train, train_label = _training_rows(normal, spare, config, axes)
+    train, train_label, calibration = _keep_calibration(train, train_label, config.calibration_share, axes)
     if len(train) == 0 or not 0 < int(label.sum()) < len(label):
         raise UsageError(
             f"{config.name} with class {normal_class} of {data.name} leaves {len(train)} training images and "
@@ -74,13 +76,14 @@ def make_split(data: ImageData, config: Any, normal_class: int, seed: int) -> Sp
     return Split(
         train_index=train,
         train_label=train_label,
+        calibration_index=calibration,
         eval_source=source,
         eval_index=index,
         eval_label=label,
         eval_target=data.labels(source)[index],
         nominal_train_size=_nominal_size(data, config),
         version=SPLIT_VERSION,
-        hash=_hash(source, train, train_label, index, label),
+        hash=_hash(source, train, train_label, calibration, index, label),
     )
 
 
@@ -125,11 +128,23 @@ def _training_rows(normal: Tensor, spare: Tensor, config: Any, axes: tuple[Any, 
     return rows, (order >= len(normal)).byte()
 
 
+def _keep_calibration(
+    rows: Tensor, label: Tensor, share: float, axes: tuple[Any, ...]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Rows to train on, their labels, and the rows kept from training: drawn whatever their label.
+
+    Where a training set is contaminated its calibration images are too: nobody who has such data could tell.
+    """
+    kept = torch.zeros(len(rows), dtype=torch.bool)
+    kept[_permutation(len(rows), "calibration", *axes)[: round(share * len(rows))]] = True
+    return rows[~kept], label[~kept], rows[kept]
+
+
 def _nominal_size(data: ImageData, config: Any) -> int:
     classes = len(data.class_names)
     images = int((data.train_labels < classes).sum())
     normal = images if config.name == "one_vs_rest" else images * (classes - 1)  # summed over all normal classes
-    size = normal / classes * config.train_fraction / (1 - config.contamination)
+    size = normal / classes * config.train_fraction / (1 - config.contamination) * (1 - config.calibration_share)
     return max(1, round(size * (1 - VALIDATION_SHARE) if config.evaluate_on == "validation" else size))
 
 

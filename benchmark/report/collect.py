@@ -117,7 +117,10 @@ def _open(output_dir: Path, entry: Mapping[str, Any]) -> tuple[str, str, Record 
 
 def _guess_variant(job: Mapping[str, Any]) -> str:
     """The variant of a job none of whose cells is recorded, from what was typed."""
-    short = ("model.", "trainer.epochs=", "trainer.batch_size=", "split.train_fraction=", "split.contamination=")
+    short = (
+        *("model.", "trainer.epochs=", "trainer.batch_size="),
+        *("split.train_fraction=", "split.contamination=", "split.calibration_share="),
+    )
     rounded = ("precision=bf16", "precision=tf32")
     typed = [o for o in job.get("overrides", []) if o.startswith(short) or o in rounded]
     return " ".join(o.split(".", 1)[-1] for o in typed)

@@ -15,7 +15,10 @@ TEXT = (
     "dataset", "split", "evaluate_on", "normal_class_name", "model", "variant", "state", "reason", "headline",
     "fingerprint",
 )  # fmt: skip
-WHOLE = ("normal_class", "seed", "n_classes", "n_train", "n_test", "n_test_anomalous", "parameters", "epochs", "steps")
+WHOLE = (
+    "normal_class", "seed", "n_classes", "n_train", "n_calibration", "n_test", "n_test_anomalous", "parameters",
+    "epochs", "steps",
+)  # fmt: skip
 FIRST = (
     "dataset", "split", "evaluate_on", "normal_class", "normal_class_name", "model", "variant", "seed", "state",
     "n_train", "auroc", "average_precision", "fpr95", "train_reconstruction", "test_reconstruction_normal",

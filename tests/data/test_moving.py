@@ -126,10 +126,10 @@ def test_one_vs_rest_has_other_digits_and_the_normal_ones_other_motion(moving: I
     assert anomalous == [0, 1, 2, 4, 5, 6, 7, 8, 9, 13]
     if evaluate_on == "validation":
         assert not set(split.train_index.tolist()) & set(split.eval_index.tolist())
-        assert len(split.train_index) == 800 == split.nominal_train_size
+        assert len(split.train_index) == 720 == split.nominal_train_size
     else:
         assert len(split.eval_index) == 10 * 200 + 200
-        assert split.nominal_train_size == 1000
+        assert split.nominal_train_size == 900
 
 
 def test_leave_one_out_has_the_left_out_digit_and_other_motion_of_the_rest(moving: ImageData) -> None:

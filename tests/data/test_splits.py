@@ -18,13 +18,13 @@ FASHION = list(load_dataset_config("fashion_mnist").classes)
 MNIST_TRAIN_COUNTS = [5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949]
 MNIST_TEST_COUNTS = [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
 GOLDEN = [  # hashes of class 3, seed 0: raise SPLIT_VERSION when one of them has to change
-    ("one_vs_rest", {}, "ff320455cd93a3501088b9adcb690fcac5760c18fff1088762116794eb8d0f7c"),
-    ("leave_one_out", {}, "18b8cc75d8deea1b2b9adf41fa1dec3f0fb6ad84defb42e6a5cc96fc3be555cd"),
-    ("one_vs_rest", {"evaluate_on": "validation"}, "6d9d8e24ec706d2d6d88f2bfaf3f270f1cb376539ae3e7ce2dc4e0e4feb0673b"),
+    ("one_vs_rest", {}, "a6efa9c7d7b3926f7cffc41109a7cae6444526b0c668fac37cc5f95ee71cc442"),
+    ("leave_one_out", {}, "cc31f676d885cdc822d568454dbec3cbffe7048310745ed97dfbc52ecf6f639d"),
+    ("one_vs_rest", {"evaluate_on": "validation"}, "512c478930c4ecd86f3258a052e492eea201b88ce20a49769ce1657c2b539805"),
     (
         "one_vs_rest",
         {"contamination": 0.1, "train_fraction": 0.5, "test_limit": 500},
-        "515b7339500083829d3586d01aec50976c8b6833257db45b679abb70e9911b89",
+        "c3069427a136fcc6471d0adc87f6db6772ea2596a07f0e9b4c24f4a8eaad1bbb",
     ),
 ]
 
@@ -58,6 +58,11 @@ def split(data, name="one_vs_rest", normal_class=3, seed=0, **changes):
     return make_split(data, SplitConfig(name=name, **changes), normal_class, seed)
 
 
+def given(found):
+    """Rows of all training images that a split was given, sorted: trained on or kept for calibration."""
+    return torch.cat([found.train_index, found.calibration_index]).sort().values
+
+
 def counts(labels):
     return torch.bincount(labels, minlength=10).tolist()
 
@@ -67,7 +72,8 @@ def test_one_vs_rest_on_mnist_has_the_protocols_counts(mnist, normal_class):
     found = split(mnist, normal_class=normal_class)
     expected = [0] * 10
     expected[normal_class] = MNIST_TRAIN_COUNTS[normal_class]
-    assert counts(mnist.train_labels[found.train_index]) == expected
+    assert counts(mnist.train_labels[given(found)]) == expected
+    assert len(found.calibration_index) == round(0.1 * expected[normal_class])
     assert not found.train_label.any()
     assert (found.eval_source, len(found.eval_index)) == ("test", 10_000)
     assert counts(found.eval_target) == MNIST_TEST_COUNTS
@@ -81,7 +87,7 @@ def test_leave_one_out_on_mnist_has_the_protocols_counts(mnist, normal_class):
     found = split(mnist, "leave_one_out", normal_class)
     expected = list(MNIST_TRAIN_COUNTS)
     expected[normal_class] = 0
-    assert counts(mnist.train_labels[found.train_index]) == expected
+    assert counts(mnist.train_labels[given(found)]) == expected
     assert len(found.eval_index) == 10_000
     assert int(found.eval_label.sum()) == MNIST_TEST_COUNTS[normal_class]
     assert (found.eval_target[found.eval_label == 1] == normal_class).all()
@@ -91,13 +97,14 @@ def test_every_fashion_class_has_6000_and_1000(data_dir):
     fashion = load_images(load_dataset_config("fashion_mnist"), data_dir)
     for normal_class in range(10):
         found = split(fashion, normal_class=normal_class)
-        assert len(found.train_index) == found.nominal_train_size == 6000
+        assert len(found.train_index) == found.nominal_train_size == 5400
+        assert len(found.calibration_index) == 600
         assert int((found.eval_label == 0).sum()) == 1000
 
 
 @pytest.mark.parametrize(("name", "changes", "expected"), GOLDEN)
 def test_hash_of_mnist_class_3_never_changes(mnist, name, changes, expected):
-    assert SPLIT_VERSION == 1
+    assert SPLIT_VERSION == 2
     assert split(mnist, name, **changes).hash == expected
 
 
@@ -111,10 +118,10 @@ def test_no_training_image_is_evaluated(toy, name, evaluate_on, changes):
     for normal_class in (0, 9):
         found = split(toy, name, normal_class, evaluate_on=evaluate_on, **changes)
         assert found.eval_source == ("test" if evaluate_on == "test" else "train")
-        assert len(found.train_index.unique()) == len(found.train_index)
+        assert len(given(found).unique()) == len(given(found)) > len(found.train_index)
         assert len(found.eval_index.unique()) == len(found.eval_index)
         if found.eval_source == "train":
-            assert not torch.isin(found.train_index, found.eval_index).any()
+            assert not torch.isin(given(found), found.eval_index).any()
         normal = toy.train_labels[found.train_index] == normal_class
         normal = normal if name == "one_vs_rest" else ~normal
         assert torch.equal(found.train_label == 0, normal)
@@ -135,7 +142,7 @@ def test_dtypes(toy, evaluate_on):
 def test_validation_is_a_fifth_of_the_normal_training_images_and_ignores_the_test_split(toy, name):
     found = split(toy, name, evaluate_on="validation")
     held = int((found.eval_label == 0).sum())
-    normal = len(found.train_index) + held
+    normal = len(given(found)) + held
     assert held == round(0.2 * normal)
     assert normal == int(((toy.train_labels == 3) == (name == "one_vs_rest")).sum())
     changed = replace(toy, test_labels=toy.test_labels.flip(0)[:7], version="1")
@@ -150,9 +157,9 @@ def test_contamination_is_a_share_of_the_training_set(toy, name, share):
         with pytest.raises(UsageError, match=r"contamination=0.5 needs \d+ anomalous training images, there are 4090"):
             split(toy, name, normal_class, contamination=share)
         return
-    found = split(toy, name, normal_class, contamination=share)
+    found = split(toy, name, normal_class, contamination=share, calibration_share=0.0)
     assert abs(found.train_label.double().mean().item() - share) < 1 / len(found.train_label)
-    assert int((found.train_label == 0).sum()) == len(split(toy, name, normal_class).train_index)
+    assert int((found.train_label == 0).sum()) == len(given(split(toy, name, normal_class)))
     assert found.eval_source == "test"
     if name == "one_vs_rest" and share >= 0.1:
         anomalous = toy.train_labels[found.train_index][found.train_label == 1]
@@ -162,17 +169,37 @@ def test_contamination_is_a_share_of_the_training_set(toy, name, share):
 @pytest.mark.parametrize("fraction", [0.25, 1e-9])
 def test_train_fraction_takes_a_seeded_part_and_at_least_one(toy, fraction):
     whole, part = split(toy), split(toy, train_fraction=fraction)
-    assert len(part.train_index) == max(1, round(fraction * len(whole.train_index)))
-    assert torch.isin(part.train_index, whole.train_index).all()
+    assert len(given(part)) == max(1, round(fraction * len(given(whole))))
+    assert torch.isin(given(part), given(whole)).all()
     again, other = split(toy, train_fraction=fraction), split(toy, seed=1, train_fraction=fraction)
     assert again.hash == part.hash
     assert other.hash != part.hash
 
 
 def test_seed_0_is_a_seed_like_any_other_and_only_what_is_drawn_depends_on_it(toy):
-    assert len({split(toy, seed=seed).hash for seed in range(3)}) == 1
+    plain = {"calibration_share": 0.0}
+    assert len({split(toy, seed=seed, **plain).hash for seed in range(3)}) == 1
     for changes in ({"contamination": 0.2}, {"train_fraction": 0.5}, {"evaluate_on": "validation"}):
-        assert len({split(toy, seed=seed, **changes).hash for seed in range(3)}) == 3
+        assert len({split(toy, seed=seed, **plain, **changes).hash for seed in range(3)}) == 3
+    assert len({split(toy, seed=seed).hash for seed in range(3)}) == 3
+
+
+@pytest.mark.parametrize("evaluate_on", ["test", "validation"])
+@pytest.mark.parametrize("name", NAMES)
+def test_calibration_images_are_a_tenth_of_the_training_images_and_nothing_else_moves(toy, name, evaluate_on):
+    with_them = split(toy, name, evaluate_on=evaluate_on)
+    without = split(toy, name, evaluate_on=evaluate_on, calibration_share=0.0)
+    assert torch.equal(given(with_them), without.train_index)
+    assert len(without.calibration_index) == 0
+    assert len(with_them.calibration_index) == round(0.1 * len(without.train_index))
+    assert torch.equal(with_them.eval_index, without.eval_index)
+
+
+def test_calibration_images_of_a_contaminated_training_set_are_contaminated_too(toy):
+    found = split(toy, contamination=0.2)
+    share = (toy.train_labels[found.calibration_index] != 3).double().mean().item()
+    assert 0.15 < share < 0.25
+    assert abs(found.train_label.double().mean().item() - 0.2) < 0.01
 
 
 def test_hash_tells_splits_apart(toy):
@@ -210,7 +237,7 @@ def test_splits_that_leave_nothing_are_one_line(toy):
     with pytest.raises(UsageError, match="leaves 0 training images"):
         split(toy, normal_class=10)
     with pytest.raises(
-        UsageError, match=r"with class 3 of toy leaves 4030 training images and \d anomalous of 1 evaluated ones"
+        UsageError, match=r"with class 3 of toy leaves 3627 training images and \d anomalous of 1 evaluated ones"
     ):
         split(toy, test_limit=1)
 
