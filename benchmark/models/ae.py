@@ -51,6 +51,7 @@ class AE(Model):
     2. Rifai's and Ng's encoders have one sigmoid layer and Rifai's weights are tied; here the penalties are those of
        the whole encoder, and ``code`` sigmoid with ``hidden`` [] gives their encoder.
     3. Ng's mean activation is over the training set, here over the batch.
+    4. With a corrupted input the contraction is that at the corrupted image; Rifai et al. take it at the clean one.
     """
 
     score_names = RECONSTRUCTION_SCORES

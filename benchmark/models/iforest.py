@@ -31,7 +31,9 @@ class IForest(Fitted, Model):
 
     Differences from the paper
     --------------------------
-    1. None in the algorithm; the features may be principal components of the images instead of pixels.
+    1. scikit-learn's trees pass over features that are constant in a node, as black borders are; the paper draws from
+       all of them.
+    2. The features may be principal components of the images instead of pixels.
     """
 
     score_names = ("isolation",)

@@ -19,8 +19,7 @@ class KDE(Fitted, Model):
     """Parzen's density with a Gaussian kernel on the features of the training images.
 
     p(x) = 1/N sum_i N(x; x_i, h^2 I) with h the ``bandwidth`` in the unit of the features. A training image that is
-    equal to x counts with density 0, so that the scores of training images, which the threshold is taken from, are
-    those of images left out.
+    equal to x counts with density 0, so that the scores of training images are those of images left out.
 
     Scores: ``negative_log_likelihood`` = -log p(x) in nats, of the features (not of the pixels they leave out).
 

@@ -17,8 +17,8 @@ from benchmark.models.networks import ImageShape
 class KNN(Fitted, Model):
     """Euclidean distance to the nearest training images, all of them kept.
 
-    A training image that is equal to x is no neighbour, so that the scores of training images, which the threshold is
-    taken from, are those of images left out.
+    A training image that is equal to x is no neighbour, so that the scores of training images are those of
+    images left out.
 
     Scores: ``kth_distance``, the distance to the ``neighbours``-th nearest (Ramaswamy et al.), and ``mean_distance``,
     the mean of the distances to the ``neighbours`` nearest (Angiulli & Pizzuti), both in the unit of the features.
