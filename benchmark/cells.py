@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmark import instructions
 from benchmark.records import Record, RecordError, read_record
 from benchmark.seeds import derive_seed
 
@@ -84,6 +85,8 @@ def fingerprint(config: Mapping[str, Any], data_version: str, split: Split, devi
         content["generation_metrics"] = True
     if config["trainer"].get("compile"):
         content["compile"] = True  # rounds otherwise
+    if device == "cpu" and instructions.in_force() == instructions.MACHINE:
+        content["instructions"] = instructions.MACHINE  # of every processor its own
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 

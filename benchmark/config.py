@@ -12,6 +12,8 @@ from typing import Any
 
 from omegaconf import MISSING
 
+from benchmark import instructions
+
 CONF_DIR = next(
     path
     for path in (Path(__file__).parent / "conf", Path(__file__).parent.parent / "conf")
@@ -125,6 +127,8 @@ def validate(config: Any) -> None:
 
     ``config`` is a composed ``Config``. Raises ``UsageError`` with one line: what, why, what is allowed, what to type.
     """
+    if (wrong := instructions.fault()) is not None:
+        raise UsageError(wrong)
     _validate_model(config.model)
     _validate_labels(config.model, len(config.dataset.classes))
     for key, allowed in CHOICES.items():

@@ -10,6 +10,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from benchmark import instructions
+
 PACKAGES = ("torch", "torchvision", "numpy", "scikit-learn", "hydra-core", "mlflow")
 
 
@@ -25,6 +27,7 @@ def environment(device: str, precision: str) -> dict[str, Any]:
         "cpu": _cpu_name(),
         "cores": os.cpu_count(),
         "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        **instructions.state(),
         "gpu": gpu,
         "device": device,
         "precision": precision,
