@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark import instructions
+from benchmark.code_hash import model_code
 from benchmark.records import Record, RecordError, read_record
 from benchmark.seeds import derive_seed
 
@@ -42,6 +43,11 @@ class Cell:
         axes = self.axes
         leaf = f"class{axes['normal_class']}-seed{axes['seed']}-{self.fingerprint[:12]}"
         return Path("cells", axes["dataset"], axes["split"], axes["model"], leaf)
+
+    @property
+    def code(self) -> str:
+        """SHA-256 of the model's code."""
+        return model_code(self.axes["model"])
 
     def stream(self, purpose: str) -> int:
         """Seed of one of the cell's streams of random numbers: init, order, noise, labels or score."""
@@ -91,7 +97,31 @@ def fingerprint(config: Mapping[str, Any], data_version: str, split: Split, devi
 
 
 def finished_record(output_dir: Path, cell: Cell) -> Record | None:
-    """The cell's record if it is done with this very fingerprint, else None. An unreadable record is not done."""
+    """The cell's record if it is done with this very fingerprint and code, else None.
+
+    An unreadable record is not done.
+    """
+    record = _done(output_dir, cell)
+    return record if record is not None and code_fault(record) is None else None
+
+
+def why_again(output_dir: Path, cell: Cell) -> str | None:
+    """Why a cell that is done with this very fingerprint is trained again, in words; None if it is not done."""
+    record = _done(output_dir, cell)
+    return code_fault(record) if record is not None else None
+
+
+def code_fault(record: Record) -> str | None:
+    """What is to be said of the code that made a record, if it is not the code as it is now; else None."""
+    made_by, now = record.status.get("code"), model_code(record.axes["model"])
+    if made_by == now:
+        return None
+    if now == "":
+        return f"there is no model {record.axes['model']} any more"
+    return "its code changed" if made_by is not None else "its code is not known, as no record named it then"
+
+
+def _done(output_dir: Path, cell: Cell) -> Record | None:
     try:
         record = read_record(output_dir / cell.path)
     except (RecordError, OSError):

@@ -37,12 +37,12 @@ def environment(device: str, precision: str) -> dict[str, Any]:
 
 @cache
 def git_revision() -> str:
-    """The checkout's commit, with ``+changes`` if tracked files differ from it; "unknown" outside a checkout."""
+    """The checkout's commit, ``+changes`` after it if files differ or are untracked; "unknown" outside a checkout."""
     root = Path(__file__).parent.parent
     try:
         commit = _git(root, "rev-parse", "HEAD")
         changed = _git(
-            root, "status", "--porcelain", "--untracked-files=no", "--", "benchmark", "conf", "pyproject.toml"
+            root, "status", "--porcelain", "--untracked-files=all", "--", "benchmark", "conf", "pyproject.toml"
         )
     except (OSError, subprocess.CalledProcessError):
         return "unknown"

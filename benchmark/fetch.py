@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from benchmark.code_hash import model_code
 from benchmark.config import UsageError
 from benchmark.records import RecordError, read_record, write_job
 from benchmark.stores import connect, pages, public, refuse_account, refuse_other_schema, tracking_uri
@@ -15,7 +16,8 @@ from benchmark.stores import connect, pages, public, refuse_account, refuse_othe
 def fetch_cells(experiment_name: str, uri: str | None, output_dir: Path, destination: Path) -> Path:
     """Download every cell of an experiment from MLflow into ``destination``, laid out as ``output_dir``.
 
-    Of runs with one fingerprint the newest counts, a FINISHED one before any other; runs that are not ended, or were
+    Of runs with one fingerprint the newest counts, a FINISHED one before any other, of those one of the model's code
+    as it is now; runs that are not ended, or were
     given up halfway, are left out. Raises ``UsageError`` if MLflow has no such experiment, ``RecordError`` if it cannot
     be asked.
     """
@@ -41,7 +43,7 @@ def _fetch(client: Any, experiment_name: str, destination: Path) -> Path:
         if run.info.status not in ("FINISHED", "FAILED"):
             continue
         known = chosen.get(run.data.tags["fingerprint"])
-        if known is None or (run.info.status == "FINISHED" and known.info.status != "FINISHED"):
+        if known is None or _rank(run) > _rank(known):
             chosen[run.data.tags["fingerprint"]] = run  # newest first
     if not chosen:
         raise UsageError(f"experiment={experiment_name} has no cell in MLflow that has ended. Type source=folders")
@@ -60,6 +62,11 @@ def _fetch(client: Any, experiment_name: str, destination: Path) -> Path:
     job = {"job": "mlflow", "command": "", "overrides": [], "git_revision": "", "config_hash": "", "cells": cells}
     write_job(destination, experiment_name, job)
     return destination
+
+
+def _rank(run: Any) -> tuple[bool, bool]:
+    tags = run.data.tags
+    return run.info.status == "FINISHED", tags.get("code") == model_code(tags.get("model", ""))
 
 
 def _refuse(uri: str) -> None:

@@ -38,6 +38,7 @@ def write(
         "state": state,
         "reason": reason,
         "fingerprint": cell.fingerprint,
+        "code": cell.code,
         "numerics": NUMERICS_VERSION,
         "experiment_name": job.config.experiment_name,
         "axes": dict(cell.axes),

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeVar
 import torch
 
 from benchmark import recording
-from benchmark.cells import Cell, finished_record
+from benchmark.cells import Cell, finished_record, why_again
 from benchmark.data.splits import told_classes
 from benchmark.evaluate import evaluate
 from benchmark.fleet import Fleet
@@ -68,6 +68,8 @@ def run_job(job: Job, tracker: Tracker | BackgroundTracker | None, progress: Pro
         record = finished_record(job.output_dir, cell) if job.config.resume else None
         if record is None:
             todo.append(cell)
+            if job.config.resume and (why := why_again(job.output_dir, cell)) is not None:
+                progress.say(f"  {cell.name}: {why}, trained again")
             continue
         result.records.append(record)
         result.resumed += 1

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.arguments import help_text, parse, resuming, true_or_false
-from benchmark.cells import NUMERICS_VERSION
+from benchmark.cells import NUMERICS_VERSION, code_fault
 from benchmark.checkpoints import epochs_kept
 from benchmark.config import UsageError
 from benchmark.leases import read_lease
@@ -27,7 +27,7 @@ KEYS = {
     "verify": "true | false: also read every file of every record and compare its SHA-256; default: false",
 }
 RUNNING = "running"  # a live process holds its lease
-STALE = "stale"  # of an earlier configuration or version of the numerics
+STALE = "stale"  # of an earlier configuration, code or version of the numerics
 STATES = ("done", "failed", "diverged", "skipped", RUNNING, STALE, MISSING, UNREADABLE)
 
 
@@ -82,9 +82,11 @@ def _now(cell: PlannedCell, output_dir: Path) -> PlannedCell:
     """The cell with what its folder does not say: that it is running, was interrupted, or is out of date."""
     if cell.state == "done":
         version = cell.record.status.get("numerics", 1) if cell.record is not None else NUMERICS_VERSION
-        if version == NUMERICS_VERSION:
-            return cell
-        return replace(cell, state=STALE, reason=f"its numerics are of version {version}, now it is {NUMERICS_VERSION}")
+        if version != NUMERICS_VERSION:
+            reason = f"its numerics are of version {version}, now it is {NUMERICS_VERSION}"
+            return replace(cell, state=STALE, reason=reason)
+        changed = code_fault(cell.record) if cell.record is not None else None
+        return cell if changed is None else replace(cell, state=STALE, reason=changed)
     lease = read_lease(cell.folder)
     if lease is not None and lease.is_alive:
         return replace(cell, state=RUNNING, reason=f"{lease.holder} trains it")

@@ -126,9 +126,11 @@ class Tracker:
         return False
 
     def has(self, record: Record) -> bool:
-        """Whether a FINISHED run holds the fingerprint of a cell that is done; of one that is not, this attempt."""
+        """Whether a FINISHED run holds fingerprint and code of a cell that is done; of another cell, this attempt."""
         query = f"tags.fingerprint = '{record.fingerprint}' and attributes.status = "
         query += "'FINISHED'" if record.state == "done" else "'FAILED'"
+        if "code" in record.status:
+            query += f" and tags.code = '{record.status['code']}'"
         if record.state != "done":
             query += f" and attributes.start_time = {_milliseconds(record.status['started'])}"
         return len(self.client.search_runs([self.experiment_id], query, max_results=1)) > 0
@@ -152,6 +154,7 @@ class Tracker:
         axes = record.axes
         config = record.config
         tags = {**axes, "kind": "cell", "state": record.state, "fingerprint": record.fingerprint}
+        tags |= {"code": record.status["code"]} if "code" in record.status else {}
         tags |= {"variant": record.status.get("variant", ""), "headline": record.status.get("headline", "")}
         tags |= {"git_revision": record.environment()["git_revision"]}
         tags["cell_path"] = record.path.absolute().relative_to(self.output_dir).as_posix()

@@ -27,6 +27,7 @@ from pandas.testing import assert_frame_equal
 from sqlalchemy.exc import OperationalError
 
 import benchmark
+from benchmark.code_hash import model_code
 from benchmark.config import TrackingConfig, UsageError
 from benchmark.fetch import fetch_cells
 from benchmark.records import Record, read_record, write_job, write_record
@@ -717,6 +718,17 @@ def test_of_several_attempts_the_one_that_is_done_counts(output: Path, tmp_path:
         assert tracker.log_cell(cell(output, seed=seed, state="failed", reason=f"on {day[:10]}", started=day), None)
     cells = collect(fetch_cells("cells", None, output, tmp_path / "fetched"), "cells").cells
     assert {(c.axes["seed"], c.state, c.reason) for c in cells} == {(1, "done", ""), (2, "failed", "on 2026-01-03")}
+
+
+def test_a_cell_trained_again_by_other_code_is_sent_and_fetched(output: Path, tmp_path: Path) -> None:
+    tracker = connect(output, EXPERIMENT)
+    now = model_code("vae")
+    for code in ("0" * 64, now, now, "0" * 64):
+        tracker.log_cell(cell(output, code=code, started="2026-01-01T00:00:00+00:00"), None)
+    assert sorted(run.data.tags["code"] for run in runs(tracker)) == sorted(["0" * 64, now])
+    fetch_cells(EXPERIMENT, None, output, tmp_path / "fetched")
+    (found,) = (tmp_path / "fetched" / "cells").rglob("status.json")
+    assert read_record(found.parent).status["code"] == now
 
 
 def test_a_sweep_that_still_runs_can_be_fetched(output: Path, tmp_path: Path) -> None:

@@ -10,6 +10,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
+from benchmark.code_hash import model_code
+
 if TYPE_CHECKING:
     from benchmark.models.base import Model
 
@@ -24,9 +26,10 @@ def model_names() -> tuple[str, ...]:
 
 
 def model_class(name: str) -> type[Model]:
-    """The class of the model ``name``, found in its module."""
+    """The class of the model ``name``, found in its module; its code is noted before it is imported."""
     from importlib import import_module
 
+    model_code(name)
     from benchmark.models.base import Model
 
     module = import_module(f"benchmark.models.{name}")

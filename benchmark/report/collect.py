@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from benchmark.cells import code_fault
 from benchmark.records import STATUS_FILE, Record, RecordError, read_jobs, read_record
 
 MISSING = "missing"  # planned, but no folder yet
@@ -99,7 +101,7 @@ def collect(output_dir: str | Path, experiment: str) -> Collection:
             stale.pop(cell.fingerprint, None)
     shared = shared_settings((cell.axes["model"], cell.variant) for cell in chosen.values())
     cells = [replace(cell, shared=shared) for cell in chosen.values()] if shared else list(chosen.values())
-    return Collection(cells, jobs, _warn(stale), list(stale.values()))
+    return Collection(cells, jobs, [*_warn(stale), *_warn_of_code(cells)], list(stale.values()))
 
 
 def _open(output_dir: Path, entry: Mapping[str, Any]) -> tuple[str, str, Record | None]:
@@ -124,6 +126,16 @@ def _guess_variant(job: Mapping[str, Any]) -> str:
     rounded = ("precision=bf16", "precision=tf32")
     typed = [o for o in job.get("overrides", []) if o.startswith(short) or o in rounded]
     return " ".join(o.split(".", 1)[-1] for o in typed)
+
+
+def _warn_of_code(cells: Sequence[PlannedCell]) -> list[str]:
+    done = [cell for cell in cells if cell.state == "done" and cell.record is not None]
+    found = Counter((cell.axes["model"], code_fault(cell.record)) for cell in done if cell.record is not None)
+    return [
+        f"{model}: {count} cells are of other code than here ({fault}); the sweep's command trains them again"
+        for (model, fault), count in found.items()
+        if fault is not None
+    ]
 
 
 def _warn(stale: Mapping[str, PlannedCell]) -> list[str]:

@@ -16,7 +16,7 @@ import pytest
 from benchmark.models import constructor, model_names
 from benchmark.ranges import RANGES
 from benchmark.records import read_record
-from tests.faults.bad_input import CASES, PAGE, Bad, cell, lay_out_data, other_weights, page
+from tests.faults.bad_input import CASES, PAGE, Bad, cell, edited, lay_out_data, other_weights, page
 from tests.faults.helpers import run_here
 from tests.test_cli import run
 
@@ -125,6 +125,28 @@ def test_a_damaged_record_is_made_again_and_no_other(place: Path) -> None:
     assert "2 of 2 cells done (1 of them finished before)" in done.stdout
     assert read_record(cell(place)).weights()
     assert (digest(whole), os.stat(whole / "status.json").st_mtime_ns) == (kept, before)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda status: status.update(code="0" * 64), "its code changed"),
+        (lambda status: status.pop("code"), "its code is not known, as no record named it then"),
+    ],
+)
+def test_a_record_of_other_code_is_stale_and_made_again(place: Path, change: Any, said: str) -> None:
+    edited(cell(place) / "status.json", change)
+    status = run_here(place, "experiment=bad", module="benchmark.status")
+    assert status.returncode == 1
+    assert f"  stale: pca digits one_vs_rest 0 seed 0: {said}\n" in status.stdout
+    report = run_here(place, "experiment=bad", "figures=false", module="benchmark.report")
+    assert f"pca: 1 cells are of other code than here ({said})" in report.stdout + report.stderr
+    done = run_here(place, *GOOD, "tracking=off")
+    assert done.returncode == 0, done.stderr
+    assert "2 of 2 cells done (1 of them finished before)" in done.stdout
+    assert done.stderr.count("trained again") == 1
+    assert f"pca digits 0 seed 0: {said}, trained again" in done.stderr
+    assert run_here(place, "experiment=bad", module="benchmark.status").returncode == 0
 
 
 def test_tampered_weights_are_refused_by_who_loads_them(place: Path) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmark.code_hash import model_code
 from benchmark.records import write_job, write_record
 
 
@@ -61,7 +62,8 @@ class Records:
         path = f"cells/{axes['dataset']}/{axes['split']}/{axes['model']}/{leaf}"
         if state != "missing":
             status = {
-                "state": state, "reason": cell.get("reason"), "fingerprint": digest, "experiment_name": self.experiment,
+                "state": state, "reason": cell.get("reason"), "fingerprint": digest,
+                "code": cell.get("code", model_code(axes["model"])), "experiment_name": self.experiment,
                 "axes": axes, "variant": variant, "headline": "reconstruction",
                 "started": "2026-01-01T00:00:00", "finished": "2026-01-01T00:01:00",
             }  # fmt: skip
