@@ -120,6 +120,7 @@ def _metrics(
     headline = scores[fleet.model.headline]
     result = {
         "auroc": metrics.auroc(labels, headline),
+        "auroc_se": metrics.delong_se(labels, headline),
         "average_precision": metrics.average_precision(labels, headline),
         "fpr95": metrics.fpr_at_tpr(labels, headline),
         **{f"auroc/{name}": metrics.auroc(labels, values) for name, values in scores.items()},

@@ -28,6 +28,27 @@ def auroc(labels: np.ndarray, scores: np.ndarray) -> float:
     return float(roc_auc_score(labels, scores))
 
 
+def delong_se(labels: np.ndarray, scores: np.ndarray) -> float:
+    """Standard error of ``auroc`` over images: sqrt(var(V1) / m + var(V0) / n) of m anomalous and n normal images.
+
+    V1 of an anomalous image is the share of normal images that score below it, ties counting one half, V0 of a normal
+    image the share of anomalous images above it; variances with ddof = 1 (DeLong, DeLong & Clarke-Pearson 1988,
+    Biometrics 44(3); by ranks as Sun & Xu 2014, IEEE Signal Processing Letters 21(11)). NaN with fewer than two of
+    either.
+    """
+    from scipy.stats import rankdata
+
+    _check(labels, scores)
+    positive, negative = scores[labels == 1].astype(np.float64), scores[labels == 0].astype(np.float64)
+    m, n = len(positive), len(negative)
+    if min(m, n) < 2:
+        return math.nan
+    ranks = rankdata(np.concatenate([positive, negative]))
+    above = (ranks[:m] - rankdata(positive)) / n  # V1
+    below = 1 - (ranks[m:] - rankdata(negative)) / m  # V0
+    return float(np.sqrt(above.var(ddof=1) / m + below.var(ddof=1) / n))
+
+
 def average_precision(labels: np.ndarray, scores: np.ndarray) -> float:
     """Average precision, the anomaly being the positive class."""
     from sklearn.metrics import average_precision_score

@@ -32,6 +32,25 @@ def test_auroc_is_the_share_of_rightly_ordered_pairs(sample: tuple[np.ndarray, n
     assert metrics.auroc(labels, -scores) == pytest.approx(1 - metrics.auroc(labels, scores))
 
 
+def test_the_standard_error_is_delongs(sample: tuple[np.ndarray, np.ndarray]) -> None:
+    """Against the placements of every pair, with ties; and it is the spread of AUROC over samples of images."""
+    labels, scores = sample
+    scores = scores.round(1)
+    gap = scores[labels == 1][:, None] - scores[labels == 0][None, :]
+    won = (gap > 0) + 0.5 * (gap == 0)
+    v1, v0 = won.mean(1), won.mean(0)
+    expected = np.sqrt(v1.var(ddof=1) / len(v1) + v0.var(ddof=1) / len(v0))
+    assert metrics.delong_se(labels, scores) == pytest.approx(expected, rel=1e-12)
+    draw, found, errors = np.random.default_rng(1), [], []
+    labels = np.repeat([0, 1], [80, 120])
+    for _ in range(400):
+        scores = draw.normal(size=200) + labels
+        found.append(metrics.auroc(labels, scores))
+        errors.append(metrics.delong_se(labels, scores))
+    assert np.mean(errors) == pytest.approx(np.std(found), rel=0.1)
+    assert np.isnan(metrics.delong_se(np.array([0, 1, 1]), np.array([0.1, 0.2, 0.3])))
+
+
 def test_fpr95_is_read_off_the_roc_curve(sample: tuple[np.ndarray, np.ndarray]) -> None:
     labels, scores = sample
     fpr, tpr, _ = roc_curve(labels, scores, drop_intermediate=False)
