@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 FOLDER = "checkpoints"
 SHARE = 0.05  # of the time at most that goes into writing checkpoints
-SOURCES = ("fleet.py", "snapshots.py", "train.py", "seeds.py", "data/splits.py", "models/*.py")
+SOURCES = ("adam.py", "fleet.py", "snapshots.py", "train.py", "seeds.py", "data/splits.py", "models/*.py")
 
 
 class Checkpoints:

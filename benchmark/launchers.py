@@ -127,10 +127,10 @@ class Logs(Callback):
 
 
 def available_cores() -> int:
-    """Cores that this process may run on: fewer than the machine has, where a scheduler or a container says so."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    """Cores that this process may use: fewer than the machine has, where a scheduler or a container's quota says so."""
+    import joblib
+
+    return max(1, joblib.cpu_count())
 
 
 def deal_gpu(gpus: Sequence[str], job: int) -> None:

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 from torch.func import grad_and_value
 
+from benchmark.adam import Adam
 from benchmark.fleet import Fleet, to_pixels
 from benchmark.models.base import Phase
 from benchmark.snapshots import Moment, Snapshot
@@ -166,7 +167,7 @@ def _train_in_steps(
     told = None if labels is None else _class_of_row(len(images), indices, labels).to(images.device)
     batches = [Batches(index, seed) for index, seed in zip(indices, order_seeds, strict=True)]
     generators = [torch.Generator().manual_seed(seed) for seed in noise_seeds]
-    optimizers = {name: (update.own, update.optimizer) for name, update in updates.items()}
+    optimizers = {name: (update.adam.held, update.adam.optimizer) for name, update in updates.items()}
     moment = Moment(fleet, optimizers, batches, generators, trainings)
     behind = moment.restore(resumed) if resumed else 0
     for epoch in range(behind + 1, settings.epochs + 1):
@@ -209,13 +210,7 @@ class _Update:
         self.own = {
             name: value for name, value in fleet.parameters.items() if name.split(".")[0] in phase.modules
         }  # name -> (cells, *shape)
-        self.optimizer = torch.optim.Adam(
-            list(self.own.values()),
-            lr=phase.learning_rate,
-            betas=phase.betas,
-            weight_decay=phase.weight_decay,
-            fused=fleet.device.type in ("cpu", "cuda"),
-        )
+        self.adam = Adam(self.own, phase)
         self.gradients = fleet.over_cells(grad_and_value(self._loss, has_aux=True))
         if settings.compile:  # on a GPU as a captured graph, whose results the next step overwrites
             mode = "reduce-overhead" if fleet.device.type == "cuda" else None
@@ -237,11 +232,7 @@ class _Update:
         """Update on images (cells, B, C, H, W); returns the quantities to log, each (cells,)."""
         others = {name: value for name, value in self.fleet.parameters.items() if name not in self.own}
         gradients, (loss, logged) = self.gradients(self.own, others, self.fleet.buffers, images, noise)
-        for name, parameter in self.own.items():
-            parameter.grad = gradients[name].contiguous()  # fused Adam on a CPU takes the layout for granted
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.phase.learning_rate * rate
-        self.optimizer.step()
+        self.adam.step(gradients, rate)
         if self.phase.clip is not None:
             for parameter in self.own.values():
                 parameter.clamp_(-self.phase.clip, self.phase.clip)
