@@ -74,6 +74,6 @@ RANGES = {
     **dict.fromkeys(("sparsity_target", "gan_share"), OPEN_SHARE),
     **dict.fromkeys(("noise_level", "nu"), SHARE_ABOVE_0),
     **dict.fromkeys(("masking", "brightness"), SHARE_BELOW_1),
-    "alpha": Range(0, 0.5, with_low=False, with_high=False),
+    "bins": Range(3, 256),
     **dict.fromkeys(("betas", "adversarial_betas"), BETAS),
 }  # keyword -> what it, or each of its numbers, may be
