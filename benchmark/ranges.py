@@ -61,7 +61,7 @@ RANGES = {
     **dict.fromkeys(("epochs", "batch_size", "latent", "hidden", "channels", "discriminator_hidden", "units"), COUNT),
     **dict.fromkeys(("components", "mixture_components", "neighbours", "trees", "most", "classes"), COUNT),
     **dict.fromkeys(("candidates", "restarts", "score_samples", "contraction_probes", "discriminator_steps"), COUNT),
-    **dict.fromkeys(("feature_layer", "blocks", "transforms", "fold", "kernel", "patch"), COUNT),
+    **dict.fromkeys(("feature_layer", "blocks", "fold", "kernel", "patch"), COUNT),
     **dict.fromkeys(("bound_steps", "denoise_steps", "sample_steps", "noise_draws"), COUNT),
     **dict.fromkeys(("search_steps", "search_patience", "unrolled_steps", "closeness"), COUNT_OR_NONE),
     **dict.fromkeys(("timesteps", "subsample"), PAIR_OR_MORE),

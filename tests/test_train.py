@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from benchmark.fleet import Fleet, to_pixels
 from benchmark.models.base import Model, Noise, Phase
+from benchmark.snapshots import Moment
 from benchmark.train import Batches, Interrupted, Settings, allow_tf32, train
 from tests.tiny_models import build
 
@@ -244,8 +245,14 @@ def test_a_start_from_images_moves_parameters_too_and_happens_once() -> None:
         def loss(self, phase: str, images: Tensor, noise: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
             return self.layer(images.flatten(1).mean(1, keepdim=True)).square().mean(), {}
 
-    fleet = Fleet([Centred(), Centred()])
-    train(fleet, IMAGES, [ALL[:10], ALL[20:50]], [1, 2], [3, 4], Settings(3, 5, 10))
+    fleet, kept = Fleet([Centred(), Centred()]), {}
+
+    def keep(moment: Moment) -> None:
+        kept.update({cell: moment.snapshot(cell) for cell in range(2)})
+
+    arguments = IMAGES, [ALL[:10], ALL[20:50]], [1, 2], [3, 4]
+    train(fleet, *arguments, Settings(2, 5, 10), keep=keep)
+    train(fleet, *arguments, Settings(3, 5, 10), resumed=[kept[0], kept[1]])
     assert calls == [(10, 3), (30, 4)]
     for cell, rows in enumerate((ALL[:10], ALL[20:50])):
         torch.testing.assert_close(fleet.state(cell)["layer.bias"][0], to_pixels(IMAGES[rows]).mean())
