@@ -61,7 +61,7 @@ RANGES = {
     **dict.fromkeys(("epochs", "batch_size", "latent", "hidden", "channels", "discriminator_hidden", "units"), COUNT),
     **dict.fromkeys(("components", "mixture_components", "neighbours", "trees", "most", "classes"), COUNT),
     **dict.fromkeys(("candidates", "restarts", "score_samples", "contraction_probes", "discriminator_steps"), COUNT),
-    **dict.fromkeys(("feature_layer", "blocks", "transforms", "fold", "kernel", "patch"), COUNT),
+    **dict.fromkeys(("feature_layer", "blocks", "fold", "kernel", "patch"), COUNT),
     **dict.fromkeys(("bound_steps", "denoise_steps", "sample_steps", "noise_draws"), COUNT),
     **dict.fromkeys(("search_steps", "search_patience", "unrolled_steps", "closeness"), COUNT_OR_NONE),
     **dict.fromkeys(("timesteps", "subsample"), PAIR_OR_MORE),
@@ -74,6 +74,6 @@ RANGES = {
     **dict.fromkeys(("sparsity_target", "gan_share"), OPEN_SHARE),
     **dict.fromkeys(("noise_level", "nu"), SHARE_ABOVE_0),
     **dict.fromkeys(("masking", "brightness"), SHARE_BELOW_1),
-    "alpha": Range(0, 0.5, with_low=False, with_high=False),
+    "bins": Range(3, 256),
     **dict.fromkeys(("betas", "adversarial_betas"), BETAS),
 }  # keyword -> what it, or each of its numbers, may be

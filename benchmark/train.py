@@ -21,7 +21,7 @@ from torch.func import grad_and_value
 
 from benchmark.adam import Adam
 from benchmark.fleet import Fleet, to_pixels
-from benchmark.models.base import Phase
+from benchmark.models.base import Model, Phase
 from benchmark.snapshots import Moment, Snapshot
 
 
@@ -123,9 +123,12 @@ def train(
     start = time.perf_counter()
     if not phases:
         for cell, index in enumerate(indices):
-            _fit_in_one_call(fleet, cell, to_pixels(images[index.to(images.device)]), noise_seeds[cell])
+            _from_images(fleet, cell, "fit", to_pixels(images[index.to(images.device)]), noise_seeds[cell])
             trainings[cell].images = len(index)
     else:
+        if not resumed and type(fleet.model).initialise is not Model.initialise:
+            for cell, index in enumerate(indices):
+                _from_images(fleet, cell, "initialise", to_pixels(images[index.to(images.device)]), noise_seeds[cell])
         arguments = fleet, images, indices, order_seeds, noise_seeds, settings, trainings, on_epoch, stop, labels
         _train_in_steps(*arguments, resumed, keep)
     for training in trainings:
@@ -133,10 +136,11 @@ def train(
     return trainings
 
 
-def _fit_in_one_call(fleet: Fleet, cell: int, images: Tensor, seed: int) -> None:
+def _from_images(fleet: Fleet, cell: int, method: str, images: Tensor, seed: int) -> None:
+    """Call ``fit`` or ``initialise`` of one cell's model with its training images and keep what came of it."""
     stacks = {**fleet.parameters, **fleet.buffers}
-    fleet.model.load_state_dict({name: stack[cell] for name, stack in stacks.items()})
-    fleet.model.fit(images, seed)
+    fleet.model.load_state_dict({name: stacks[name][cell] for name in fleet.model.state_dict()})
+    getattr(fleet.model, method)(images, seed)
     for name, value in fleet.model.state_dict().items():
         if fleet.size == 1:  # a fit may have given a buffer its size
             own = fleet.parameters if name in fleet.parameters else fleet.buffers

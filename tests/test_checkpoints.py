@@ -32,6 +32,7 @@ MODELS = {
     "vae": {},
     "aae": {"schedule": "cosine"},
     "anogan": {"discriminator_steps": 2, "hidden": [64]},  # of odd widths two fleets round apart, interrupted or not
+    "flow": {"hidden": [64]},  # starts from its images: not again when it is resumed
     "conv": {"network": "conv", "noise_std": 0.1},
     "conv anogan": {"network": "conv"},
 }

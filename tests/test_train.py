@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from benchmark.fleet import Fleet, to_pixels
 from benchmark.models.base import Model, Noise, Phase
+from benchmark.snapshots import Moment
 from benchmark.train import Batches, Interrupted, Settings, allow_tf32, train
 from tests.tiny_models import build
 
@@ -208,3 +209,50 @@ def test_each_cell_is_told_the_classes_of_its_own_images() -> None:
         Fleet([Staged()]), IMAGES, halves[:1], [1], [3], Settings(2, 48, 48), in_company=True, labels=labels[:1]
     )
     assert alone.history[1]["train/second"] == 3
+
+
+def test_a_model_that_starts_from_its_images_sees_its_own_alone() -> None:
+    """Three cells together start where each starts alone: the flow's counts are the same bit for bit."""
+    indices = [ALL[:40], ALL[30:80], ALL[50:]]
+    settings = Settings(1, 8, 8)
+    fleet = Fleet([build("flow", seed) for seed in range(3)])
+    train(fleet, IMAGES, indices, [1, 2, 3], [4, 5, 6], settings)
+    for cell, index in enumerate(indices):
+        alone = Fleet([build("flow", cell)])
+        train(alone, IMAGES, [index], [cell + 1], [cell + 4], settings, in_company=True)
+        by_hand = build("flow", cell)
+        by_hand.initialise(to_pixels(IMAGES[index]), cell + 4)
+        for name in ("histogram", "within", "neighbours"):
+            assert torch.equal(fleet.state(cell)[name], alone.state(0)[name])
+            assert torch.equal(fleet.state(cell)[name], by_hand.state_dict()[name])
+    assert not torch.equal(fleet.state(0)["histogram"], fleet.state(1)["histogram"])
+
+
+def test_a_start_from_images_moves_parameters_too_and_happens_once() -> None:
+    calls = []
+
+    class Centred(Model):
+        epochs, phases = 1, (Phase("own", ("layer",), 0.0),)
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(1, 1)
+
+        def initialise(self, images: Tensor, seed: int) -> None:
+            calls.append((len(images), seed))
+            self.layer.bias.data.fill_(float(images.mean()))
+
+        def loss(self, phase: str, images: Tensor, noise: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+            return self.layer(images.flatten(1).mean(1, keepdim=True)).square().mean(), {}
+
+    fleet, kept = Fleet([Centred(), Centred()]), {}
+
+    def keep(moment: Moment) -> None:
+        kept.update({cell: moment.snapshot(cell) for cell in range(2)})
+
+    arguments = IMAGES, [ALL[:10], ALL[20:50]], [1, 2], [3, 4]
+    train(fleet, *arguments, Settings(2, 5, 10), keep=keep)
+    train(fleet, *arguments, Settings(3, 5, 10), resumed=[kept[0], kept[1]])
+    assert calls == [(10, 3), (30, 4)]
+    for cell, rows in enumerate((ALL[:10], ALL[20:50])):
+        torch.testing.assert_close(fleet.state(cell)["layer.bias"][0], to_pixels(IMAGES[rows]).mean())

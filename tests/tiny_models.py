@@ -18,7 +18,7 @@ TINY = {
     "search_steps": 12,
     "batch_size": 32,
     "epochs": 3,
-    "transforms": 2,
+    "bins": 6,
     "trees": 20,
     "mixture_components": 2,
     "score_samples": 2,

@@ -91,6 +91,12 @@ class Model(nn.Module):
         """
         raise NotImplementedError
 
+    def initialise(self, images: Tensor, seed: int) -> None:
+        """Set parameters and buffers from the training images (N, C, H, W) before the first update, in place.
+
+        For models with phases whose start depends on the data; draws come from ``seed``. Nothing by default.
+        """
+
     def fit(self, images: Tensor, seed: int) -> None:
         """Fit in one call to images (N, C, H, W); for models without phases; draws come from ``seed``."""
         raise NotImplementedError
