@@ -73,7 +73,7 @@ def evaluate(
     for outcome, cell, found, rows, scores in zip(outcomes, cells, evaluated, held, calibrated, strict=True):
         outcome.arrays["scores"] = _score_arrays(cell, found["scores"])
         outcome.arrays["calibration"] = {"index": rows.numpy(), **_named(scores)}
-    _add_diagnostics(fleet, cells, images["train"], samples, precision, outcomes)
+    _add_diagnostics(fleet, cells, images["train"], data.train_labels, samples, precision, outcomes)
     add_pictures(fleet, cells, images[source], seeds, precision, evaluated, outcomes)
     _add_generation(fleet, cells, data, evaluated, outcomes)
     for outcome in outcomes:
@@ -195,6 +195,7 @@ def _add_diagnostics(
     fleet: Fleet,
     cells: Sequence[Cell],
     images: Tensor,
+    labels: Tensor,
     samples: Sequence[Tensor],
     precision: str,
     outcomes: Sequence[Outcome],
@@ -202,6 +203,8 @@ def _add_diagnostics(
     count = min(GENERATED, *(len(sample) for sample in samples))
     noise = draw_noise(fleet.model.diagnostic_noise, [cell.stream("diagnostics") for cell in cells], count)
     rows = torch.stack([sample[torch.linspace(0, len(sample) - 1, count).long()] for sample in samples])
+    if fleet.model.label_share > 0:
+        noise["label"] = labels[rows]
 
     def one_cell(parameters: Any, buffers: Any, pixels: Tensor, drawn: Any) -> dict[str, Tensor]:
         with autocast(fleet.device, precision):

@@ -239,7 +239,9 @@ def build_model(job: Job, cell: Cell) -> Model:
     arguments = {key: value for key, value in cell.config["model"].items() if key != "name"}
     with _BUILD_LOCK, torch.random.fork_rng(devices=[]):
         torch.manual_seed(cell.stream("init"))
-        return model_class(cell.config["model"]["name"])(job.data.image_shape, **arguments)
+        model = model_class(cell.config["model"]["name"])(job.data.image_shape, **arguments)
+    model.batch_size = job.settings.batch_size  # which trainer.batch_size may have changed
+    return model
 
 
 def _told_classes(job: Job, cells: Sequence[Cell], share: float) -> list[torch.Tensor] | None:

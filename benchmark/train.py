@@ -1,9 +1,15 @@
 """The engine: trains one fleet. It knows nothing of MLflow, Hydra, or any particular model.
 
-An epoch is a number of updates, the same for every cell of a data set: the mean size of the training set over the data
-set's normal classes, divided by the batch size. Each cell draws its batches from a stream of permutations of its own
-images, one permutation after the other, so every batch is full and none is dropped or padded. Cells of unequal size
-thus make equally many updates at the same learning rates, alone or beside others.
+An epoch is a number of training steps, the same for every cell of a data set: the mean size of the training set over
+the data set's normal classes, divided by the batch size. A step is one update of every phase that takes part; a phase
+with ``repeats`` makes so many of them, each on a batch of its own, and the others see the first of these batches. So
+models make equally many steps in an epoch whatever their repeats: a GAN whose critic is updated more often has as many
+updates of its generator, and its epoch costs more batches. Batches are drawn, and counted, only as far as a phase of
+the epoch uses them.
+
+Each cell draws its batches from a stream of permutations of its own images, one permutation after the other, so every
+batch is full and none is dropped or padded. Cells of unequal size thus make equally many updates at the same learning
+rates, alone or beside others.
 """
 
 from __future__ import annotations
@@ -35,12 +41,13 @@ class Settings:
 
     epochs: int
     batch_size: int
-    epoch_size: int  # images an epoch, see the module's text
+    epoch_size: int  # steps an epoch times the batch size, see the module's text
     precision: str = "fp32"  # fp32 | tf32 | bf16
     compile: bool = False  # the gradients by torch.compile
 
-    def steps_per_epoch(self, repeats: int) -> int:
-        return max(1, round(self.epoch_size / (self.batch_size * repeats)))
+    @property
+    def steps_per_epoch(self) -> int:
+        return max(1, round(self.epoch_size / self.batch_size))
 
 
 @dataclass
@@ -50,8 +57,8 @@ class Training:
     history: list[dict[str, float]] = field(default_factory=list)
     diverged: str | None = None
     seconds: float = 0.0
-    steps: int = 0
-    images: int = 0  # training images consumed
+    steps: int = 0  # training steps made
+    images: int = 0  # training images that a phase was shown, once for each batch they were in
 
 
 class Batches:
@@ -165,8 +172,7 @@ def _train_in_steps(
 ) -> None:
     phases = fleet.model.phases
     fleet.model.train()
-    repeats = max(phase.repeats for phase in phases)
-    steps = settings.steps_per_epoch(repeats)
+    steps = settings.steps_per_epoch
     updates = {phase.name: _Update(fleet, phase, settings) for phase in phases}
     told = None if labels is None else _class_of_row(len(images), indices, labels).to(images.device)
     batches = [Batches(index, seed) for index, seed in zip(indices, order_seeds, strict=True)]
@@ -175,9 +181,10 @@ def _train_in_steps(
     moment = Moment(fleet, optimizers, batches, generators, trainings)
     behind = moment.restore(resumed) if resumed else 0
     for epoch in range(behind + 1, settings.epochs + 1):
+        active = [phase for phase in phases if epoch in phase.epochs(settings.epochs)]
+        repeats = max((phase.repeats for phase in active), default=0)
         rows = torch.stack([b.take(steps * repeats * settings.batch_size) for b in batches]).to(images.device)
         rows = rows.view(fleet.size, steps, repeats, settings.batch_size)
-        active = [phase for phase in phases if epoch in phase.epochs(settings.epochs)]
         noise = {phase.name: _draw(phase, steps, settings.batch_size, generators, fleet.device) for phase in active}
         classes = None if told is None else told.gather(1, rows.flatten(1)).view(rows.shape)
         totals: dict[str, dict[str, Tensor]] = {phase.name: {} for phase in active}

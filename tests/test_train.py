@@ -30,7 +30,7 @@ def test_every_pass_shows_every_image_once() -> None:
 
 def test_an_epoch_is_a_number_of_updates_whatever_the_cells_size() -> None:
     settings = Settings(3, 16, 100)
-    assert settings.steps_per_epoch(1) == 6
+    assert settings.steps_per_epoch == 6
     fleet = Fleet([build("ae", 0), build("ae", 1)])
     trainings = train(fleet, IMAGES, [ALL[:40], ALL], [1, 2], [3, 4], settings)
     assert [t.steps for t in trainings] == [18, 18]
@@ -191,6 +191,41 @@ def test_a_slope_in_another_layout_moves_the_right_weights() -> None:
     train(fleet, IMAGES, [ALL], [1], [3], Settings(1, 96, 96))
     signs = torch.tensor([[1.0, -1, -1], [1, 1, -1]])
     torch.testing.assert_close(fleet.parameters["layer.weight"][0], start - 0.1 * signs)
+
+
+class Repeating(Model):
+    """Counts its updates, and the sum of every batch that a phase saw, in the losses."""
+
+    def __init__(self, repeats: int) -> None:
+        super().__init__()
+        self.first, self.second, self.third = nn.Linear(1, 1), nn.Linear(1, 1), nn.Linear(1, 1)
+        self.phases = (
+            Phase("first", ("first",), 0.1, repeats=repeats, end=0.5),
+            Phase("second", ("second",), 0.1, end=0.5),
+            Phase("third", ("third",), 0.1, begin=0.5),
+        )
+        for name in ("first", "second", "third"):
+            self.register_buffer(f"{name}_calls", torch.zeros(()))
+
+    def loss(self, phase: str, images: Tensor, noise: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        calls = getattr(self, f"{phase}_calls")
+        calls += 1
+        return getattr(self, phase).weight.sum(), {phase: images.sum()}
+
+
+def test_repeats_cost_batches_and_leave_the_other_phases_their_updates() -> None:
+    """Two epochs with repeats, two of the third phase alone: only batches that a phase saw are drawn and counted."""
+    for repeats in (1, 3):
+        fleet = Fleet([Repeating(repeats)])
+        (training,) = train(fleet, IMAGES, [ALL], [1], [2], Settings(4, 16, 96))
+        calls = [int(fleet.buffers[f"{name}_calls"][0]) for name in ("first", "second", "third")]
+        assert calls == [12 * repeats, 12, 12]
+        assert training.steps == 24
+        assert training.images == 16 * (12 * repeats + 12)
+        stream = Batches(ALL, 1)
+        stream.take(12 * repeats * 16)
+        expected = to_pixels(IMAGES[stream.take(96)]).sum() / 6  # the third phase's epoch follows at once
+        assert training.history[2]["train/third"] == pytest.approx(float(expected), rel=1e-5)
 
 
 def test_every_phase_has_an_epoch_of_even_the_shortest_training() -> None:

@@ -11,6 +11,14 @@ Objectives, with l = D's output before the sigmoid (for Wasserstein the critic's
   its weights cut to [-clip, clip] after each update; G minimises -E[l(G(z))].
 - wasserstein_penalty (Gulrajani et al. 2017, arXiv:1704.00028, algorithm 1): instead of cutting, the critic also
   minimises penalty_weight E[(||grad l(x^)|| - 1)^2], x^ uniform on the lines between real and generated images.
+
+Differences from these papers, the same for every model here: networks of 256 units as shipped instead of DCGAN's;
+``discriminator_steps`` is 1 or 2 and not the 5 critic steps of both Wasserstein papers; Adam, where clipping takes
+RMSProp at 5e-5 and its authors warn of momentum (here betas 0.5, 0.999 at 2e-4), the gradient penalty Adam at 1e-4 with
+betas 0, 0.9, and Goodfellow SGD with momentum. DCGAN's own Adam (2e-4, betas 0.5, 0.999) is the one here.
+
+In training D normalises every batch, real or generated, by that batch's own statistics (``batch_norm`` with
+``network=conv``). Its running statistics, which stand in for them when an image is scored, are of real batches alone.
 """
 
 from __future__ import annotations
@@ -26,8 +34,8 @@ from torch.nn import functional as F
 
 from benchmark.models.base import Noise, Phase, gan_diagnostics
 from benchmark.models.choices import GanObjective, Network
-from benchmark.models.discriminator import Discriminator
-from benchmark.models.networks import ImageShape
+from benchmark.models.discriminator import Discriminator, aside, copied_buffers, judge_batches
+from benchmark.models.networks import Decoder, ImageShape, initialise_as_dcgan
 
 Judge = Callable[[Tensor, Tensor | None], Tensor]  # images (B, C, H, W) and their label -> logits (B, 1)
 RUNNING = 0.01  # weight of a new batch in a running mean over training images
@@ -54,6 +62,20 @@ class Game:
     @property
     def wasserstein(self) -> bool:
         return self.objective.startswith("wasserstein")
+
+    def generator(
+        self,
+        image_shape: ImageShape,
+        network: Network,
+        hidden: Sequence[int],
+        channels: Sequence[int],
+        batch_norm: bool,
+    ) -> Decoder:
+        """G: latent vectors and labels (B, D + K) -> logits of pixels (B, C, H, W)."""
+        generator = Decoder(image_shape, self.latent + self.classes, network, hidden, channels, "relu", batch_norm)
+        if network == "conv" and batch_norm:
+            initialise_as_dcgan(generator)
+        return generator
 
     def discriminator(
         self,
@@ -114,11 +136,11 @@ class Game:
             value = self.generator_loss(judge(fake, label).float())
             logged = {"generator_loss": value}
             if self.gradients:
-                logged |= generator_gradients(generator, discriminator, noise["z"], label)
+                logged |= generator_gradients(generator, discriminator, noise["z"], label, len(images))
             return value, logged
         if label is not None:
             discriminator.seen.copy_(torch.maximum(discriminator.seen, label.amax(0)))
-        fake_logit = discriminator(fake, label).float()  # (B, 1)
+        fake_logit = aside(discriminator, fake, label).float()  # (B, 1)
         real_logit = discriminator(images, label).float()
         value = self.discriminator_loss(real_logit, fake_logit)
         logged = {"discriminator_loss": value, **self.values(real_logit, fake_logit, value)}
@@ -155,11 +177,11 @@ class Game:
     def unrolled(self, discriminator: Discriminator, images: Tensor, fake: Tensor, label: Tensor | None) -> Judge:
         """The discriminator after ``unrolled_steps`` steps of gradient descent, differentiable in ``fake``."""
         if self.unrolled_steps == 0:
-            return discriminator
+            return lambda shown, label: aside(discriminator, shown, label)
         weights = dict(discriminator.named_parameters())
 
         def judge(own: dict[str, Tensor], shown: Tensor) -> Tensor:
-            return functional_call(discriminator, {**own, **_copied_buffers(discriminator)}, (shown, label)).float()
+            return functional_call(discriminator, {**own, **copied_buffers(discriminator)}, (shown, label)).float()
 
         def loss(own: dict[str, Tensor]) -> Tensor:
             return self.discriminator_loss(judge(own, images), judge(own, fake))
@@ -170,18 +192,29 @@ class Game:
         return lambda shown, _: judge(weights, shown)
 
     def diagnostics(
-        self, images: Tensor, noise: Mapping[str, Tensor], generator: nn.Module, discriminator: Discriminator
+        self,
+        images: Tensor,
+        noise: Mapping[str, Tensor],
+        generator: nn.Module,
+        discriminator: Discriminator,
+        batch_size: int,
     ) -> dict[str, Tensor]:
         """The value function and D on real and generated images, and G's gradient under both losses.
 
-        With labels every image is judged under the class, of those seen in training, that it suits best.
+        D is the one that was trained: it judges batches of ``batch_size``, with their closeness and their own
+        statistics of batch normalisation, and each image with its own label, a generated one with the label it was
+        drawn with. An incomplete last batch is left out, unless it is the only one.
         """
-        label = round_robin(discriminator.seen, len(noise["z"])) if self.classes > 0 else None
-        fake = generate(generator, noise["z"], label)
-        real_logit, fake_logit = best_logit(discriminator, images), best_logit(discriminator, fake)
+        count = len(images) - len(images) % min(batch_size, len(images))
+        label = self.label(noise)
+        images, z, label = images[:count], noise["z"][:count], None if label is None else label[:count]
+        fake = generate(generator, z, label)
+        with torch.no_grad():
+            real_logit = judge_batches(discriminator, images, label, batch_size)
+            fake_logit = judge_batches(discriminator, fake, label, batch_size)
         if self.wasserstein:
             return {"gan/wasserstein_distance": real_logit.mean() - fake_logit.mean()}
-        slopes = generator_gradients(generator, discriminator, noise["z"], label)
+        slopes = generator_gradients(generator, discriminator, z, label, batch_size)
         return {
             **gan_diagnostics(real_logit, fake_logit),
             **{f"gan/{name}": value for name, value in slopes.items()},
@@ -206,19 +239,6 @@ def generate(generator: nn.Module, z: Tensor, label: Tensor | None = None) -> Te
     return torch.sigmoid(generator(z if label is None else torch.cat([z, label], 1)).float())
 
 
-def best_logit(discriminator: Discriminator, images: Tensor) -> Tensor:
-    """D's logit (B, 1); with labels the largest over the classes seen in training."""
-    features = discriminator.body(images)
-    logit = discriminator.head(features).float()
-    if not hasattr(discriminator, "seen"):
-        return logit
-    by_class = (features @ discriminator.label_weight.weight).float()  # (B, K)
-    seen = discriminator.seen
-    none = 1 - seen.amax()  # without any told class the unlabelled logit stands
-    by_class = torch.where(seen > 0, by_class, torch.where(none > 0, 0.0, -torch.inf))
-    return logit + by_class.amax(1, keepdim=True)
-
-
 def gradient_penalty(
     critic: Discriminator, images: Tensor, fake: Tensor, mix: Tensor, label: Tensor | None = None
 ) -> Tensor:
@@ -231,26 +251,24 @@ def gradient_penalty(
 
 
 def generator_gradients(
-    generator: nn.Module, discriminator: Discriminator, z: Tensor, label: Tensor | None
+    generator: nn.Module, discriminator: Discriminator, z: Tensor, label: Tensor | None, batch_size: int
 ) -> dict[str, Tensor]:
-    """Norm of G's gradient, over all its parameters, under the minimax and under the non-saturating loss."""
+    """Norm of G's gradient, over all its parameters, under the minimax and under the non-saturating loss.
+
+    D judges batches of ``batch_size`` as in training; the loss is the mean over all of them.
+    """
     found = {}
     for name, sign in (("minimax", 1), ("non_saturating", -1)):
 
         def loss(own: dict[str, Tensor], sign: int = sign) -> Tensor:
             shown = z if label is None else torch.cat([z, label], 1)
-            fake = functional_call(generator, {**own, **_copied_buffers(generator)}, (shown,)).float().sigmoid()
-            logit = functional_call(discriminator, _copied_buffers(discriminator), (fake, label)).float()
+            fake = functional_call(generator, {**own, **copied_buffers(generator)}, (shown,)).float().sigmoid()
+            logit = judge_batches(discriminator, fake, label, batch_size)
             return -sign * F.softplus(sign * logit).mean()
 
         slopes = grad(loss)({key: value.detach() for key, value in generator.named_parameters()})
         found[f"gradient_norm_{name}"] = sum(s.square().sum() for s in slopes.values()).sqrt()
     return found
-
-
-def _copied_buffers(module: nn.Module) -> dict[str, Tensor]:
-    """Copies, so that a trial leaves the running statistics of batch normalisation as they are."""
-    return {name: value.clone() for name, value in module.named_buffers()}
 
 
 @contextmanager

@@ -110,7 +110,10 @@ class Model(nn.Module):
         raise NotImplementedError
 
     def diagnostics(self, images: Tensor, noise: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Scalars worth recording of a trained model on normal images (B, C, H, W), under their metric keys."""
+        """Scalars worth recording of a trained model on normal images (B, C, H, W), under their metric keys.
+
+        A model with a ``label_share`` above 0 finds the images' classes in ``noise["label"]``, int64 (B,).
+        """
         return {}
 
     def decode(self, codes: Tensor) -> Tensor | None:

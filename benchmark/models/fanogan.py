@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+import torch
 from torch import Tensor
 
 from benchmark.models.adversarial import Game, evaluating, generate
 from benchmark.models.base import RECONSTRUCTION_SCORES, Model, Noise, Phase, reconstruction_scores
-from benchmark.models.choices import Network, Schedule
-from benchmark.models.networks import Decoder, Encoder, ImageShape
-from benchmark.models.search import descend
+from benchmark.models.choices import Network, Schedule, SearchLoss, SearchStart
+from benchmark.models.networks import Encoder, ImageShape
+from benchmark.models.search import descend, nearest
 
 
 class FAnoGAN(Model):
@@ -23,8 +24,14 @@ class FAnoGAN(Model):
     hidden layer.
 
     Scores: ``residual`` 1/n ||x - G(z)||^2; ``discrimination`` 1/m ||f(x) - f(G(z))||^2; ``total`` residual + kappa
-    discrimination, the paper's A(x); and the distances of ``reconstruction_scores`` with x' = G(z); z = E(x), or with
-    ``search_steps`` > 0 what that many steps of Adam on A(x) make of E(x), one search an image.
+    discrimination, the paper's A(x); ``total_absolute`` (1 - lambda) sum|x - G(z)| + lambda sum|f(x) - f(G(z))|,
+    AnoGAN's A(x), lambda = ``search_lambda``; and the distances of ``reconstruction_scores`` with x' = G(z).
+
+    z starts from E(x), or with ``start=candidates`` from the nearest to the image of as many fixed draws, as AnoGAN's
+    search does. ``search_steps`` > 0 steps of Adam follow, one search an image, on A(x) (``search_loss=squared``) or on
+    AnoGAN's (``absolute``). The training is the same whatever they are, so that equal seeds give equal generators:
+    ``start=candidates search_steps=40 search_learning_rate=0.05 search_loss=absolute`` is AnoGAN's search on this
+    model's generator.
 
     References
     ----------
@@ -34,13 +41,15 @@ class FAnoGAN(Model):
 
     Differences from the paper
     --------------------------
-    1. Dense networks or DCGAN's instead of residual blocks; Adam in all phases (the paper: RMSProp for E).
-    2. E's output is linear and not bounded; z ~ N(0, I).
-    3. In the encoder's phase G's batch normalisation uses its running statistics, as it does when images are scored.
-    4. The search from E(x) is an addition, AnoGAN's with the loss A(x).
+    1. Dense networks of 256 units, or DCGAN's (with its initialisation in G and D), instead of residual blocks.
+    2. Two updates of the critic for each of G (WGAN-GP: 5); Adam with betas 0.5, 0.9 at 5e-4 (WGAN-GP: 0, 0.9 at 1e-4),
+       and for E 0.9, 0.999 at 1e-3 (the paper: RMSProp at 5e-5).
+    3. E's output is linear and not bounded; z ~ N(0, I).
+    4. In the encoder's phase G's batch normalisation uses its running statistics, as it does when images are scored.
+    5. The searches are additions; ``start=candidates`` with ``search_steps=0`` is a lookup in a table of draws.
     """
 
-    score_names = ("residual", "discrimination", "total", *RECONSTRUCTION_SCORES)
+    score_names = ("residual", "discrimination", "total", "total_absolute", *RECONSTRUCTION_SCORES)
     frozen: ClassVar[Mapping[str, str]] = {"discriminator.head.bias": "a constant cancels in the critic's loss"}
 
     def __init__(
@@ -57,9 +66,13 @@ class FAnoGAN(Model):
         batch_norm: bool = True,
         gan_share: float = 0.6,
         kappa: float = 1.0,
+        start: SearchStart = "encoder",
+        candidates: int = 512,
         search_steps: int = 0,
         search_learning_rate: float = 0.02,
-        epochs: int = 50,
+        search_loss: SearchLoss = "squared",
+        search_lambda: float = 0.1,
+        epochs: int = 33,
         batch_size: int = 64,
         learning_rate: float = 5e-4,
         discriminator_learning_rate: float = 5e-4,
@@ -74,8 +87,9 @@ class FAnoGAN(Model):
             )
         self.headline, self.epochs, self.batch_size, self.schedule = headline, epochs, batch_size, schedule
         self.kappa, self.search_steps, self.search_learning_rate = kappa, search_steps, search_learning_rate
+        self.start, self.search_loss, self.search_lambda = start, search_loss, search_lambda
         self.game = Game("wasserstein_penalty", latent, penalty_weight=penalty_weight)
-        self.generator = Decoder(image_shape, latent, network, hidden, channels, "relu", batch_norm)
+        self.generator = self.game.generator(image_shape, network, hidden, channels, batch_norm)
         self.discriminator = self.game.discriminator(image_shape, network, discriminator_hidden, channels, False)
         self.encoder = Encoder(image_shape, latent, network, hidden, channels, "leaky_relu")
         self.feature_end = self.discriminator.feature_end(1)
@@ -84,6 +98,7 @@ class FAnoGAN(Model):
             Phase("encoder", ("encoder",), encoder_learning_rate, begin=gan_share),
         )
         self.diagnostic_noise = {"z": Noise((latent,))}
+        self.score_noise = {"candidates": Noise((candidates, latent))} if start == "candidates" else {}
 
     def loss(self, phase: str, images: Tensor, noise: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         if phase != "encoder":
@@ -94,7 +109,10 @@ class FAnoGAN(Model):
         return value, {"encoder_loss": value, "encoder_residual": residual.mean()}
 
     def assess(self, images: Tensor, noise: Mapping[str, Tensor]) -> dict[str, Any]:
-        code = self.encoder(images).float()  # (B, D)
+        if self.start == "encoder":
+            code = self.encoder(images).float()  # (B, D)
+        else:
+            code = noise["candidates"][nearest(images, self.decode(noise["candidates"]), 1)]
         if self.search_steps > 0:
             code = self.search(code, images)
         residual, discrimination = self.distances(code, images)
@@ -103,15 +121,18 @@ class FAnoGAN(Model):
             "residual": residual,
             "discrimination": discrimination,
             "total": residual + self.kappa * discrimination,
+            "total_absolute": self.absolute(code, images),
             **reconstruction_scores(images, reconstruction),
         }
         return {"scores": scores, "reconstruction": reconstruction, "code": code}
 
     def search(self, codes: Tensor, images: Tensor) -> Tensor:
-        """Move each code (B, D) to a lower A(x) of its image."""
+        """Move each code (B, D) to a lower A(x) of its image, in the distance that ``search_loss`` names."""
         pixels = images[0].numel()
 
         def losses(z: Tensor, rows: Tensor | None) -> Tensor:
+            if self.search_loss == "absolute":
+                return self.absolute(z, images)
             residual, discrimination = self.distances(z, images)
             return pixels * (residual + self.kappa * discrimination)
 
@@ -123,8 +144,15 @@ class FAnoGAN(Model):
         residual = (generated - images).square().flatten(1).mean(1)
         return residual, (self.features(generated) - self.features(images)).square().mean(1)
 
+    def absolute(self, codes: Tensor, images: Tensor) -> Tensor:
+        """AnoGAN's A(x) of each code and its image: (B,)."""
+        generated = self.decode(codes)
+        residual = (generated - images).abs().flatten(1).sum(1)
+        discrimination = (self.features(generated) - self.features(images)).abs().flatten(1).sum(1)
+        return torch.lerp(residual, discrimination, self.search_lambda)
+
     def diagnostics(self, images: Tensor, noise: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        return self.game.diagnostics(images, noise, self.generator, self.discriminator)
+        return self.game.diagnostics(images, noise, self.generator, self.discriminator, self.batch_size)
 
     def features(self, images: Tensor) -> Tensor:
         """Features f(x) of the critic: (B, C, H, W) -> (B, m)."""

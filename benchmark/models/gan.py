@@ -9,10 +9,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from benchmark.models.adversarial import RUNNING, Game, best_logit, evaluating, generate, round_robin
+from benchmark.models.adversarial import RUNNING, Game, evaluating, generate, round_robin
 from benchmark.models.base import Model, Noise
 from benchmark.models.choices import GanObjective, Network, Schedule
-from benchmark.models.networks import Decoder, ImageShape
+from benchmark.models.discriminator import best_logit
+from benchmark.models.networks import ImageShape
 
 
 class GAN(Model):
@@ -24,7 +25,10 @@ class GAN(Model):
 
     Scores: ``discriminator``, -log D(x), which orders images as 1 - D(x) does but is not rounded to 1 for sure
     anomalies (Wasserstein: less the critic's value); ``feature_distance``, ||f(x) - m||, f the features of layer
-    ``feature_layer`` of D (counted from its end).
+    ``feature_layer`` of D (counted from its end). A score is a function of one image alone, so its D lacks what the
+    trained D had beside it: the term of minibatch discrimination is left out, a conditional D is asked under every
+    class seen in training and its largest answer counts, and batch normalisation (``network=conv``) uses running
+    statistics. The diagnostics (V, D of real and generated images) are those of the trained D.
 
     References
     ----------
@@ -36,7 +40,8 @@ class GAN(Model):
     ---------------------------
     1. The papers train D to help G; that D judges images no generator made (Schlegl's P_D) is this baseline's premise.
     2. The feature distance is Euclidean, to a running mean over training images (weight 0.01 for a new batch).
-    3. Adam, and the networks of AnoGAN here, so that the two differ in the score alone.
+    3. Networks and training are those of AnoGAN here, so that the two differ in the score alone: dense layers of 256
+       units, Adam; further differences are listed there and in ``benchmark.models.adversarial``.
     """
 
     score_names = ("discriminator", "feature_distance")
@@ -77,7 +82,7 @@ class GAN(Model):
         self.game = Game(
             objective, latent, clip, penalty_weight, unrolled_steps, unrolled_learning_rate, told, log_gradients
         )
-        self.generator = Decoder(image_shape, latent + told, network, hidden, channels, "relu", batch_norm)
+        self.generator = self.game.generator(image_shape, network, hidden, channels, batch_norm)
         self.discriminator = self.game.discriminator(
             image_shape, network, discriminator_hidden, channels, batch_norm, closeness
         )
@@ -106,7 +111,7 @@ class GAN(Model):
         return {"scores": {"discriminator": judged, "feature_distance": distance}}
 
     def diagnostics(self, images: Tensor, noise: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        return self.game.diagnostics(images, noise, self.generator, self.discriminator)
+        return self.game.diagnostics(images, noise, self.generator, self.discriminator, self.batch_size)
 
     def features(self, images: Tensor) -> Tensor:
         """Features f(x) of the discriminator: (B, C, H, W) -> (B, F)."""

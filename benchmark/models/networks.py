@@ -1,7 +1,8 @@
 """Encoders, decoders and discriminators that the models are put together from.
 
 Two kinds, chosen by ``network``: ``dense`` (fully connected layers of the sizes ``hidden``) and ``conv`` (strided 4 x 4
-convolutions of the widths ``channels``, each halving the image; DCGAN, Radford et al. 2016, arXiv:1511.06434).
+convolutions of the widths ``channels``, each halving the image; DCGAN, Radford et al. 2016, arXiv:1511.06434). A
+convolution before batch normalisation has no bias: it would cancel, and Adam would make a random walk of its rounding.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import itertools
 from collections.abc import Sequence
 from math import prod
 
+import torch
 from torch import Tensor, nn
 
 from benchmark.models.choices import Activation, Network
@@ -31,6 +33,7 @@ class BatchNorm2d(nn.BatchNorm2d):
         return super().forward(features.to(self.weight.dtype))
 
 
+DCGAN_STD = 0.02
 ACTIVATIONS = {"relu": nn.ReLU, "leaky_relu": lambda: nn.LeakyReLU(0.2), "silu": nn.SiLU}
 
 
@@ -72,8 +75,9 @@ class Encoder(nn.Module):
             height, width = _halvings(image_shape, channels)[-1]
             widths = [image_shape[0], *channels]
             for i, (fan_in, fan_out) in enumerate(itertools.pairwise(widths)):
-                layers.append(nn.Conv2d(fan_in, fan_out, 4, stride=2, padding=1))
-                layers += [BatchNorm2d(fan_out)] if batch_norm and i > 0 else []
+                normalised = batch_norm and i > 0
+                layers.append(nn.Conv2d(fan_in, fan_out, 4, stride=2, padding=1, bias=not normalised))
+                layers += [BatchNorm2d(fan_out)] if normalised else []
                 layers.append(ACTIVATIONS[activation]())
             layers.append(nn.Flatten())
             features = widths[-1] * height * width
@@ -114,11 +118,30 @@ class Decoder(nn.Module):
             layers += [BatchNorm2d(fan_in)] if batch_norm else []
             layers.append(ACTIVATIONS[activation]())
             extra = (above[0] - 2 * below[0], above[1] - 2 * below[1])  # 1 where halving rounded down
-            layers.append(nn.ConvTranspose2d(fan_in, fan_out, 4, stride=2, padding=1, output_padding=extra))
+            bias = not batch_norm or i == len(widths) - 2
+            layers.append(nn.ConvTranspose2d(fan_in, fan_out, 4, 2, 1, output_padding=extra, bias=bias))
         self.layers = nn.Sequential(*layers)
 
     def forward(self, codes: Tensor) -> Tensor:
         return self.layers(codes)
+
+
+@torch.no_grad()
+def initialise_as_dcgan(network: nn.Module) -> None:
+    """Draw the weights of a convolutional network as DCGAN's are: N(0, 0.02^2), biases 0.
+
+    That is Radford et al. 2016, arXiv:1511.06434, section 4; the scale of batch normalisation, N(1, 0.02^2), is that of
+    the authors' code. The dense layer at an end of the network is one of its layers.
+    """
+    for layer in network.modules():
+        if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+            layer.weight.normal_(0.0, DCGAN_STD)
+        elif isinstance(layer, nn.BatchNorm2d):
+            layer.weight.normal_(1.0, DCGAN_STD)
+        else:
+            continue
+        if layer.bias is not None:
+            layer.bias.zero_()
 
 
 def _halvings(image_shape: ImageShape, channels: Sequence[int]) -> list[tuple[int, int]]:

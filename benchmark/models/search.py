@@ -14,6 +14,16 @@ LEAST_FALL = 1e-3  # of an image's lowest loss so far: what counts as falling
 Losses = Callable[[Tensor, Tensor | None], Tensor]  # codes (b, D) and their rows, None for all of them -> (b,)
 
 
+def nearest(images: Tensor, generated: Tensor, count: int) -> Tensor:
+    """For each image (B, C, H, W) the rows of the ``count`` generated images (M, C, H, W) nearest in squared error.
+
+    Returns (B * count,), an image's rows behind one another.
+    """
+    drawn = generated.flatten(1).float()  # (M, C*H*W)
+    distance = drawn.square().sum(1) - 2 * images.flatten(1) @ drawn.T  # (B, M), up to |x|^2
+    return distance.topk(count, dim=1, largest=False).indices.flatten()
+
+
 def descend(losses: Losses, codes: Tensor, steps: int, learning_rate: float, patience: int = 0) -> Tensor:
     """Codes (B, D) after ``steps`` steps of Adam on their own losses, the rate falling along a half cosine.
 

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from benchmark.data.images import ImageData
 from benchmark.fleet import Fleet, to_pixels
 from benchmark.models.adversarial import Game, gradient_penalty, one_hot, round_robin
-from benchmark.models.discriminator import Discriminator
-from benchmark.train import Settings, train
+from benchmark.models.discriminator import Discriminator, judge_batches
+from benchmark.train import Batches, Settings, train
 from tests.models.test_models import fitted, loaded
 from tests.tiny_models import build
 
@@ -204,6 +204,7 @@ def test_the_minimax_gradient_vanishes_where_the_discriminator_is_sure() -> None
     torch.nn.init.constant_(model.discriminator.head.bias, -9.0)
     model.discriminator.head.weight.data *= 1e-3
     found = model.eval().diagnostics(images, {"z": z})
+    assert not model.discriminator.training
     ratio = found["gan/gradient_norm_minimax"] / found["gan/gradient_norm_non_saturating"]
     assert float(ratio.detach()) == pytest.approx(2.718281828**-9, rel=1e-2)
 
@@ -235,3 +236,83 @@ def test_every_option_trains_in_a_fleet_as_alone(options: dict[str, object], net
     _, together = run(members)
     for ours, member in zip(together, members, strict=True):
         assert ours == pytest.approx(run([member])[1][0], rel=1e-3, abs=1e-3)
+
+
+@pytest.mark.parametrize("name", ["gan", "anogan"])
+def test_the_discriminators_running_statistics_are_those_of_real_batches(name: str, digits: ImageData) -> None:
+    """Against a loop over the same batches: with D and G at rest, generated images leave no trace, in either phase."""
+    fleet = Fleet([build(name, 3, network="conv", learning_rate=1e-12, discriminator_learning_rate=1e-12)])
+    reference = build(name, 3, network="conv").discriminator
+    index = (digits.train_labels == 0).nonzero().flatten()
+    train(fleet, digits.train_images, [index], [1], [2], Settings(2, 32, 96))
+    stream = Batches(index, 1)
+    for rows in stream.take(6 * 32).view(6, 32):
+        reference(to_pixels(digits.train_images[rows]))
+    assert float(fleet.buffers["discriminator.body.3.num_batches_tracked"][0]) == 6
+    for key, value in reference.named_buffers():
+        torch.testing.assert_close(fleet.buffers[f"discriminator.{key}"][0], value, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("network", ["dense", "conv"])
+@pytest.mark.parametrize("options", [{"closeness": 3}, {"conditional": True}, {"closeness": 3, "conditional": True}])
+def test_diagnostics_are_those_of_the_trained_discriminator(options: dict[str, object], network: str) -> None:
+    """V and D by hand: batches as in training, each image with its own label, a generated one with that of its draw.
+
+    7 images in batches of 3: the seventh is left out.
+    """
+    torch.manual_seed(0)
+    model = build("gan", 1, network=network, batch_size=3, **options).eval()
+    if "conditional" in options:
+        torch.nn.init.normal_(model.discriminator.label_weight.weight)
+        model.discriminator.seen.fill_(1)
+    images, noise = torch.rand(7, 1, 28, 28), {"z": torch.randn(7, 4), "label": torch.tensor([1, 2, 3, 1, 2, 3, 4])}
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    with torch.no_grad():
+        found = model.diagnostics(images, noise)
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+    label = one_hot(noise["label"], 10) if "conditional" in options else None
+    with torch.no_grad():
+        shown = noise["z"] if label is None else torch.cat([noise["z"], label], 1)
+        fake = model.generator(shown).sigmoid()
+        model.discriminator.train()
+        value, means = torch.zeros(()), []
+        for pixels, sign in ((images, 1.0), (fake, -1.0)):
+            parts = [slice(0, 3), slice(3, 6)]
+            told = [None if label is None else label[part] for part in parts]
+            logit = torch.cat([model.discriminator(pixels[p], k) for p, k in zip(parts, told, strict=True)])
+            value = value + (sign * logit).sigmoid().log().mean()
+            means.append(logit.sigmoid().mean())
+    torch.testing.assert_close(found["gan/value"], value, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(torch.stack([found["gan/d_real"], found["gan/d_fake"]]), torch.stack(means))
+
+
+def test_an_image_is_judged_among_its_batch() -> None:
+    critic = Discriminator((1, 6, 6), "dense", [8], [], False, closeness=3).eval()
+    torch.nn.init.normal_(critic.closeness_map.weight, std=0.1)
+    images = torch.rand(8, 1, 6, 6)
+    with torch.no_grad():
+        halves, whole = judge_batches(critic, images, None, 4), judge_batches(critic, images, None, 8)
+        plain = critic(images)
+        by_hand = plain + critic.closeness_head(critic.nearness(critic.body(images)))
+    torch.testing.assert_close(whole, by_hand)
+    assert not torch.allclose(halves, whole, atol=1e-4)
+    assert not critic.training
+
+
+@pytest.mark.parametrize("name", ["gan", "anogan"])
+def test_convolutional_gans_start_from_dcgans_weights(name: str) -> None:
+    """N(0, 0.02^2) and N(1, 0.02^2) within five standard errors, biases 0; dense networks keep PyTorch's own."""
+    model = build(name, 4, network="conv", channels=[16, 32])
+    scales = 0
+    for part in (model.generator, model.discriminator):
+        for layer in part.modules():
+            if not hasattr(layer, "weight"):
+                continue
+            center = float(isinstance(layer, nn.BatchNorm2d))
+            count, scales = layer.weight.numel(), scales + int(center)
+            assert abs(float(layer.weight.detach().mean()) - center) < 5 * 0.02 / count**0.5
+            assert abs(float(layer.weight.detach().std()) - 0.02) < 5 * 0.02 / (2 * count) ** 0.5
+            assert layer.bias is None or not layer.bias.any()
+    assert scales >= 2
+    weight = build(name, 4).generator.layers[0][0].weight
+    assert float(weight.detach().abs().max()) > 0.2  # uniform within 1 / sqrt(4)

@@ -14,7 +14,7 @@ from tests.tiny_models import build
 
 @pytest.fixture(scope="module")
 def fleet(digits: ImageData) -> Fleet:
-    return fitted("fanogan", digits, epochs=30, search_steps=0)
+    return fitted("fanogan", digits, epochs=30, gan_share=0.3, search_steps=0)
 
 
 def test_the_encoder_codes_the_image_it_is_shown(fleet: Fleet, digits: ImageData) -> None:
@@ -67,3 +67,48 @@ def test_the_encoders_phase_leaves_generator_and_critic_as_they_are(digits: Imag
 def test_gan_share_is_checked() -> None:
     with pytest.raises(ValueError, match="gan_share must be between 0 and 1"):
         build("fanogan", gan_share=1.0)
+
+
+def test_phases_count_what_they_used(digits: ImageData) -> None:
+    """Two epochs of the GAN with three batches a step, two of the encoder with one: 4 steps each."""
+    fleet = Fleet([build("fanogan", 3, discriminator_steps=3, gan_share=0.5)])
+    index = (digits.train_labels == 0).nonzero().flatten()
+    (training,) = train(fleet, digits.train_images, [index], [1], [2], Settings(4, 16, 64))
+    assert training.steps == 16
+    assert training.images == 16 * (2 * 4 * 3 + 2 * 4)
+
+
+def test_equal_seeds_train_equal_generators_whatever_the_search(digits: ImageData) -> None:
+    states = []
+    for changes in ({}, {"start": "candidates", "search_steps": 5, "search_loss": "absolute"}):
+        states.append(fitted("fanogan", digits, epochs=2, **changes).state(0))
+    assert states[0].keys() == states[1].keys()
+    assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
+
+
+def test_a_search_from_candidates_is_anogans_on_the_same_generator(fleet: Fleet, digits: ImageData) -> None:
+    """AnoGAN with this generator and critic finds the same codes and gives the same A(x)."""
+    shared = {"search_steps": 12, "search_learning_rate": 0.05, "candidates": 32}
+    ours = build("fanogan", start="candidates", search_loss="absolute", **shared).eval()
+    ours.load_state_dict(fleet.state(0))
+    theirs = build("anogan", objective="wasserstein_penalty", **shared).eval()
+    theirs.load_state_dict({name: v for name, v in fleet.state(0).items() if not name.startswith("encoder")})
+    images = to_pixels(digits.test_images[:24])
+    noise = {"candidates": torch.randn(32, 4, generator=torch.Generator().manual_seed(0))}
+    assert {name: spec.shape for name, spec in ours.score_noise.items()} == {"candidates": (32, 4)}
+    with torch.no_grad():
+        found, expected = ours.assess(images, noise), theirs.assess(images, noise)
+    torch.testing.assert_close(found["code"], expected["code"], rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(found["scores"]["total_absolute"], expected["scores"]["total"], rtol=1e-4, atol=1e-3)
+
+
+def test_a_search_lowers_the_distance_that_it_is_told(fleet: Fleet, digits: ImageData) -> None:
+    images, totals = to_pixels(digits.test_images[:48]), {}
+    for loss in ("squared", "absolute"):
+        model = build("fanogan", search_steps=60, search_learning_rate=0.05, search_loss=loss).eval()
+        model.load_state_dict(fleet.state(0))
+        with torch.no_grad():
+            scores = model.assess(images, {})["scores"]
+        totals[loss] = [float(scores[name].mean()) for name in ("total", "total_absolute")]
+    assert totals["squared"][0] < totals["absolute"][0]
+    assert totals["absolute"][1] < totals["squared"][1]
