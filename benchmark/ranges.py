@@ -67,7 +67,7 @@ RANGES = {
     **dict.fromkeys(("timesteps", "subsample"), PAIR_OR_MORE),
     **dict.fromkeys(("learning_rate", "adversarial_learning_rate", "discriminator_learning_rate"), POSITIVE),
     **dict.fromkeys(("encoder_learning_rate", "search_learning_rate", "unrolled_learning_rate"), POSITIVE),
-    **dict.fromkeys(("scale", "bandwidth", "gamma", "clip", "floor"), POSITIVE),
+    **dict.fromkeys(("scale", "bandwidth", "gamma", "clip", "floor", "smoothing"), POSITIVE),
     **dict.fromkeys(("beta", "weight_decay", "noise_std", "contraction", "sparsity", "energy_weight"), NOT_NEGATIVE),
     **dict.fromkeys(("kappa", "penalty_weight", "mixture_radius"), NOT_NEGATIVE),
     **dict.fromkeys(("search_lambda", "label_share"), SHARE),

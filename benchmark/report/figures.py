@@ -36,7 +36,10 @@ STYLE = {
 DPI = 120
 LARGE = 90_000  # bytes
 NORMAL, ANOMALOUS = "#0072B2", "#D55E00"
-COLOURS = {"pca": "#555555", "ae": "#0072B2", "vae": "#E69F00", "aae": "#009E73", "anogan": "#CC79A7"}  # Okabe & Ito
+COLOURS = {  # Okabe & Ito; the floors in light greys
+    "histogram": "#BBBBBB", "mean_image": "#888888", "pca": "#555555",
+    "ae": "#0072B2", "vae": "#E69F00", "aae": "#009E73", "anogan": "#CC79A7",
+}  # fmt: skip
 MANY = 20  # done cells from which on a figure a core is drawn at once
 SPARE = ("#56B4E9", "#D55E00", "#8C6D00", "#000000", "#7A5FA8")
 LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))

@@ -26,7 +26,7 @@ FIRST = (
     "score_seconds", "fingerprint",
 )  # fmt: skip
 LAST = ("reason", "headline", "n_classes", "n_test", "n_test_anomalous")
-MODELS = ("pca", "ae", "vae", "aae", "anogan")  # the order of columns; others follow by name
+MODELS = ("histogram", "mean_image", "pca", "ae", "vae", "aae", "anogan")  # the order of columns; others follow by name
 DATASETS = ("mnist", "fashion_mnist")
 SPLITS = ("one_vs_rest", "leave_one_out")
 
