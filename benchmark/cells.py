@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark import instructions
 from benchmark.code_hash import model_code
-from benchmark.records import Record, RecordError, read_record
+from benchmark.records import STATUS_FILE, Record, RecordError, read_record
 from benchmark.seeds import derive_seed
 
 if TYPE_CHECKING:
@@ -101,14 +101,21 @@ def finished_record(output_dir: Path, cell: Cell) -> Record | None:
 
     An unreadable record is not done.
     """
-    record = _done(output_dir, cell)
-    return record if record is not None and code_fault(record) is None else None
+    try:
+        record = read_record(output_dir / cell.path)
+    except (RecordError, OSError):
+        return None
+    good = record.state == "done" and record.fingerprint == cell.fingerprint and code_fault(record) is None
+    return record if good else None
 
 
 def why_again(output_dir: Path, cell: Cell) -> str | None:
-    """Why a cell that is done with this very fingerprint is trained again, in words; None if it is not done."""
-    record = _done(output_dir, cell)
-    return code_fault(record) if record is not None else None
+    """Why a cell that has a record is trained again, in words; None if it has none, or one that is not done."""
+    try:
+        record = read_record(output_dir / cell.path) if (output_dir / cell.path / STATUS_FILE).exists() else None
+    except (RecordError, OSError) as error:
+        return f"its record is damaged ({error})"
+    return code_fault(record) if record is not None and record.state == "done" else None
 
 
 def code_fault(record: Record) -> str | None:
@@ -119,11 +126,3 @@ def code_fault(record: Record) -> str | None:
     if now == "":
         return f"there is no model {record.axes['model']} any more"
     return "its code changed" if made_by is not None else "its code is not known, as no record named it then"
-
-
-def _done(output_dir: Path, cell: Cell) -> Record | None:
-    try:
-        record = read_record(output_dir / cell.path)
-    except (RecordError, OSError):
-        return None
-    return record if record.state == "done" and record.fingerprint == cell.fingerprint else None

@@ -48,10 +48,14 @@ class Checkpoints:
         try:
             return _decode(path.read_bytes(), cell.fingerprint)
         except Exception as error:  # torch names damage in many ways
-            reason = " ".join(str(error).split())[:200]
-            _warn(f"the checkpoint of {cell.name} is dropped ({reason}): the cell trains from its start")
-            self.drop(cell)
+            self.refuse(cell, error)
             return None
+
+    def refuse(self, cell: Cell, error: Exception) -> None:
+        """Remove a checkpoint that cannot be used, and say why."""
+        reason = " ".join(str(error).split())[:200]
+        _warn(f"the checkpoint of {cell.name} is dropped ({reason}): the cell trains from its start")
+        self.drop(cell)
 
     @WRITES.one()
     def save(self, cell: Cell, snapshot: Snapshot) -> None:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark.checkpoints import FOLDER
 from benchmark.leases import lease_path, lock, read_lease
+from benchmark.stored import remove
 
 PATTERN = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{32}\.(?P<kind>tmp|old)|\.(?P<leased>.+)\.lease")
 
@@ -59,8 +60,8 @@ def _recover_cell(cell: Path, leftovers: list[Path], recovery: Recovery) -> None
     lease = read_lease(cell)
     if lease is not None and lease.is_alive:
         return
-    old = sorted((path for path in leftovers if path.suffix == ".old"), key=lambda path: path.stat().st_mtime)
-    if old and not cell.exists():
+    old = sorted((path for path in leftovers if path.suffix == ".old"), key=lambda path: path.lstat().st_mtime)
+    if old and not os.path.lexists(cell):
         os.rename(old[-1], cell)
         leftovers = [path for path in leftovers if path != old[-1]]
         recovery.restored += 1
@@ -72,11 +73,12 @@ def _recover_cell(cell: Path, leftovers: list[Path], recovery: Recovery) -> None
 
 
 def _remove(path: Path, recovery: Recovery) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink()
-    recovery.removed += 1
+    """Remove a leftover; one that cannot be is said, and holds up nothing else."""
+    try:
+        remove(path)
+        recovery.removed += 1
+    except OSError as error:
+        print(f"warning: {path} is left over and cannot be removed ({error}); delete it", file=sys.stderr, flush=True)
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -70,8 +70,8 @@ class Process:
 
 
 def is_recent(heartbeat: float) -> bool:
-    """Whether a sign of life is recent enough to count as one."""
-    return time.time() - heartbeat < SILENCE
+    """Whether a sign of life is recent enough to count as one: clocks may differ, but a time far ahead is none."""
+    return abs(time.time() - heartbeat) < SILENCE
 
 
 class Pulse:

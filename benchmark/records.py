@@ -2,14 +2,15 @@
 
 The layout is described in README.md ("What a cell leaves behind"). Arrays are stored as ``.npz`` without pickles,
 weights as a ``state_dict`` that loads with ``weights_only=True``. ``status.json`` names every other file with its size
-and SHA-256: a file that is missing or cut off is noticed when the record is opened, other weights when they are loaded.
+and SHA-256, and its own. A file that is missing or cut off, or a text that was edited, is noticed when the record is
+opened; other arrays and weights when they are read.
 """
 
 from __future__ import annotations
 
 import io
-import json
 import os
+import re
 import shutil
 import uuid
 import zipfile
@@ -24,17 +25,15 @@ import numpy as np
 from benchmark.data.files import sha256_of
 from benchmark.schema import check_arrays, check_job, check_metrics, check_status
 from benchmark.stopping import WRITES
+from benchmark.stored import DAMAGED, DIGEST, RecordError, digest_of, fault_of, other, read_json, swap, sync, write_json
 
 if TYPE_CHECKING:
     import pandas as pd
     from torch import Tensor
 
 STATUS_FILE = "status.json"
+NUMBER = "number"  # first entry of a job's file: what orders the jobs of an experiment
 WEIGHTS_FILE = "weights.pt"
-
-
-class RecordError(Exception):
-    """A stored record cannot be read; the message names the file and what to do."""
 
 
 def _cell_again(path: Path) -> str:
@@ -78,7 +77,7 @@ class Record:
 
     def environment(self) -> dict[str, Any]:
         path = self.path / "environment.json"
-        return _read_json(path, _cell_again(path))
+        return read_json(path, _cell_again(path))
 
     def scores(self) -> dict[str, np.ndarray]:
         return self._arrays("scores")
@@ -93,16 +92,30 @@ class Record:
     def latent(self) -> dict[str, np.ndarray] | None:
         return self._arrays("latent") if (self.path / "latent.npz").exists() else None
 
+    def mark_damaged(self, why: str) -> None:
+        """Note that a file is not the one that was written: from now on the record cannot be opened."""
+        (self.path / DAMAGED).write_text(f"{why}\n", encoding="utf-8")
+
     def verify(self) -> None:
         """Raises ``RecordError`` if a file is not the one that was written."""
-        for name, written in self.status.get("files", {}).items():
-            found = sha256_of(self.path / name)
-            if found != written["sha256"]:
-                raise _unreadable(self.path / name, _other(found, written))
+        for name in self.status.get("files", {}):
+            try:
+                self._compare(self.path / name)
+            except (OSError, ValueError) as error:
+                raise _unreadable(self.path / name, error) from error
+
+    def _compare(self, path: Path) -> None:
+        written = self.status.get("files", {}).get(path.name)
+        if written is not None and (found := sha256_of(path)) != written["sha256"]:
+            raise other(found, written)
 
     def _arrays(self, stem: str) -> dict[str, np.ndarray]:
         path = self.path / f"{stem}.npz"
-        arrays = _read_arrays(path)
+        try:
+            self._compare(path)
+            arrays = _read_arrays(path)
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            raise _unreadable(path, error) from error
         if problem := check_arrays(stem, arrays, self.status.get("headline")):
             raise _unreadable(path, ValueError(problem))
         return arrays
@@ -124,10 +137,8 @@ class Record:
         import torch
 
         path = self.path / WEIGHTS_FILE
-        written = self.status.get("files", {}).get(WEIGHTS_FILE)
         try:
-            if written is not None and (found := sha256_of(path)) != written["sha256"]:
-                raise _other(found, written)
+            self._compare(path)
             return torch.load(path, map_location="cpu", weights_only=True)
         except Exception as error:  # torch names a damaged file in many ways
             raise _unreadable(path, error) from error
@@ -156,8 +167,8 @@ def write_record(
     temporary.mkdir()
     try:
         (temporary / "config.yaml").write_text(config_yaml, encoding="utf-8")
-        _write_json(temporary / "metrics.json", dict(metrics))
-        _write_json(temporary / "environment.json", dict(environment))
+        write_json(temporary / "metrics.json", dict(metrics))
+        write_json(temporary / "environment.json", dict(environment))
         for stem, content in (arrays or {}).items():
             np.savez_compressed(temporary / f"{stem}.npz", allow_pickle=False, **content)
         if history:
@@ -175,34 +186,39 @@ def write_record(
         files = {
             file.name: {"bytes": file.stat().st_size, "sha256": sha256_of(file)} for file in sorted(temporary.iterdir())
         }
-        _write_json(temporary / STATUS_FILE, {**status, "files": files})
+        complete = {**status, "files": files}
+        write_json(temporary / STATUS_FILE, {**complete, DIGEST: digest_of(complete)})
         for file in temporary.iterdir():
-            _sync(file)
-        _sync(temporary)
-        _swap(temporary, path)
+            sync(file)
+        sync(temporary)
+        swap(temporary, path)
     except BaseException:
         shutil.rmtree(temporary, ignore_errors=True)
         raise
-    _sync(path.parent)
+    sync(path.parent)
     return path
 
 
 def read_record(path: str | Path) -> Record:
     """Open the record at ``path``.
 
-    Raises ``RecordError`` if its status or metrics are not readable, or if a file that was written is missing or cut
-    off.
+    Raises ``RecordError`` if its status or metrics are not readable, if a file that was written is missing or cut off,
+    if a text is not the one that was written, or if another file was found to be damaged.
     """
     path = Path(path)
     file = path / STATUS_FILE
-    status = _read_json(file, _cell_again(file))
+    status = read_json(file, _cell_again(file))
     if problem := check_status(status):
         raise RecordError(f"{file}: {problem}; {_cell_again(file)}")
+    if DIGEST in status and digest_of(status) != status[DIGEST]:
+        raise RecordError(f"{file} is not what was written; {_cell_again(file)}")
     for name, written in status.get("files", {}).items():
-        if problem := _size_fault(path / name, written["bytes"]):
+        if problem := fault_of(path / name, written):
             raise RecordError(f"{path / name} {problem}; {_cell_again(file)}")
+    if (path / DAMAGED).exists():
+        raise RecordError(f"{path} is damaged, as verify=true found ({DAMAGED} in it says where); {_cell_again(file)}")
     file = path / "metrics.json"
-    metrics = _read_json(file, _cell_again(file))
+    metrics = read_json(file, _cell_again(file))
     if problem := check_metrics(metrics, status["state"]):
         raise RecordError(f"{file}: {problem}; {_cell_again(file)}")
     return Record(path=path, status=status, metrics=metrics)
@@ -210,13 +226,19 @@ def read_record(path: str | Path) -> Record:
 
 @WRITES.one()
 def write_job(output_dir: Path, experiment_name: str, job: Mapping[str, Any]) -> Path:
-    """Write which cells belong to a job of an experiment, atomically, so that a report knows what is missing."""
+    """Write which cells belong to a job of an experiment, atomically, so that a report knows what is missing.
+
+    A job is given a number, above those of all jobs that are there: clocks differ, and are set back. Where several
+    processes write at once, the caller holds the lock of the output directory.
+    """
     path = Path(output_dir) / "experiments" / experiment_name / f"{job['job']}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
+    if NUMBER not in job:
+        job = {NUMBER: 1 + max((_number(other) for other in path.parent.glob("*.json")), default=0), **job}
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
-        _write_json(temporary, dict(job))
-        _sync(temporary)
+        write_json(temporary, dict(job))
+        sync(temporary)
         os.replace(temporary, path)
     except OSError:
         temporary.unlink(missing_ok=True)
@@ -225,15 +247,28 @@ def write_job(output_dir: Path, experiment_name: str, job: Mapping[str, Any]) ->
 
 
 def read_jobs(output_dir: str | Path, experiment_name: str) -> list[dict[str, Any]]:
-    """Every job of an experiment, oldest first; an empty list if it has none."""
+    """Every job of an experiment, in the order of their numbers; an empty list if it has none.
+
+    Jobs of before there were numbers come first, by the time at which they were started.
+    """
     folder = Path(output_dir) / "experiments" / experiment_name
     jobs = []
     for path in folder.glob("*.json"):
         what_to_do = "delete it and type the command of the sweep again, which plans its cells anew"
-        jobs.append(_read_json(path, what_to_do))
+        jobs.append(read_json(path, what_to_do))
         if problem := check_job(jobs[-1]):
             raise RecordError(f"{path}: {problem}; {what_to_do}")
-    return sorted(jobs, key=lambda job: (str(job.get("started", "")), job["job"]))
+    return sorted(jobs, key=lambda job: (job.get(NUMBER, 0), str(job.get("started", "")), job["job"]))
+
+
+def _number(path: Path) -> int:
+    """The number of a job, from its file's first line or two: the list of cells below may be long."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            found = re.match(rf'\{{\s*"{NUMBER}": (\d{{1,15}}),', file.read(64))
+    except (OSError, ValueError):
+        return 0
+    return int(found[1]) if found else 0
 
 
 def read_experiment(output_dir: str | Path, experiment_name: str) -> list[dict[str, Any]]:
@@ -253,57 +288,9 @@ def means(records: Sequence[Record]) -> dict[str, float]:
     return found | {"cells_done": float(len(done))}
 
 
-def _swap(temporary: Path, path: Path) -> None:
-    if path.exists():
-        old = path.parent / f".{path.name}.{uuid.uuid4().hex}.old"
-        os.rename(path, old)
-        os.rename(temporary, path)
-        shutil.rmtree(old)
-    else:
-        os.rename(temporary, path)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    path.write_text(json.dumps(content, indent=2, sort_keys=False, allow_nan=True) + "\n", encoding="utf-8")
-
-
-def _read_json(path: Path, what_to_do: str) -> Any:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise RecordError(f"{path} is missing; {what_to_do}") from error
-    except OSError as error:
-        raise RecordError(f"{path} cannot be read ({error.strerror}); {what_to_do}") from error
-    except (ValueError, RecursionError) as error:
-        raise RecordError(f"{path} is not valid JSON ({error}); {what_to_do}") from error
-
-
 def _read_arrays(path: Path) -> dict[str, np.ndarray]:
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return {key: arrays[key] for key in arrays.files}
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise _unreadable(path, error) from error
-
-
-def _size_fault(path: Path, written: int) -> str | None:
-    try:
-        found = path.stat().st_size
-    except OSError:
-        return "is missing"
-    return None if found == written else f"has {found:,} bytes, written were {written:,}"
-
-
-def _other(found: str, written: Mapping[str, Any]) -> ValueError:
-    return ValueError(f"its SHA-256 is {found[:16]}..., written was {written['sha256'][:16]}...")
+    with np.load(path, allow_pickle=False) as arrays:
+        return {key: arrays[key] for key in arrays.files}
 
 
 def _unreadable(path: Path, error: Exception) -> RecordError:

@@ -22,6 +22,7 @@ from benchmark.leases import Leases
 from benchmark.models import model_class
 from benchmark.programs import make_plan, run_programs
 from benchmark.records import Record, means
+from benchmark.snapshots import Misfit
 from benchmark.train import Interrupted, Training, allow_tf32, train
 
 if TYPE_CHECKING:
@@ -172,6 +173,9 @@ def _run_program(job: Job, cells: Sequence[Cell], strategy: str, progress: Progr
             training.seconds += snapshot.seconds
     except Interrupted:
         return []
+    except Misfit as error:  # said before anything is trained
+        job.checkpoints.refuse(cells[error.cell], error)
+        return _run_program(job, cells, strategy, progress, stop)
     except Exception as error:
         if len(cells) == 1:
             return [recording.failed(job, cells[0], start, error, progress)]

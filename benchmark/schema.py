@@ -18,11 +18,20 @@ ARRAYS = {  # in each file, besides the optional ones
 }
 AXES = {"model": str, "dataset": str, "split": str, "normal_class": int, "seed": int}  # of every cell
 
+OF_STATUS = {  # what else a status may have
+    **dict.fromkeys(("variant", "code", "digest", "experiment_name", "data_version", "started", "finished"), str),
+    **dict.fromkeys(("reason", "headline"), (str, type(None))),
+    "numerics": int,
+    "split": Mapping,
+}
+
 
 def check_status(status: Any) -> str | None:
     """What is wrong with the content of ``status.json``, or None."""
     kinds = {"state": str, "axes": Mapping, "fingerprint": str}
     if problem := _lacks(status, kinds) or _lacks(status["axes"], AXES, "axes."):
+        return problem
+    if problem := _wrong(status, OF_STATUS):
         return problem
     if status["state"] not in STATES:
         return f"state is {status['state']!r}, allowed: {', '.join(STATES)}"
@@ -56,7 +65,7 @@ def check_arrays(stem: str, names: Iterable[str], headline: str | None) -> str |
 
 def check_job(job: Any) -> str | None:
     """What is wrong with a job's file in ``experiments/``, or None."""
-    if problem := _lacks(job, {"job": str, "cells": list}):
+    if problem := _lacks(job, {"job": str, "cells": list}) or _wrong(job, {"number": int, "started": str}):
         return problem
     for i, cell in enumerate(job["cells"]):
         where = f"cells[{i}]."
@@ -78,6 +87,14 @@ def _lacks(content: Any, kinds: Mapping[str, type], prefix: str = "") -> str | N
     for name, kind in kinds.items():
         if isinstance(content[name], bool) or not isinstance(content[name], kind):
             return f"{prefix}{name} holds {_kind(content[name])}"
+    return None
+
+
+def _wrong(content: Mapping[str, Any], kinds: Mapping[str, type | tuple[type, ...]]) -> str | None:
+    """The first of the entries that may be there and holds something else."""
+    for name, kind in kinds.items():
+        if name in content and (isinstance(content[name], bool) or not isinstance(content[name], kind)):
+            return f"{name} holds {_kind(content[name])}"
     return None
 
 

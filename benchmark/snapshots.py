@@ -34,6 +34,14 @@ class Snapshot:
     seconds: float = 0.0  # of training up to here
 
 
+class Misfit(Exception):
+    """A snapshot is not one of the model that it is to be put into."""
+
+    def __init__(self, cell: int, reason: str) -> None:
+        super().__init__(reason)
+        self.cell = cell  # its place among those of its program
+
+
 @dataclass(frozen=True)
 class Moment:
     """Everything that changes in the course of a training, by reference."""
@@ -55,9 +63,13 @@ class Moment:
         return Snapshot(epoch, own, [dict(row) for row in training.history], training.steps, training.images)
 
     def restore(self, snapshots: Sequence[Snapshot]) -> int:
-        """Put every cell where its snapshot was taken, all after the same epoch, which is returned."""
+        """Put every cell where its snapshot was taken, all after the same epoch, which is returned.
+
+        Raises ``Misfit`` for a snapshot that is not one of these models.
+        """
         (epoch,) = {snapshot.epoch for snapshot in snapshots}
         self._make_optimizer_states(snapshots[0])
+        self._compare(snapshots)
         for name, stack in self._stacks():
             if stack.ndim == 0:  # Adam's count of steps, the same for all
                 stack.copy_(snapshots[0].tensors[name])
@@ -65,13 +77,30 @@ class Moment:
             for cell, snapshot in enumerate(snapshots):
                 stack[cell].copy_(snapshot.tensors[name])
         for cell, snapshot in enumerate(snapshots):
-            self.batches[cell].rest = snapshot.tensors["batches/rest"].clone()
-            self.batches[cell].generator.set_state(snapshot.tensors["batches/generator"])
-            self.noise[cell].set_state(snapshot.tensors["noise/generator"])
-            training = self.trainings[cell]
-            training.history = [dict(row) for row in snapshot.history]
-            training.steps, training.images = snapshot.steps, snapshot.images
+            try:
+                self._restore_rest(cell, snapshot)
+            except (KeyError, RuntimeError, TypeError, ValueError) as error:
+                raise Misfit(cell, f"{type(error).__name__}: {error}") from error
         return epoch
+
+    def _restore_rest(self, cell: int, snapshot: Snapshot) -> None:
+        self.batches[cell].rest = snapshot.tensors["batches/rest"].clone()
+        self.batches[cell].generator.set_state(snapshot.tensors["batches/generator"])
+        self.noise[cell].set_state(snapshot.tensors["noise/generator"])
+        training = self.trainings[cell]
+        training.history = [dict(row) for row in snapshot.history]
+        training.steps, training.images = snapshot.steps, snapshot.images
+
+    def _compare(self, snapshots: Sequence[Snapshot]) -> None:
+        for name, stack in self._stacks():
+            shape = stack.shape if stack.ndim == 0 else stack.shape[1:]
+            for cell, snapshot in enumerate(snapshots):
+                tensor = snapshot.tensors.get(name)
+                if not isinstance(tensor, Tensor):
+                    raise Misfit(cell, f"it lacks {name}")
+                if tensor.shape != shape or tensor.dtype != stack.dtype:
+                    found, expected = (f"{tuple(one)}" for one in (tensor.shape, shape))
+                    raise Misfit(cell, f"{name} is {found} of {tensor.dtype}, the model's {expected} of {stack.dtype}")
 
     def _stacks(self) -> list[tuple[str, Tensor]]:
         """Name and stack (cells, ...) of all that a cell owns a row of; a phase that has not begun has none."""

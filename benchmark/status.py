@@ -1,6 +1,6 @@
 """What became of an experiment's cells, and how to finish it: ``python -m benchmark.status experiment=NAME``.
 
-Reads the job files and cell folders, and changes nothing.
+Reads the job files and cell folders, and changes nothing, but that ``verify=true`` marks a damaged record.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from benchmark.stopping import ends_in_order
 KEYS = {
     "experiment": "name of the experiment (experiment_name of the runs)",
     "output_dir": "where the runner wrote; default: outputs",
-    "verify": "true | false: also read every file of every record and compare its SHA-256; default: false",
+    "verify": "true | false: also compare the SHA-256 of arrays and weights; what is damaged is trained again by the "
+    "command that is shown; default: false",
 }
 RUNNING = "running"  # a live process holds its lease
 STALE = "stale"  # of an earlier configuration, code or version of the numerics
@@ -74,6 +75,10 @@ def _verified(cell: PlannedCell) -> PlannedCell:
     try:
         cell.record.verify()
     except (OSError, RecordError) as error:
+        try:
+            cell.record.mark_damaged(str(error))
+        except OSError as refused:
+            error = RecordError(f"{error}; it cannot be marked ({refused.strerror}): delete {cell.folder}")
         return replace(cell, state=UNREADABLE, reason=str(error), record=None)
     return cell
 

@@ -79,6 +79,15 @@ def test_a_process_that_cannot_be_looked_up_lives_as_long_as_it_gives_signs(
         assert leases.take([cell]) == {}
 
 
+def test_a_time_far_ahead_is_no_sign_of_life(tmp_path: Path, cell: Path) -> None:
+    process = replace(Process.here(), host="another")
+    with Leases(tmp_path) as leases:
+        leave(cell, process, silent=60 - SILENCE)  # its clock is ahead
+        assert list(leases.take([cell])) == [cell]
+        leave(cell, process, silent=-10 * 365 * 86400)
+        assert leases.take([cell]) == {}, "a lease of 2036 blocks its cell"
+
+
 def test_a_lease_that_cannot_be_read_counts_while_it_is_recent(tmp_path: Path, cell: Path) -> None:
     for content in ("", "[]", '{"pid": "x"}'):
         leave(cell, Process.here())

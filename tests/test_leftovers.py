@@ -82,6 +82,19 @@ def test_what_a_live_process_writes_is_left_alone(tmp_path: Path) -> None:
     assert not lease_path(path).exists()
 
 
+def test_a_link_among_the_leftovers_holds_up_nothing(tmp_path: Path) -> None:
+    path, other = write(tmp_path / LEAF), tmp_path / "elsewhere"
+    path.rename(path.with_name(f".{path.name}.{HEX}.old"))
+    other.mkdir()
+    (other / "mine").write_text("mine")
+    link = path.with_name(f".class1-seed0-0123456789ab.{HEX}.tmp")
+    link.symlink_to(other)
+    recovery = recover(tmp_path)
+    assert (recovery.restored, recovery.removed) == (1, 1)
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
+    assert (other / "mine").exists(), "the link was followed"
+
+
 def test_half_a_job_file_is_removed_and_the_jobs_stay(tmp_path: Path) -> None:
     path = write_job(tmp_path, "try", {"job": "a", "started": "1", "cells": []})
     shutil.copy(path, path.with_name(f".{path.name}.{HEX}.tmp"))

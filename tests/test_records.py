@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ import pytest
 import torch
 
 from benchmark import records
-from benchmark.records import RecordError, read_experiment, read_record, write_job, write_record
+from benchmark.leftovers import recover
+from benchmark.records import RecordError, read_experiment, read_jobs, read_record, write_job, write_record
 
 AXES = {"model": "ae", "dataset": "digits", "split": "one_vs_rest", "normal_class": 3, "seed": 0}
 STATUS = {"state": "done", "reason": None, "fingerprint": "ab" * 32, "axes": AXES}
@@ -75,6 +77,7 @@ def test_a_new_record_replaces_the_old_one_whole(tmp_path: Path) -> None:
 
 def edit(file: Path, change: Any) -> None:
     content = json.loads(file.read_text())
+    content.pop("digest", None)
     change(content)
     file.write_text(json.dumps(content))
 
@@ -147,9 +150,77 @@ def test_other_content_of_the_same_size_is_noticed_when_it_is_read(tmp_path: Pat
     path = write(tmp_path / "cell")
     size = (path / name).stat().st_size
     (path / name).write_bytes(b"\x00" * size)
-    record = read_record(path)
     with pytest.raises(RecordError, match=rf"{name} .*; delete .* and run the cell again"):
-        read(record)
+        read(read_record(path))
+
+
+@pytest.mark.parametrize(("name", "before", "after"), [("metrics.json", "0.9", "0.8"), ("status.json", "done", "dome")])
+def test_a_text_edited_by_hand_is_noticed_when_the_record_is_opened(
+    tmp_path: Path, name: str, before: str, after: str
+) -> None:
+    path = write(tmp_path / "cell")
+    text = (path / name).read_text()
+    (path / name).write_text(text.replace(before, after).replace("dome", "failed"))
+    with pytest.raises(RecordError, match=rf"{name} (is not what was written|cannot be read \(its SHA-256 is)"):
+        read_record(path)
+    (path / name).write_text(text)
+    assert read_record(path).metrics == {"auroc": 0.9}
+
+
+def test_a_record_marked_as_damaged_is_not_opened_until_it_is_written_again(tmp_path: Path) -> None:
+    read_record(write(tmp_path / "cell")).mark_damaged("weights.pt is another")
+    with pytest.raises(RecordError, match=r"cell is damaged, as verify=true found \(damaged\.txt"):
+        read_record(tmp_path / "cell")
+    assert read_record(write(tmp_path / "cell")).state == "done"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("reason", {}), ("variant", 3), ("code", None), ("numerics", "1"), ("split", [])]
+)
+def test_entries_of_another_kind_are_named(tmp_path: Path, name: str, value: Any) -> None:
+    path = write(tmp_path / "cell")
+    edit(path / "status.json", lambda status: status.update({name: value}))
+    with pytest.raises(RecordError, match=f"status.json: {name} holds "):
+        read_record(path)
+
+
+def link_to_itself(path: Path) -> None:
+    path.symlink_to(path)
+
+
+def link_to_a_folder(path: Path) -> None:
+    write(path.with_name("elsewhere"))
+    path.symlink_to(path.with_name("elsewhere"))
+
+
+def unreadable(path: Path) -> None:
+    write(path).chmod(0)
+
+
+@pytest.mark.parametrize("before", [link_to_itself, link_to_a_folder, unreadable])
+def test_whatever_lies_in_its_place_a_record_is_written(tmp_path: Path, before: Any) -> None:
+    (tmp_path / "cells").mkdir()
+    before(tmp_path / "cells" / "one")
+    write(tmp_path / "cells" / "one", metrics={"auroc": 0.2})
+    assert read_record(tmp_path / "cells" / "one").metrics == {"auroc": 0.2}
+    assert {path.name for path in (tmp_path / "cells").iterdir()} <= {"one", "elsewhere"}
+    if (tmp_path / "cells" / "elsewhere").exists():
+        assert read_record(tmp_path / "cells" / "elsewhere").metrics == {"auroc": 0.9}, "the link was followed"
+
+
+def test_an_old_record_that_stays_costs_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    path = write(tmp_path / "cells" / "one")
+
+    def refused(*arguments: Any, **keywords: Any) -> None:
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setattr(shutil, "rmtree", refused)
+    write(path, metrics={"auroc": 0.2})
+    monkeypatch.undo()
+    assert read_record(path).metrics == {"auroc": 0.2}
+    assert f"warning: {path} is written; what was there before could not be removed" in capsys.readouterr().err
+    assert recover(tmp_path).removed == 1
+    assert [p.name for p in path.parent.iterdir()] == ["one"]
 
 
 @pytest.mark.parametrize("lacking", ["label", "score/reconstruction"])
@@ -191,9 +262,19 @@ def test_a_job_file_that_leads_outside_is_refused(tmp_path: Path) -> None:
         read_experiment(tmp_path, "try")
 
 
+def test_jobs_are_in_the_order_in_which_they_were_planned_whatever_the_clock(tmp_path: Path) -> None:
+    for job, year in (("a", "2036"), ("b", "2026"), ("c", "2025"), ("a", "2024")):
+        write_job(tmp_path, "try", {"job": job, "started": year, "cells": []})
+    assert [(job["job"], job["number"]) for job in read_jobs(tmp_path, "try")] == [("b", 2), ("c", 3), ("a", 4)]
+    for job, year in (("d", "2040"), ("e", "2039")):  # of before there were numbers
+        path = write_job(tmp_path, "try", {"job": job, "started": year, "cells": []})
+        edit(path, lambda content: content.pop("number"))
+    assert [job["job"] for job in read_jobs(tmp_path, "try")] == ["e", "d", "b", "c", "a"]
+
+
 def test_an_experiment_is_the_union_of_its_jobs(tmp_path: Path) -> None:
     cells = [{"axes": {**AXES, "seed": s}, "fingerprint": str(s), "path": f"cells/{s}"} for s in range(3)]
-    write_job(tmp_path, "try", {"job": "b", "started": "2", "cells": cells[1:]})
-    write_job(tmp_path, "try", {"job": "a", "started": "1", "cells": cells[:2]})
+    write_job(tmp_path, "try", {"job": "b", "started": "1", "cells": cells[:2]})
+    write_job(tmp_path, "try", {"job": "a", "started": "2", "cells": cells[1:]})
     assert [cell["fingerprint"] for cell in read_experiment(tmp_path, "try")] == ["0", "1", "2"]
     assert read_experiment(tmp_path, "none") == []

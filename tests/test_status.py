@@ -14,6 +14,7 @@ from benchmark.cells import NUMERICS_VERSION
 from benchmark.status import experiment_status, main, resuming
 from tests.faults.helpers import holding
 from tests.report.conftest import Records
+from tests.test_records import edit
 
 
 @pytest.fixture
@@ -57,7 +58,7 @@ def test_every_state_is_counted_and_every_reason_given(experiment: Records, caps
     folders = [experiment.output_dir / entry["path"] for entry in entries]
     (folders[6] / "metrics.json").write_text("{")
     path = folders[7] / "status.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "numerics": NUMERICS_VERSION + 1}))
+    edit(path, lambda content: content.update(numerics=NUMERICS_VERSION + 1))
     with holding(experiment.output_dir, folders[5]) as killed, holding(experiment.output_dir, folders[4]) as live:
         killed.kill()
         code, out = status(experiment, capsys)

@@ -106,10 +106,12 @@ def collect(output_dir: str | Path, experiment: str) -> Collection:
 
 def _open(output_dir: Path, entry: Mapping[str, Any]) -> tuple[str, str, Record | None]:
     path = output_dir / entry["path"]
-    if not (path / STATUS_FILE).exists():
-        return MISSING, "not run yet, or interrupted", None
     try:
+        if not (path / STATUS_FILE).exists():
+            return MISSING, "not run yet, or interrupted", None
         record = read_record(path)
+    except OSError as error:
+        return UNREADABLE, f"{path} cannot be read ({error.strerror}); run the cell again", None
     except RecordError as error:
         return UNREADABLE, str(error), None
     if record.fingerprint != entry["fingerprint"]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import shutil
 import sqlite3
 from collections.abc import Callable
@@ -90,7 +91,9 @@ def job(folder: Path) -> Path:
 
 
 def edited(path: Path, change: Callable[[dict], object]) -> None:
+    """Another content, as if it had been written so."""
     content = json.loads(path.read_text())
+    content.pop("digest", None)
     change(content)
     path.write_text(json.dumps(content))
 
@@ -103,6 +106,16 @@ def other_weights(folder: Path) -> None:
     size = path.stat().st_size
     torch.save(weights, path)
     assert path.stat().st_size == size
+
+
+def other_auroc(folder: Path) -> None:
+    path = cell(folder) / "metrics.json"
+    path.write_text(re.sub(r'(?<="auroc": )\d', lambda digit: str(1 - int(digit[0])), path.read_text()))
+
+
+def other_state(folder: Path) -> None:
+    path = cell(folder) / "status.json"
+    path.write_text(path.read_text().replace('"done"', '"failed"'))
 
 
 def overwritten(name: str, text: str) -> Callable[[Path], object]:
@@ -211,6 +224,14 @@ CASES = [
            lambda folder: edited(cell(folder) / "status.json", lambda status: status.update(state="fine"))),
     record("`metrics.json` cut off", "metrics.json has 12 bytes, written were",
            overwritten("metrics.json", '{"auroc": 0.')),
+    record("`metrics.json` edited by hand, of the same size", "metrics.json cannot be read (its SHA-256 is",
+           other_auroc),
+    record("`status.json` edited by hand", "status.json is not what was written",
+           other_state),
+    record("a reason that is no text", "status.json: reason holds a mapping",
+           lambda folder: edited(cell(folder) / "status.json", lambda status: status.update(reason={}))),
+    record("a folder whose name is too long", "cannot be read (File name too long)",
+           lambda folder: edited(job(folder), lambda content: content["cells"][0].update(path="cells/" + "x" * 300))),
     record("missing weights", "weights.pt is missing", lambda folder: (cell(folder) / "weights.pt").unlink()),
     record("tampered weights (`verify=true`)", "weights.pt cannot be read (its SHA-256 is", other_weights,
            "verify=true"),

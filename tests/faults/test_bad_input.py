@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shlex
 import shutil
 import threading
 from collections.abc import Iterator
@@ -16,7 +17,8 @@ import pytest
 from benchmark.models import constructor, model_names
 from benchmark.ranges import RANGES
 from benchmark.records import read_record
-from tests.faults.bad_input import CASES, PAGE, Bad, cell, edited, lay_out_data, other_weights, page
+from benchmark.stored import DAMAGED
+from tests.faults.bad_input import CASES, PAGE, Bad, cell, edited, lay_out_data, other_auroc, other_weights, page
 from tests.faults.helpers import run_here
 from tests.test_cli import run
 
@@ -65,8 +67,9 @@ def refusing() -> Iterator[str]:
 
 
 def digest(folder: Path) -> dict[str, str]:
-    """SHA-256 of every file but locks."""
+    """SHA-256 of every file but locks, and the mark of a damaged record."""
     files = [path for path in sorted(folder.rglob("*")) if path.is_file() and ".locks" not in path.parts]
+    files = [path for path in files if path.name != DAMAGED]
     return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
@@ -147,6 +150,25 @@ def test_a_record_of_other_code_is_stale_and_made_again(place: Path, change: Any
     assert done.stderr.count("trained again") == 1
     assert f"pca digits 0 seed 0: {said}, trained again" in done.stderr
     assert run_here(place, "experiment=bad", module="benchmark.status").returncode == 0
+
+
+def test_a_flipped_bit_is_repaired_by_the_command_that_is_shown(place: Path) -> None:
+    other_weights(place)
+    found = run_here(place, "experiment=bad", "verify=true", module="benchmark.status")
+    assert "weights.pt cannot be read" in found.stdout
+    command = found.stdout.partition("To finish it, type:\n  python -m benchmark ")[2].splitlines()[0]
+    done = run_here(place, *shlex.split(command))
+    assert "2 of 2 cells done (1 of them finished before)" in done.stdout
+    assert "pca digits 0 seed 0: its record is damaged (" in done.stderr
+    assert run_here(place, "experiment=bad", "verify=true", module="benchmark.status").returncode == 0
+
+
+def test_a_forged_metric_is_not_printed_again(place: Path) -> None:
+    forged = read_record(cell(place)).metrics["auroc"]
+    other_auroc(place)
+    done = run_here(place, *GOOD, "tracking=off")
+    assert "pca digits 0 seed 0: its record is damaged (" in done.stderr
+    assert read_record(cell(place)).metrics["auroc"] == forged
 
 
 def test_tampered_weights_are_refused_by_who_loads_them(place: Path) -> None:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
-from benchmark.checkpoints import epochs_kept
+from benchmark.checkpoints import Checkpoints, epochs_kept
 from benchmark.records import Record, read_record
+from benchmark.snapshots import Snapshot
 from tests.faults.helpers import run_here
 from tests.test_cli import run, user_environment
 
@@ -129,6 +132,26 @@ def test_resume_false_looks_at_no_checkpoint(tmp_path: Path) -> None:
     assert (done.returncode, "warning" in done.stderr) == (0, False), done.stderr
     assert "1 of them finished before" in done.stdout
     assert not left.exists()
+
+
+def test_a_checkpoint_of_another_shape_is_dropped_and_the_cell_trained(tmp_path: Path) -> None:
+    command = ["model=ae", *COMMON, "split.normal_class=0", "trainer.epochs=2"]
+    assert run_here(tmp_path, *command).returncode == 0
+    (record,) = records(tmp_path).values()
+    weights = record.weights()
+    for bad in ("shape", "missing"):
+        tensors = {f"model/{name}": tensor[:1] for name, tensor in weights.items()} if bad == "shape" else {}
+        cell = SimpleNamespace(path=record.path, fingerprint=record.fingerprint, name="a cell")
+        Checkpoints(tmp_path / "outputs", 1).save(cell, Snapshot(1, tensors, [{"epoch": 1}], 1, 1))
+        shutil.rmtree(record.path)
+        done = run_here(tmp_path, *command)
+        assert done.returncode == 0, done.stderr
+        said = "is \\(1, .*the model's" if bad == "shape" else "it lacks model/"
+        assert re.search(rf"warning: the checkpoint of ae digits 0 seed 0 .*is dropped \(.*{said}", done.stderr)
+        again = read_record(record.path)
+        assert again.state == "done"
+        assert all(torch.equal(again.weights()[name], tensor) for name, tensor in weights.items())
+    assert checkpoints(tmp_path) == []
 
 
 def assert_goes_on(done: subprocess.CompletedProcess[str]) -> None:

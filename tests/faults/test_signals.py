@@ -108,7 +108,7 @@ SLOW_WRITER = textwrap.dedent("""
     from benchmark import records
     from benchmark.__main__ import main
 
-    original, seconds = records._sync, float(sys.argv.pop(1))
+    original, seconds = records.sync, float(sys.argv.pop(1))
 
     def slow(path):
         if path.name == "status.json":
@@ -116,7 +116,7 @@ SLOW_WRITER = textwrap.dedent("""
             time.sleep(seconds)
         original(path)
 
-    records._sync = slow
+    records.sync = slow
     sys.exit(main())
 """)
 PCA = ["model=pca", "dataset=digits", "split.normal_class=0", "split.test_limit=100", "tracking=off"]

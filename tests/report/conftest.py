@@ -45,6 +45,7 @@ class Records:
             "bytes": path.stat().st_size,
             "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
         }
+        del status["digest"]
         (path.parent / "status.json").write_text(json.dumps(status))
 
     def _write(self, cell: dict[str, Any]) -> dict[str, Any]:
