@@ -127,6 +127,17 @@ def test_reconstruction_is_the_mean_over_draws_of_noise() -> None:
     torch.testing.assert_close(found, (each[0] + each[1]) / 2)
 
 
+def test_without_draws_the_image_is_faded_only() -> None:
+    x = grey(3)
+    model = oracle(x, noise_draws=0)
+    assert "partial" not in model.score_noise
+    noise = {"bound": normal(model.bound_steps + 1, *SHAPE), "offset": torch.tensor([0.5])}
+    model.assess((x + 1) / 2, noise)
+    t, seen = model.seen[-1]
+    assert t == model.denoise_chain[0] == 700
+    torch.testing.assert_close(seen, model.signal(torch.full((3,), t)) * x)
+
+
 def test_sampling_has_the_noise_of_each_step() -> None:
     """With the oracle, x_t of a sample has mean sqrt(a_t) x_0 and variance 1 - a_t at every step of the chain."""
     x = grey(1)
@@ -231,6 +242,7 @@ def test_chains() -> None:
 def test_what_cannot_be_is_refused() -> None:
     for changes, why in (
         ({"noise_level": 0.0}, "noise_level must be above 0"),
+        ({"noise_draws": -1}, "noise_draws must be at least 0, got -1"),
         ({"bound_steps": 0}, "bound_steps must be from 1 to timesteps - 1 = 999, got 0"),
         ({"channels": [8]}, "two widths"),
     ):
