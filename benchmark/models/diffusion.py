@@ -72,7 +72,7 @@ class Diffusion(Model):
         noise_draws: int = 0,
         bound_steps: int = 20,
         sample_steps: int = 50,
-        epochs: int = 20,
+        epochs: int = 25,
         batch_size: int = 32,
         learning_rate: float = 2e-3,
         weight_decay: float = 0.0,
