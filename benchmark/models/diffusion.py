@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import cos, log, pi, prod, sqrt
-from typing import Any, Literal
+from math import log, prod
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,46 +12,53 @@ from torch import Tensor
 from benchmark.models.base import RECONSTRUCTION_SCORES, Model, Noise, Phase, reconstruction_scores
 from benchmark.models.choices import Schedule
 from benchmark.models.networks import ImageShape
+from benchmark.models.pixel_mixture import PARTS, PixelMixture
 from benchmark.models.unet import UNet
+
+LOG_SNR = 9.2, -8.0  # log(a / (1 - a)) of step 1 (noise of 1.3 grey levels) and of step T
+LAST = 8  # every so many images of a batch are also decoded from step 1 in training
 
 
 class Diffusion(Model):
-    """Denoising diffusion probabilistic model with a small U-Net e(x_t, t).
+    """Denoising diffusion whose network says what each pixel may be: black, white or some grey.
 
-    x_0 = 2 image - 1; x_t = sqrt(a_t) x_0 + sqrt(1 - a_t) eps, eps ~ N(0, I), t = 1..T. a_t falls from almost 1 to
-    almost 0: the product of 1 - beta_i, with beta ``linear`` from 0.1 / T to 20 / T (Ho et al. for T = 1000), or
-    ``cosine`` (Nichol & Dhariwal). Objective: min E |eps - e(x_t, t)|^2, mean over pixels, t uniform in 1..T. The
-    network's guess of the image is x' = (x_t - sqrt(1 - a_t) e) / sqrt(a_t), clipped to [-1, 1].
+    x_0 = 2 image - 1; x_t = sqrt(a_t) x_0 + sqrt(1 - a_t) eps, eps ~ N(0, I), t = 1..T, log(a_t / (1 - a_t)) evenly
+    spaced from 9.2 to -8; SNR = a / (1 - a). A small U-Net of (x_t, t) gives each pixel a ``PixelMixture``, Bayes' rule
+    brings in the pixel's own noisy value, and x' is the mean of that.
+    Objective: the bound below, with one step of 2..T an image, spread evenly over the batch, and the last term of
+    every eighth image.
 
-    Scores: the four distances of ``reconstruction_scores`` from the image that is left when x is given noise up to step
-    ``noise_level`` * T and freed of it in ``denoise_steps`` deterministic steps (Song et al.; Wyatt et al.), the mean
-    over ``noise_draws`` draws of that noise.
-    ``variational_bound``, -log P(x) is at most this, in nats, for the Markov chain through ``bound_steps`` + 1 of the
-    T steps, 1 and T among them: KL(q(x_T|x) || N(0, I)) + sum KL(q(x_s|x_t, x) || p(x_s|x_t)) - log p(x|x_1), where
-    p(x_s|x_t) is q(x_s|x_t, x') and p(x|x_1) a Gaussian of variance beta_1 around x', discretised (Ho et al., equation
-    13). ``noise_error``, the mean over its steps of |eps - e|^2, summed over pixels. All noise is drawn once, the same
-    for every image.
+    Scores: the four distances of ``reconstruction_scores`` from the image that is left when x is faded, as at step t =
+    ``noise_level`` * T, to sqrt(a_t) x and brought back in ``denoise_steps`` deterministic steps (Song et al.). With
+    ``noise_draws`` above 0 it is given noise too (Wyatt et al.), and the image is the mean over so many draws.
+    ``variational_bound``, -log P(x) is at most this, in nats, for the Markov chain of all T steps:
+    KL(q(x_T|x) || N(0, I)) + sum KL(q(x_{t-1}|x_t, x) || p(x_{t-1}|x_t)) - log p(x|x_1), where p(x_{t-1}|x_t) is
+    q(x_{t-1}|x_t, x') and p(x|x_1) the pixels' mixtures, discretised. A term of the sum is
+    (SNR(t-1) - SNR(t)) |x - x'|^2 / 2; the sum is estimated, without bias, from ``bound_steps`` of its terms, evenly
+    spaced, with one draw of noise each. ``noise_error``, the mean over them of SNR(t) |x - x'|^2, which is |eps - e|^2
+    of the noise e in x_t that x' leaves. All noise is drawn once, the same for every image.
 
     References
     ----------
     Ho, Jain & Abbeel 2020, Denoising Diffusion Probabilistic Models, arXiv:2006.11239 (sections 2, 3).
-    Nichol & Dhariwal 2021, Improved Denoising Diffusion Probabilistic Models, arXiv:2102.09672 (sections 3.2, 4).
+    Kingma, Salimans, Poole & Ho 2021, Variational Diffusion Models, arXiv:2107.00630 (bound, spread of the steps).
     Song, Meng & Ermon 2021, Denoising Diffusion Implicit Models, arXiv:2010.02502 (equation 12 with sigma = 0).
     Wyatt et al. 2022, AnoDDPM: Anomaly Detection with Denoising Diffusion Probabilistic Models using Simplex Noise,
     CVPR Workshops.
 
     Differences from the papers
     ---------------------------
-    1. A U-Net of two resolutions without attention or dropout; no moving average of the weights, a learning rate that
-       falls to 0 instead.
-    2. The bound is that of a chain through few steps, evenly spaced in log(a / (1 - a)), with one draw of noise for
-       each: looser than that of all T.
-    3. Gaussian instead of simplex noise; denoising in one or few deterministic steps instead of all of them at random,
-       and the mean of several such images instead of one.
+    1. The network describes each pixel by a mixture instead of guessing the noise: most pixels of these images are
+       exactly black, and no noise estimate finds that out exactly. p(x|x_1) is that mixture too, and no Gaussian.
+    2. A U-Net of two resolutions without attention or dropout; no moving average of the weights, a learning rate that
+       falls to 0 instead. The noise schedule is fixed and not learnt.
+    3. For its scores an image is faded without noise (as shipped): the same noise on every image puts the same wrong
+       strokes into all of them. Else Gaussian instead of simplex noise. Either way one or few deterministic steps back
+       instead of all of them at random.
     """
 
     score_names = (*RECONSTRUCTION_SCORES, "variational_bound", "noise_error")
-    learnt = "noise_error"
+    learnt = "variational_bound"
 
     def __init__(
         self,
@@ -60,13 +67,12 @@ class Diffusion(Model):
         channels: Sequence[int] = (24, 48),
         blocks: int = 1,
         timesteps: int = 1000,
-        noise_schedule: Literal["linear", "cosine"] = "linear",
-        noise_level: float = 0.5,
+        noise_level: float = 0.7,
         denoise_steps: int = 1,
-        noise_draws: int = 8,
-        bound_steps: int = 12,
+        noise_draws: int = 0,
+        bound_steps: int = 20,
         sample_steps: int = 50,
-        epochs: int = 10,
+        epochs: int = 25,
         batch_size: int = 32,
         learning_rate: float = 2e-3,
         weight_decay: float = 0.0,
@@ -75,17 +81,16 @@ class Diffusion(Model):
         super().__init__()
         if not 0 < noise_level <= 1:
             raise ValueError(f"noise_level must be above 0 and at most 1, got {noise_level}")
-        if noise_draws < 1:
-            raise ValueError(f"noise_draws must be at least 1, got {noise_draws}")
+        if noise_draws < 0:
+            raise ValueError(f"noise_draws must be at least 0, got {noise_draws}")
         for name, steps in (("bound", bound_steps), ("denoise", denoise_steps), ("sample", sample_steps)):
             if not 1 <= steps < timesteps:
                 raise ValueError(f"{name}_steps must be from 1 to timesteps - 1 = {timesteps - 1}, got {steps}")
         self.headline, self.epochs, self.batch_size, self.schedule = headline, epochs, batch_size, schedule
-        self.timesteps, self.dimensions = timesteps, prod(image_shape)
-        self.denoiser = UNet(image_shape, channels, blocks)
-        log_a = log_alpha_bar(noise_schedule, timesteps)
-        self.register_buffer("log_a", log_a.float())  # log a_t for t = 0..T
-        self.bound_chain = evenly_in_log_snr(log_a, bound_steps)
+        self.timesteps, self.bound_steps, self.dimensions = timesteps, bound_steps, prod(image_shape)
+        self.denoiser = UNet(image_shape, channels, blocks, PARTS * image_shape[0])
+        snr = torch.linspace(*LOG_SNR, timesteps, dtype=torch.float64)
+        self.register_buffer("log_snr", torch.cat([torch.full((1,), torch.inf), snr]).float())  # of t = 0..T
         self.denoise_chain = evenly(round(noise_level * timesteps), denoise_steps)
         self.sample_chain = evenly(timesteps, sample_steps)
         self.phases = (
@@ -98,22 +103,29 @@ class Diffusion(Model):
             ),
         )
         self.score_noise = {
-            "bound": Noise((len(self.bound_chain), *image_shape)),
-            "partial": Noise((noise_draws, *image_shape)),
+            "bound": Noise((bound_steps + 1, *image_shape)),
+            "offset": Noise((1,), "uniform"),
+            **({"partial": Noise((noise_draws, *image_shape))} if noise_draws else {}),
         }
         self.sample_shape = (len(self.sample_chain), *image_shape)
 
     def loss(self, phase: str, images: Tensor, noise: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        t = (noise["t"] * self.timesteps).long().clamp(max=self.timesteps - 1) + 1  # (B,)
-        noisy = self.noised(2 * images - 1, t, noise["eps"])
-        value = (noise["eps"] - self.predict_noise(noisy, t)).square().mean()
-        return value, {"loss": value}
+        x, eps = 2 * images - 1, noise["eps"]
+        count, last = len(x), -(-len(x) // LAST)  # images; those that are decoded from step 1 as well
+        t = torch.cat([self.spaced(noise["t"][0], count), self.times(1, x[:last])])
+        noisy = self.noised(torch.cat([x, x[:last]]), t, torch.cat([eps, eps[:last]]))
+        pixels = self.pixels(noisy, t)
+        error = (x - pixels.mean()[:count]).square().flatten(1).sum(1)
+        divergences = (self.timesteps - 1) * self.gain(t[:count]) * error
+        decoded = pixels.rows(count).log_probability(x[:last]).flatten(1).sum(1)
+        bits = (divergences.mean() - decoded.mean()) / (self.dimensions * log(2))
+        return bits, {"loss": bits}
 
     def assess(self, images: Tensor, noise: Mapping[str, Tensor]) -> dict[str, Any]:
         x = 2 * images - 1
-        bound, error = self.variational_bound(x, noise["bound"])  # (B,) twice
+        bound, error = self.variational_bound(x, noise["bound"], noise["offset"])  # (B,) twice
         start = self.times(self.denoise_chain[0], x)
-        found = [self.denoise(self.noised(x, start, eps)) for eps in noise["partial"]]
+        found = [self.denoise(self.noised(x, start, eps)) for eps in noise.get("partial", torch.zeros_like(x[:1]))]
         reconstruction = (torch.stack(found).mean(0) + 1) / 2
         scores = reconstruction_scores(images, reconstruction)
         scores |= {"variational_bound": bound, "noise_error": error}
@@ -123,89 +135,85 @@ class Diffusion(Model):
             "bits_per_dim": bound / (self.dimensions * log(2)),
         }
 
+    def spaced(self, offset: Tensor, count: int) -> Tensor:
+        """``count`` of the steps 2..T, evenly spaced from a start that ``offset`` in 0..1 moves: int64 (count,).
+
+        With a uniform ``offset`` each step is among them equally often.
+        """
+        place = (torch.arange(count, device=offset.device) + offset) / count  # in 0..1
+        return (place * (self.timesteps - 1)).long().clamp(max=self.timesteps - 2) + 2
+
     def noised(self, x: Tensor, t: Tensor, eps: Tensor) -> Tensor:
         """x_t of x_0 (B, C, H, W) at steps t (B,)."""
         return self.signal(t) * x + self.spread(t) * eps
 
     def signal(self, t: Tensor) -> Tensor:
         """sqrt(a_t), (B, 1, 1, 1)."""
-        return (0.5 * self.log_a[t]).exp()[:, None, None, None]
+        return self.log_snr[t].sigmoid().sqrt()[:, None, None, None]
 
     def spread(self, t: Tensor) -> Tensor:
         """sqrt(1 - a_t), (B, 1, 1, 1)."""
-        return (-torch.expm1(self.log_a[t])).sqrt()[:, None, None, None]
+        return (-self.log_snr[t]).sigmoid().sqrt()[:, None, None, None]
+
+    def gain(self, t: Tensor) -> Tensor:
+        """(SNR(t - 1) - SNR(t)) / 2 of steps t > 1: (B,)."""
+        return 0.5 * self.log_snr[t].exp() * torch.expm1(self.log_snr[t - 1] - self.log_snr[t])
 
     def times(self, t: int, x: Tensor) -> Tensor:
         """Step t for each of the images: int64 (B,)."""
         return torch.full((len(x),), t, device=x.device)
 
-    def predict_noise(self, noisy: Tensor, t: Tensor) -> Tensor:
-        """The network's estimate of eps in x_t, (B, C, H, W)."""
-        return self.denoiser(noisy, t.to(noisy.dtype) / self.timesteps).to(noisy.dtype)
+    def pixels(self, noisy: Tensor, t: Tensor) -> PixelMixture:
+        """What each pixel of x_0 may be, given x_t."""
+        numbers = self.denoiser(noisy, t.to(noisy.dtype) / self.timesteps).to(noisy.dtype)
+        return PixelMixture.of(numbers).given(noisy, self.signal(t), self.spread(t))
 
-    def clean(self, noisy: Tensor, t: Tensor, eps: Tensor) -> Tensor:
-        """x', the clipped image that is left of x_t without the noise eps: (B, C, H, W)."""
-        return ((noisy - self.spread(t) * eps) / self.signal(t)).clamp(-1, 1)
+    def clean(self, noisy: Tensor, t: Tensor) -> Tensor:
+        """x', the mean of what x_0 may be, in -1..1: (B, C, H, W)."""
+        return self.pixels(noisy, t).mean().clamp(-1, 1)
 
     def denoise(self, noisy: Tensor) -> Tensor:
         """From x_t at the first step of ``denoise_chain`` to step 0: x_s = sqrt(a_s) x' + sqrt(1 - a_s) e'."""
         for t, s in zip(self.denoise_chain, [*self.denoise_chain[1:], 0], strict=True):
             now = self.times(t, noisy)
-            guess = self.clean(noisy, now, self.predict_noise(noisy, now))
+            guess = self.clean(noisy, now)
             eps = (noisy - self.signal(now) * guess) / self.spread(now)  # what is no part of x' is noise
             noisy = self.noised(guess, self.times(s, noisy), eps)
         return noisy
 
     def posterior(self, x: Tensor, noisy: Tensor, t: Tensor, s: Tensor) -> tuple[Tensor, Tensor]:
         """Mean (B, C, H, W) and variance (B, 1, 1, 1) of q(x_s | x_t, x_0 = x) for s < t (Ho et al., eq. 6, 7)."""
-        step = self.log_a[t] - self.log_a[s]  # log of a_t / a_s
-        share = torch.expm1(self.log_a[s]) / torch.expm1(self.log_a[t])  # (1 - a_s) / (1 - a_t)
-        of_x = (0.5 * self.log_a[s]).exp() * torch.expm1(step) / torch.expm1(self.log_a[t])
-        of_noisy = (0.5 * step).exp() * share
-        variance = -torch.expm1(step) * share
-        mean = of_x[:, None, None, None] * x + of_noisy[:, None, None, None] * noisy
-        return mean, variance[:, None, None, None]
+        signal_t, signal_s, square_t, square_s = (
+            self.signal(t),
+            self.signal(s),
+            self.spread(t) ** 2,
+            self.spread(s) ** 2,
+        )
+        kept = torch.exp(self.log_snr[t] - self.log_snr[s])[:, None, None, None]  # SNR(t) / SNR(s)
+        mean = signal_s * (1 - kept) * x + signal_t / signal_s * square_s / square_t * noisy
+        return mean, square_s * (1 - kept)
 
-    def variational_bound(self, x: Tensor, eps: Tensor) -> tuple[Tensor, Tensor]:
-        """The bound in nats and the mean error of the noise: x (B, C, H, W), eps (steps, C, H, W) -> (B,) twice."""
-        last = self.times(self.timesteps, x)
-        log_a = self.log_a[self.timesteps]
-        constant = -log_a.exp() - torch.log(-torch.expm1(log_a))  # of one pixel's KL(q(x_T|x) || N(0, I))
-        bound = 0.5 * ((self.signal(last) * x).square() + constant).flatten(1).sum(1)
-        errors = []
-        for i, (t, drawn) in enumerate(zip(self.bound_chain, eps, strict=True)):
-            now = self.times(t, x)
-            noisy = self.noised(x, now, drawn)
-            found = self.predict_noise(noisy, now)
-            guess = self.clean(noisy, now, found)
-            errors.append((drawn - found).square().flatten(1).sum(1))
-            if t == 1:
-                bound = bound - self.log_probability(x, guess)
-            else:
-                before = self.times(self.bound_chain[i + 1], x)
-                true, variance = self.posterior(x, noisy, now, before)
-                ours, _ = self.posterior(guess, noisy, now, before)
-                bound = bound + (0.5 * (true - ours).square() / variance).flatten(1).sum(1)
-        return bound, torch.stack(errors).mean(0)
-
-    def log_probability(self, x: Tensor, guess: Tensor) -> Tensor:
-        """log p(x | x_1) of grey levels x in -1..1 under a Gaussian of variance beta_1 around ``guess``: (B,).
-
-        A grey level has the mass of the 2 / 255 around it; black and white have the tails as well.
-        """
-        scale = (-torch.expm1(self.log_a[1])).sqrt()
-        upper = ((x + 1 / 255 - guess) / scale).masked_fill(x > 0.999, torch.inf)
-        lower = ((x - 1 / 255 - guess) / scale).masked_fill(x < -0.999, -torch.inf)
-        flip = lower > 0  # in the upper tail the mass is taken from the other side, where it is no 1 - 1
-        upper, lower = torch.where(flip, -lower, upper), torch.where(flip, -upper, lower)
-        high, low = log_normal_below(upper), log_normal_below(lower)
-        return (high + torch.log1p(-(low - high).exp().clamp(max=1 - 1e-7))).flatten(1).sum(1)
+    def variational_bound(self, x: Tensor, eps: Tensor, offset: Tensor) -> tuple[Tensor, Tensor]:
+        """The bound in nats and the mean error of the noise: x (B, C, H, W), eps (steps + 1, C, H, W) -> (B,) twice."""
+        end = self.times(self.timesteps, x)
+        square = self.spread(end) ** 2
+        bound = 0.5 * ((self.signal(end) * x).square() + square - 1 - square.log()).flatten(1).sum(1)
+        first = self.times(1, x)
+        bound = bound - self.pixels(self.noised(x, first, eps[-1]), first).log_probability(x).flatten(1).sum(1)
+        share = (self.timesteps - 1) / self.bound_steps  # steps that each of the visited ones stands for
+        errors = torch.zeros_like(bound)
+        for step, drawn in zip(self.spaced(offset, self.bound_steps), eps[:-1], strict=True):
+            now = step.expand(len(x))
+            error = (x - self.clean(self.noised(x, now, drawn), now)).square().flatten(1).sum(1)
+            bound = bound + share * self.gain(now) * error
+            errors = errors + self.log_snr[now].exp() * error / self.bound_steps
+        return bound, errors
 
     def sample(self, noise: Tensor) -> Tensor:
         noisy = noise[:, 0]  # x_T
         for i, t in enumerate(self.sample_chain):
             now = self.times(t, noisy)
-            guess = self.clean(noisy, now, self.predict_noise(noisy, now))
+            guess = self.clean(noisy, now)
             if i + 1 == len(self.sample_chain):
                 return (guess + 1) / 2
             mean, variance = self.posterior(guess, noisy, now, self.times(self.sample_chain[i + 1], noisy))
@@ -213,36 +221,7 @@ class Diffusion(Model):
         raise AssertionError("a chain has at least one step")
 
 
-def log_normal_below(x: Tensor) -> Tensor:
-    """log P(Z <= x) of Z ~ N(0, 1), exact in the lower tail (torch's ``log_ndtr`` has no rule for ``vmap``)."""
-    tail = x.clamp(max=0.0)
-    below = torch.special.erfcx(-tail / sqrt(2)).log() - log(2) - 0.5 * tail.clamp(min=-1e18).square()
-    return torch.where(x < 0, below, torch.special.ndtr(x).log())
-
-
-def log_alpha_bar(schedule: str, timesteps: int) -> Tensor:
-    """log a_t for t = 0..T in float64, with a_0 = 1.
-
-    ``linear``: beta from 0.1 / T to 20 / T. ``cosine``: a_t = f(t) / f(0) with f(t) = cos^2((t / T + 0.008) / 1.008 *
-    pi / 2), no beta above 0.999.
-    """
-    if schedule == "linear":
-        beta = torch.linspace(0.1 / timesteps, min(20 / timesteps, 0.999), timesteps, dtype=torch.float64)
-    else:
-        f = [cos((t / timesteps + 0.008) / 1.008 * pi / 2) ** 2 for t in range(timesteps + 1)]
-        beta = torch.tensor([min(1 - f[t] / f[t - 1], 0.999) for t in range(1, timesteps + 1)], dtype=torch.float64)
-    return torch.cat([torch.zeros(1, dtype=torch.float64), torch.log1p(-beta).cumsum(0)])
-
-
 def evenly(first: int, count: int) -> list[int]:
     """At most ``count`` steps from ``first`` down, evenly spaced, the next of which would be 0."""
     steps = [round(first * (count - i) / count) for i in range(count)]
     return sorted({step for step in steps if step > 0} or {1}, reverse=True)
-
-
-def evenly_in_log_snr(log_a: Tensor, count: int) -> list[int]:
-    """At most ``count`` + 1 steps from T down to 1, evenly spaced in log(a / (1 - a))."""
-    log_snr = log_a[1:] - torch.log(-torch.expm1(log_a[1:]))  # of steps 1..T, falling
-    wanted = torch.linspace(float(log_snr[-1]), float(log_snr[0]), count + 1, dtype=torch.float64)
-    steps = (log_snr.unsqueeze(1) - wanted).abs().argmin(0) + 1
-    return sorted({1, len(log_snr), *steps.tolist()}, reverse=True)

@@ -1,4 +1,4 @@
-"""A small U-Net that tells the noise in an image: two resolutions, residual blocks, the time added to each block."""
+"""A small U-Net over noisy images: two resolutions, residual blocks, the time added to each block."""
 
 from __future__ import annotations
 
@@ -16,13 +16,14 @@ TIME = 64  # numbers that describe the time
 
 
 class UNet(nn.Module):
-    """Noisy images (B, C, H, W) and times (B,) in 0..1 -> an estimate of their noise (B, C, H, W).
+    """Noisy images (B, C, H, W) and times (B,) in 0..1 -> ``outputs`` numbers for each pixel (B, outputs, H, W).
 
     2 x 2 pixels are folded into channels; then ``blocks`` residual blocks of ``channels[0]`` at H/2 x W/2, as many and
-    one more of ``channels[1]`` at H/4 x W/4, and as many again at H/2 x W/2, which also see the first ones' result.
+    one more of ``channels[1]`` at H/4 x W/4, and as many again at H/2 x W/2, which also see the first ones'
+    result. ``place``, what a pixel's numbers are wherever nothing else is known, is learnt and added.
     """
 
-    def __init__(self, image_shape: ImageShape, channels: Sequence[int], blocks: int = 1) -> None:
+    def __init__(self, image_shape: ImageShape, channels: Sequence[int], blocks: int, outputs: int) -> None:
         super().__init__()
         colours, height, width = image_shape
         if height % (2 * PATCH) or width % (2 * PATCH):
@@ -39,7 +40,8 @@ class UNet(nn.Module):
         self.middle = nn.ModuleList(Block(deep, deep) for _ in range(blocks + 1))
         self.grow = nn.Conv2d(deep, wide, 3, padding=1)
         self.up = nn.ModuleList(Block(2 * wide if i == 0 else wide, wide) for i in range(blocks))
-        self.leave = nn.Sequential(_norm(wide), nn.SiLU(), nn.Conv2d(wide, colours * PATCH**2, 3, padding=1))
+        self.leave = nn.Sequential(_norm(wide), nn.SiLU(), nn.Conv2d(wide, outputs * PATCH**2, 3, padding=1))
+        self.place = nn.Parameter(torch.zeros(outputs, height, width))
 
     def forward(self, images: Tensor, time: Tensor) -> Tensor:
         t = self.time(waves(time))  # (B, TIME)
@@ -54,7 +56,7 @@ class UNet(nn.Module):
         x = torch.cat([x, first], dim=1)
         for block in self.up:
             x = block(x, t)
-        return F.pixel_shuffle(self.leave(x), PATCH)
+        return F.pixel_shuffle(self.leave(x), PATCH) + self.place
 
 
 class Block(nn.Module):
