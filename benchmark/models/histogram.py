@@ -53,8 +53,8 @@ class Histogram(Model):
         self.register_buffer("log_probability", torch.full((LEVELS, prod(image_shape)), -log(LEVELS)))  # (256, D)
 
     def fit(self, images: Tensor, seed: int) -> None:
-        levels = grey_levels(images)  # (N, D)
-        counts = torch.zeros(LEVELS, levels.shape[1], device=levels.device)
+        levels = grey_levels(images).cpu()  # (N, D); a GPU has no deterministic sum of this kind
+        counts = torch.zeros(LEVELS, levels.shape[1])
         counts.scatter_add_(0, levels, torch.ones_like(levels, dtype=counts.dtype))  # whole numbers: exact in float32
         self.log_probability.copy_(((counts + self.smoothing) / (len(images) + LEVELS * self.smoothing)).log())
 
@@ -64,10 +64,10 @@ class Histogram(Model):
         return {"scores": {"negative_log_likelihood": nll}, "bits_per_dim": bits_per_dim}
 
     def sample(self, noise: Tensor) -> Tensor:
-        shares = torch.special.ndtr(noise).T.contiguous()  # (D, B), uniform on [0, 1]
-        up_to = self.log_probability.exp().cumsum(0).T.contiguous()  # (D, 256), P(level <= k)
+        shares = torch.special.ndtr(noise.cpu().double()).T.contiguous()  # (D, B), uniform on [0, 1]
+        up_to = self.log_probability.cpu().double().exp().cumsum(0).T.contiguous()  # (D, 256), P(level <= k)
         levels = torch.searchsorted(up_to, shares).clamp(max=LEVELS - 1)
-        return levels.T.unflatten(1, self.image_shape) / (LEVELS - 1)
+        return (levels.T.unflatten(1, self.image_shape).float() / (LEVELS - 1)).to(noise.device)
 
 
 def grey_levels(images: Tensor) -> Tensor:
