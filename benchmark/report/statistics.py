@@ -1,11 +1,11 @@
-"""Numbers of the tables, from the frame alone: means over seeds and classes, intervals, ranks, paired tests."""
+"""Numbers of the tables, from the frame alone: means over seeds and classes, intervals, ranks, floors."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +15,8 @@ from benchmark.report.collect import column_label, shared_settings
 if TYPE_CHECKING:
     import pandas as pd
 
-MINIMUM_PAIRS = 6  # below that, a two-sided signed-rank test cannot reach p < 0.05
+FLOORS = ("mean_image", "histogram", "pca")  # what a model has to beat before a sentence is built on it
+MARK = "▽"  # behind the name of a column that is below one of them
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,15 @@ class Group:
         pairs = zip(self.frame["normal_class"], self.frame["normal_class_name"], strict=True)
         return dict(sorted((int(number), name) for number, name in pairs))
 
+    @cached_property
+    def below(self) -> dict[str, list[str]]:
+        """Columns that are below a floor -> the floors."""
+        return below_floors(self)
+
+    def shown(self, label: str) -> str:
+        """How a column is named in tables and figures: with MARK where it is below a floor."""
+        return f"{label} {MARK}" if label in self.below else label
+
     @property
     def n_classes(self) -> int:
         return int(self.frame["n_classes"].max())
@@ -57,29 +67,13 @@ class Mean:
     expected: int  # classes of the data set
     seeds: int  # seeds with every class
     seed_sd: float  # sd (ddof = 1) of those seeds' means; NaN for fewer than two
-    low: float  # 95% interval of the mean over the class values (Student's t)
-    high: float
+    class_sd: float  # sd (ddof = 1) of the class values; NaN for fewer than two
     seed_low: float  # 95% interval over the seeds' means
     seed_high: float
 
     @property
     def complete(self) -> bool:
         return self.present == self.expected
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """Paired Wilcoxon signed-rank test of two columns over data set x class cells."""
-
-    split: str
-    evaluate_on: str
-    first: str
-    second: str
-    n: int
-    difference: float  # mean of first minus second
-    wins: int  # cells in which first is larger
-    p: float
-    p_holm: float
 
 
 def groups(frame: pd.DataFrame) -> list[Group]:
@@ -113,7 +107,8 @@ def class_mean(group: Group, metric: str, label: str) -> Mean:
     by_seed = _seed_means(group, metric, label)
     value = float(np.mean(values)) if values else math.nan
     seed_sd = float(np.std(by_seed, ddof=1)) if len(by_seed) > 1 else math.nan
-    return Mean(value, len(values), group.n_classes, len(by_seed), seed_sd, *t_interval(values), *t_interval(by_seed))
+    class_sd = float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
+    return Mean(value, len(values), group.n_classes, len(by_seed), seed_sd, class_sd, *t_interval(by_seed))
 
 
 def _seed_means(group: Group, metric: str, label: str) -> list[float]:
@@ -151,50 +146,40 @@ def average_ranks(group: Group, metric: str = "auroc") -> tuple[dict[str, float]
     return dict(zip(labels, np.mean(ranks, axis=0).tolist(), strict=True)), len(shared)
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Holm's step-down adjustment (Holm 1979).
+def below_floors(group: Group) -> dict[str, list[str]]:
+    """Columns whose mean AUROC is below that of a floor, over the classes that both have -> those floors.
 
-    >>> [round(p, 3) for p in holm([0.01, 0.04, 0.03])]
-    [0.03, 0.06, 0.06]
+    The floors are trivial detectors as shipped (FLOORS). The first two are never below anything; PCA may be below them.
     """
-    adjusted = [0.0] * len(p_values)
-    largest = 0.0
-    for step, i in enumerate(sorted(range(len(p_values)), key=lambda i: p_values[i])):
-        largest = max(largest, min(1.0, (len(p_values) - step) * p_values[i]))
-        adjusted[i] = largest
-    return adjusted
+    return _beaten_by(group, "auroc", FLOORS, larger_is_better=True)
 
 
-def comparisons(all_groups: Sequence[Group], metric: str = "auroc") -> list[Comparison]:
-    """Every pair of columns with at least MINIMUM_PAIRS cells in common, Holm-corrected within split and images."""
-    results: list[Comparison] = []
-    for kind in dict.fromkeys((g.split, g.evaluate_on) for g in all_groups):
-        alike = [g for g in all_groups if (g.split, g.evaluate_on) == kind]
-        labels = list(dict.fromkeys(label for g in alike for label in g.labels))
-        found = []
-        for first, second in combinations(labels, 2):
-            pairs = [pair for g in alike for pair in _pairs(g, metric, first, second)]
-            if len(pairs) >= MINIMUM_PAIRS:
-                found.append((first, second, np.array(pairs), _signed_rank(np.array(pairs))))
-        for (first, second, pairs, p), corrected in zip(found, holm([f[3] for f in found]), strict=True):
-            gap = pairs[:, 0] - pairs[:, 1]
-            results.append(
-                Comparison(*kind, first, second, len(gap), float(gap.mean()), int((gap > 0).sum()), p, corrected)
-            )
-    return results
+def above_histogram(group: Group) -> dict[str, list[str]]:
+    """Densities that need more bits per dimension of normal images than a histogram of each pixel on its own."""
+    return _beaten_by(group, "test_bits_per_dim_normal", ("histogram",), larger_is_better=False)
 
 
-def _pairs(group: Group, metric: str, first: str, second: str) -> list[tuple[float, float]]:
-    a, b = per_class(group, metric, first), per_class(group, metric, second)
-    return [(float(np.mean(a[k])), float(np.mean(b[k]))) for k in group.classes if k in a and k in b]
+def _beaten_by(group: Group, metric: str, floors: Sequence[str], larger_is_better: bool) -> dict[str, list[str]]:
+    values = {label: per_class(group, metric, label) for label in group.labels}
+    found: dict[str, list[str]] = {}
+    for label in (label for label in group.labels if label not in FLOORS[:2]):
+        for floor in (floor for floor in floors if floor in values and floor != label):
+            both = values[label].keys() & values[floor].keys()
+            gap = sum(float(np.mean(values[label][k]) - np.mean(values[floor][k])) for k in sorted(both))
+            if gap != 0 and (gap < 0) == larger_is_better:
+                found.setdefault(label, []).append(floor)
+    return found
 
 
-def _signed_rank(pairs: np.ndarray) -> float:
-    from scipy.stats import wilcoxon
-
-    if np.all(pairs[:, 0] == pairs[:, 1]):
-        return 1.0
-    return float(wilcoxon(pairs[:, 0], pairs[:, 1]).pvalue)
+def by_class_and_seed(group: Group, metric: str, label: str) -> dict[int, dict[int, float]]:
+    """Normal class -> seed -> the finite value of ``metric`` in one column."""
+    if metric not in group.frame:
+        return {}
+    rows = group.frame[(group.frame["label"] == label) & group.frame[metric].notna()]
+    values: dict[int, dict[int, float]] = {}
+    for number, seed, value in zip(rows["normal_class"], rows["seed"], rows[metric], strict=True):
+        values.setdefault(int(number), {})[int(seed)] = float(value)
+    return values
 
 
 def column_mean(group: Group, metric: str, label: str) -> tuple[float, int]:

@@ -8,7 +8,16 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from benchmark.report.statistics import Group, Mean, average_ranks, class_mean, column_mean, per_class
+from benchmark.report.statistics import (
+    FLOORS,
+    MARK,
+    Group,
+    Mean,
+    average_ranks,
+    class_mean,
+    column_mean,
+    per_class,
+)  # fmt: skip
 
 ABSENT = "—"  # planned, but not there
 DATASET_TITLES = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST"}
@@ -45,7 +54,12 @@ def group_title(group: Group) -> str:
 def group_key(group: Group) -> str:
     """Part of file names that says which group."""
     parts = [group.dataset, group.split] + ([] if group.evaluate_on == "test" else [group.evaluate_on])
-    return "_".join("".join(c if c.isalnum() or c in "-_" else "-" for c in part) for part in parts)
+    return "_".join(map(file_name, parts))
+
+
+def file_name(text: str) -> str:
+    """``text`` with what does not belong into a file's name as dashes."""
+    return "".join(c if c.isalnum() or c in "-_" else "-" for c in text)
 
 
 def number(value: float, digits: int = 3) -> str:
@@ -63,7 +77,13 @@ def measured(value: float) -> str:
 
 def group_tables(group: Group) -> list[Table]:
     """The tables of one data set and split, the empty ones left out."""
-    tables = [auroc_table(group), loss_table(group), scores_table(group), detection_table(group), gan_table(group)]
+    from benchmark.report.detection import detection_table
+    from benchmark.report.intervals import interval_table
+
+    tables = [
+        *(auroc_table(group), interval_table(group), loss_table(group), scores_table(group)),
+        *(detection_table(group), gan_table(group)),
+    ]
     return [table for table in tables if table is not None]
 
 
@@ -75,9 +95,9 @@ def auroc_table(group: Group) -> Table:
     rules = {len(rows)}
     best = max((round(m.value, 3) for m in means if m.complete), default=math.nan)
     rows.append(
-        [Entry("mean")] + [Entry(_mean_text(m, several), m.complete and round(m.value, 3) == best) for m in means]
+        [Entry("mean")] + [Entry(mean_text(m, several), m.complete and round(m.value, 3) == best) for m in means]
     )
-    rows.append([Entry("95% CI over classes")] + [Entry(_interval(m.low, m.high)) for m in means])
+    rows.append([Entry("sd over classes")] + [Entry(number(m.class_sd)) for m in means])
     if several:
         rows.append([Entry("95% CI over seeds")] + [Entry(_interval(m.seed_low, m.seed_high)) for m in means])
     ranks, shared = average_ranks(group)
@@ -93,14 +113,40 @@ def auroc_table(group: Group) -> Table:
                 for label in labels
             ]
         )
-    head = "normal class" if group.split != "leave_one_out" else "anomalous class"
+    rows.append([Entry("updates")] + [Entry(updates(group, label)) for label in labels])
     return Table(
         f"auroc_{group_key(group)}",
         f"AUROC, {group_title(group)}",
-        [head, *labels],
+        [class_head(group), *map(group.shown, labels)],
         rows,
         _auroc_notes(group, means, several),
         rules,
+    )
+
+
+def class_head(group: Group) -> str:
+    """What the classes of a group's rows are."""
+    return "normal class" if group.split != "leave_one_out" else "anomalous class"
+
+
+def updates(group: Group, label: str) -> str:
+    """Training steps of a column's cells, their mean; "fit" for a model that is fitted in one call."""
+    mean, count = column_mean(group, "steps", label)
+    return ABSENT if count == 0 else "fit" if mean == 0 else f"{mean:,.0f}"
+
+
+def floor_note(group: Group) -> str:
+    """Which columns are below a floor, or that no floor was run."""
+    if not any(floor in group.labels for floor in FLOORS):
+        return (
+            f"No floor ({', '.join(FLOORS)}) was run beside these: whether they beat a trivial detector is not known."
+        )
+    if not group.below:
+        return "No column is below a floor that was run (mean_image, histogram, pca)."
+    named = ", ".join(f"{label} ({', '.join(floors)})" for label, floors in group.below.items())
+    return (
+        f"{MARK} below a floor in mean AUROC over the classes that both have: {named}. "
+        "No conclusion is drawn from such a column."
     )
 
 
@@ -124,7 +170,7 @@ def _seeds_text(values: Sequence[float], several: bool) -> str:
     return f"{text}{spread} (n={len(values)})"
 
 
-def _mean_text(mean: Mean, several: bool) -> str:
+def mean_text(mean: Mean, several: bool) -> str:
     if mean.present == 0:
         return ABSENT
     text = number(mean.value)
@@ -155,7 +201,8 @@ def _auroc_notes(group: Group, means: Sequence[Mean], several: bool) -> list[str
             "A mean marked (k/m) is over the k of m classes that are there: do not compare it with a full one."
         )
     notes.append(
-        "The interval over classes (Student's t) says how much classes differ, not how much a repeated run would."
+        "The sd over classes says how much classes differ, not how far a mean may be off. Updates: training steps of a "
+        "cell; fit: fitted in one call. " + floor_note(group)
     )
     if (group.frame["state"] != "done").any():
         notes.append(f"{ABSENT} stands for a cell that is not done.")
@@ -181,11 +228,12 @@ def loss_table(group: Group) -> Table:
     rows = []
     for label in group.labels:
         means = [column_mean(group, metric, label)[0] for metric, _ in LOSSES]
-        rows.append([Entry(label), Entry(_cells(group, label)), *(_or_blank(m, measured) for m in means)])
+        row = [Entry(group.shown(label)), Entry(cells_text(group, label)), *(_or_blank(m, measured) for m in means)]
+        rows.append([*row, Entry(updates(group, label))])
     return Table(
         f"losses_{group_key(group)}",
         f"Reconstruction loss, KL and seconds, {group_title(group)}",
-        ["model", "cells", *(title for _, title in LOSSES)],
+        ["model", "cells", *(title for _, title in LOSSES), "updates"],
         rows,
         [
             "Means over the cells that are done. Reconstruction: squared error summed over pixels, mean over images; "
@@ -194,7 +242,7 @@ def loss_table(group: Group) -> Table:
     )
 
 
-def _cells(group: Group, label: str) -> str:
+def cells_text(group: Group, label: str) -> str:
     done, planned = _count(group, label)
     return f"{done}" if done == planned else f"{done}/{planned}"
 
@@ -221,45 +269,20 @@ def scores_table(group: Group) -> Table | None:
                 row.append(Entry(""))
                 continue
             used = True
-            row.append(Entry(_mean_text(mean, len(group.seeds) > 1) + ("†" if name in headlines else "")))
+            row.append(Entry(mean_text(mean, len(group.seeds) > 1) + ("†" if name in headlines else "")))
         rows += [row] if used else []
     if not rows:
         return None
     return Table(
         f"scores_{group_key(group)}",
         f"AUROC of every named score, {group_title(group)}",
-        ["score", *group.labels],
+        ["score", *map(group.shown, group.labels)],
         rows,
         [
             "Mean over classes. † marks the headline score, chosen beforehand on training images; the others are shown "
             "to explain it, and picking the largest of a column afterwards would be selection on the test split. "
             "Blank: the model has no such score."
         ],
-    )
-
-
-DETECTION = (
-    ("auroc", "AUROC ↑"),
-    ("average_precision", "AP ↑"),
-    ("fpr95", "FPR95 ↓"),
-    ("precision", "precision ↑"),
-    ("recall", "recall ↑"),
-    ("f1", "F1 ↑"),
-)
-
-
-def detection_table(group: Group) -> Table:
-    """The other detection metrics of the headline score, means over classes."""
-    rows = []
-    for label in group.labels:
-        means = [class_mean(group, metric, label) for metric, _ in DETECTION]
-        rows.append([Entry(label), Entry(_cells(group, label)), *(Entry(_mean_text(m, False)) for m in means)])
-    return Table(
-        f"detection_{group_key(group)}",
-        f"Detection metrics of the headline score, {group_title(group)}",
-        ["model", "cells", *(title for _, title in DETECTION)],
-        rows,
-        ["Means over classes. Precision, recall and F1 at the threshold that 95% of normal training scores lie below."],
     )
 
 
@@ -273,9 +296,12 @@ def gan_table(group: Group) -> Table | None:
     for label in group.labels:
         means = [column_mean(group, metric, label)[0] for metric, _ in metrics]
         if not all(math.isnan(m) for m in means):
-            rows.append([Entry(label), *(_or_blank(m, lambda v: number(v)) for m in means)])
+            rows.append([Entry(group.shown(label)), *(_or_blank(m, lambda v: number(v)) for m in means)])
     if not rows:
         return None
-    note = "Means over the done cells. At the optimum D = 1/2 everywhere and V = -log 4."
+    note = (
+        "Means over the done cells. At the optimum of the minimax and non-saturating game D = 1/2 everywhere and "
+        "V = -log 4. Blank: a critic, whose values are no probabilities."
+    )
     columns = ["model", *(title for _, title in metrics)]
     return Table(f"gan_{group_key(group)}", f"GAN value function, {group_title(group)}", columns, rows, [note])
