@@ -11,6 +11,10 @@ all of them are held to AVX2, whatever the environment says, by variables that t
 - ``NPY_DISABLE_CPU_FEATURES``: numpy's exp, log and pow, and the order in which it sorts equal values; set only where
   the processor has AVX-512.
 
+So processors of one vendor have the same bits, whatever their generation. Intel and AMD do not: MKL takes other kernels
+on AMD's, for batched products and exp among others, and only ``MKL_CBWR=COMPATIBLE``, several times slower, is the same
+on both.
+
 The environment variable ``BENCHMARK_INSTRUCTIONS`` is the switch; a key of the configuration would come too late.
 ``pinned`` is the default. ``machine`` leaves all of these as they are: every library takes the fastest instructions
 that it knows, among them AVX-512 and the matrix units that ``precision=bf16`` needs. Cells that run so on a CPU have

@@ -61,9 +61,7 @@ def _trained_scores(
     stacked = fleet.model.vmappable and not any(isinstance(m, torch.nn.Conv2d) for m in fleet.model.modules())
     orders, noises, draws = ([base + cell for cell in cells] for base in (100, 200, 300))
     train(fleet, images, rows, orders, noises, settings, in_company=stacked)
-    found = [
-        assess(fleet.subset([i]), images, [test], [draws[i]], 50)[0] for i in range(fleet.size)
-    ]  # on a CPU: singly
+    found = [assess(fleet.subset([i]), images, [test], [draws[i]], 50)[0] for i in range(fleet.size)]  # as on any CPU
     return [entry["scores"] for entry in found]
 
 

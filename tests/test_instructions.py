@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -62,8 +63,8 @@ def test_cells_of_the_fastest_instructions_have_fingerprints_of_their_own(monkey
     assert prints["pinned", "cuda"] == prints["machine", "cuda"]
 
 
-def test_another_value_is_refused_in_one_line(tmp_path) -> None:
-    done = run("model=ae", "dataset=digits", cwd=tmp_path, BENCHMARK_INSTRUCTIONS="fast")
+def test_another_value_is_refused_in_one_line(tmp_path: Path) -> None:
+    done = run(tmp_path, "model=ae", "dataset=digits", BENCHMARK_INSTRUCTIONS="fast")
     assert done.returncode == 2
     assert len(done.stderr.strip().splitlines()) == 1
     assert "BENCHMARK_INSTRUCTIONS=fast is not allowed" in done.stderr
