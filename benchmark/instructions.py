@@ -11,6 +11,10 @@ all of them are held to AVX2, whatever the environment says, by variables that t
 - ``NPY_DISABLE_CPU_FEATURES``: numpy's exp, log and pow, and the order in which it sorts equal values; set only where
   the processor has AVX-512.
 
+So processors of one vendor have the same bits, whatever their generation. Intel and AMD do not: MKL takes other kernels
+on AMD's, for batched products and exp among others, and only ``MKL_CBWR=COMPATIBLE``, several times slower, is the same
+on both.
+
 The environment variable ``BENCHMARK_INSTRUCTIONS`` is the switch; a key of the configuration would come too late.
 ``pinned`` is the default. ``machine`` leaves all of these as they are: every library takes the fastest instructions
 that it knows, among them AVX-512 and the matrix units that ``precision=bf16`` needs. Cells that run so on a CPU have
@@ -26,6 +30,7 @@ import platform
 import sys
 import warnings
 from functools import cache
+from itertools import takewhile
 
 VARIABLE = "BENCHMARK_INSTRUCTIONS"
 PINNED, MACHINE = "pinned", "machine"
@@ -92,16 +97,25 @@ def state() -> dict[str, object]:
     return {"instructions": in_force(), "pinned": pins(), "pinned_too_late": bool(_late)}
 
 
-@cache
 def processor_flags() -> frozenset[str]:
     """What the processor can do, as Linux names it; empty where that is not said or the processor is another kind."""
-    if platform.machine() not in ("x86_64", "AMD64"):
-        return frozenset()
+    return frozenset(_processor().get("flags", "").split()) if platform.machine() == "x86_64" else frozenset()
+
+
+def vendor() -> str:
+    """Who made the processor, as Linux says it: GenuineIntel, AuthenticAMD or another; "unknown" elsewhere."""
+    return _processor().get("vendor_id", "unknown")
+
+
+@cache
+def _processor() -> dict[str, str]:
+    """What Linux says of the first core."""
     try:
         with open("/proc/cpuinfo", encoding="utf-8") as lines:
-            return frozenset(next((line.split(":", 1)[1] for line in lines if line.startswith("flags")), "").split())
+            first = takewhile(str.strip, lines)
+            return {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in first)}
     except OSError:
-        return frozenset()
+        return {}
 
 
 _late: list[bool] = []  # not empty: libraries were loaded before they were told

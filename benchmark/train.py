@@ -25,6 +25,7 @@ import torch
 from torch import Tensor
 from torch.func import grad_and_value
 
+from benchmark import instructions
 from benchmark.adam import Adam
 from benchmark.fleet import Fleet, to_pixels
 from benchmark.models.base import Model, Phase
@@ -224,8 +225,11 @@ class _Update:
         self.adam = Adam(self.own, phase)
         self.gradients = fleet.over_cells(grad_and_value(self._loss, has_aux=True))
         if settings.compile:  # on a GPU as a captured graph, whose results the next step overwrites
-            mode = "reduce-overhead" if fleet.device.type == "cuda" else None
-            self.gradients = torch.compile(self.gradients, mode=mode, dynamic=False)
+            on_gpu = fleet.device.type == "cuda"
+            # a length of vectors is part of the name under which compiled code is cached, the pinned capability is not
+            options = {"cpp.simdlen": 256} if instructions.in_force() == instructions.PINNED and not on_gpu else None
+            mode = "reduce-overhead" if on_gpu else None
+            self.gradients = torch.compile(self.gradients, mode=mode, options=options, dynamic=False)
         self.keep = torch.clone if settings.compile else torch.Tensor.detach
 
     def _loss(

@@ -1,0 +1,94 @@
+"""``python -m tests.bits MODEL ...``: SHA-256 of the scores of tiny trained cells, for comparison between processes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from benchmark.data import load_dataset_config
+from benchmark.data.images import load_images
+from benchmark.fleet import Fleet
+from benchmark.models.base import Model
+from benchmark.score import assess
+from benchmark.train import Settings, train
+from tests.tiny_models import build
+
+KINDS: Mapping[str, dict[str, Any]] = {
+    "ae": {},
+    "conv ae": {"network": "conv"},
+    "vae": {},
+    "aae": {},
+    "anogan": {"hidden": [64, 32]},
+    "diffusion": {},
+    "pca": {},
+    "gmm": {},
+}  # what is asked for: keywords of the tiny model
+SETTINGS = Settings(epochs=2, batch_size=32, epoch_size=96)
+
+
+def digits(tmp: Any = "") -> Tensor:
+    """scikit-learn's digits as uint8 (N, 1, 28, 28)."""
+    return load_images(load_dataset_config("digits"), tmp).train_images
+
+
+def trained_scores(
+    models: Sequence[Model], images: Tensor, rows: Sequence[Tensor], test: Tensor, settings: Settings, first: int = 0
+) -> list[dict[str, Tensor]]:
+    """Train models as one program, with seeds that count from ``first``, and score the rows ``test``."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)  # as every program on a CPU has
+    try:
+        return _trained_scores(models, images, rows, test, settings, [first + i for i in range(len(models))])
+    finally:
+        torch.set_num_threads(before)
+
+
+def _trained_scores(
+    models: Sequence[Model],
+    images: Tensor,
+    rows: Sequence[Tensor],
+    test: Tensor,
+    settings: Settings,
+    cells: Sequence[int],
+) -> list[dict[str, Tensor]]:
+    fleet = Fleet(models)
+    stacked = fleet.model.vmappable and not any(isinstance(m, torch.nn.Conv2d) for m in fleet.model.modules())
+    orders, noises, draws = ([base + cell for cell in cells] for base in (100, 200, 300))
+    train(fleet, images, rows, orders, noises, settings, in_company=stacked)
+    found = [assess(fleet.subset([i]), images, [test], [draws[i]], 50)[0] for i in range(fleet.size)]  # as on any CPU
+    return [entry["scores"] for entry in found]
+
+
+def digest(scores: Mapping[str, Tensor]) -> str:
+    """SHA-256 of the bits of scores, by name."""
+    content = hashlib.sha256()
+    for name, values in sorted(scores.items()):
+        content.update(name.encode() + values.contiguous().numpy().tobytes())
+    return content.hexdigest()
+
+
+def digests(kinds: Sequence[str]) -> dict[str, str]:
+    """Of one cell of each kind."""
+    images = digits()
+    return {
+        kind: digest(
+            trained_scores(
+                [build(kind.split()[-1], 0, **KINDS[kind])],
+                images,
+                [torch.arange(200)],
+                torch.arange(300, 400),
+                SETTINGS,
+            )[0]
+        )
+        for kind in kinds
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(digests(sys.argv[1:] or list(KINDS))))
