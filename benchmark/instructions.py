@@ -12,8 +12,8 @@ all of them are held to AVX2, whatever the environment says, by variables that t
   the processor has AVX-512.
 
 So processors of one vendor have the same bits, whatever their generation. Intel and AMD do not: MKL takes other kernels
-on AMD's, for batched products and exp among others, and only ``MKL_CBWR=COMPATIBLE``, several times slower, is the same
-on both.
+on AMD's, for batched products and exp among others, and none of its settings makes them equal
+(``results/speed/README.md`` has by how much numbers differ).
 
 The environment variable ``BENCHMARK_INSTRUCTIONS`` is the switch; a key of the configuration would come too late.
 ``pinned`` is the default. ``machine`` leaves all of these as they are: every library takes the fastest instructions

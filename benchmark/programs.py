@@ -1,7 +1,7 @@
 """Programs: which cells of a job are trained as one, and how many such programs run at once.
 
 On a CPU a cell has the same bits in every program, alone or beside others, with instruction sets pinned
-(``benchmark/instructions.py``): dense autoencoders, VAEs and AAEs at any width, GANs at any width with batches of a
+(``benchmark/instructions.py``): dense autoencoders and VAEs at any width, AAEs and GANs at any width with batches of a
 multiple of 16 (elements at the end of a stack round otherwise), with batch normalisation at widths that are multiples
 of 32 (torch sums the columns of a stack in blocks of 32). Models as shipped are of that kind; models with convolutions
 train one by one.
