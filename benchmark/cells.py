@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmark.config import is_plain_name
 from benchmark.records import Record, RecordError, read_record
 from benchmark.seeds import derive_seed
 
@@ -39,8 +40,11 @@ class Cell:
     def path(self) -> Path:
         """The cell's folder, relative to the output directory."""
         axes = self.axes
+        folders = [str(axes[key]) for key in ("dataset", "split", "model")]
+        if not all(map(is_plain_name, folders)):
+            raise ValueError(f"{folders} are no names of folders")
         leaf = f"class{axes['normal_class']}-seed{axes['seed']}-{self.fingerprint[:12]}"
-        return Path("cells", axes["dataset"], axes["split"], axes["model"], leaf)
+        return Path("cells", *folders, leaf)
 
     def stream(self, purpose: str) -> int:
         """Seed of one of the cell's streams of random numbers: init, order, noise, labels or score."""

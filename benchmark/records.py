@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmark.data.files import sha256_of
-from benchmark.schema import check_arrays, check_job, check_metrics, check_status
+from benchmark.schema import OLD_STATES, check_arrays, check_job, check_metrics, check_status
 from benchmark.stopping import WRITES
 
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ class Record:
 
     @property
     def state(self) -> str:
-        return self.status["state"]
+        return OLD_STATES.get(self.status["state"], self.status["state"])
 
     @property
     def axes(self) -> dict[str, Any]:

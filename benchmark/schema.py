@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
-STATES = ("done", "failed", "diverged", "skipped")
+STATES = ("done", "failed", "diverged")
+OLD_STATES = {"skipped": "failed"}  # of older records -> what it is read as
 ARRAYS = {  # in each file, besides the optional ones
     "scores": ("index", "label", "target"),
     "images": ("label", "group", "input", "score"),
@@ -23,7 +24,7 @@ def check_status(status: Any) -> str | None:
     kinds = {"state": str, "axes": Mapping, "fingerprint": str}
     if problem := _lacks(status, kinds) or _lacks(status["axes"], AXES, "axes."):
         return problem
-    if status["state"] not in STATES:
+    if status["state"] not in (*STATES, *OLD_STATES):
         return f"state is {status['state']!r}, allowed: {', '.join(STATES)}"
     files = status.get("files", {})
     if not isinstance(files, Mapping):

@@ -197,3 +197,9 @@ def test_an_experiment_is_the_union_of_its_jobs(tmp_path: Path) -> None:
     write_job(tmp_path, "try", {"job": "a", "started": "1", "cells": cells[:2]})
     assert [cell["fingerprint"] for cell in read_experiment(tmp_path, "try")] == ["0", "1", "2"]
     assert read_experiment(tmp_path, "none") == []
+
+
+def test_a_state_that_older_records_may_have_is_read_as_a_failure(tmp_path: Path) -> None:
+    path = write(tmp_path / "cell", status={**STATUS, "state": "failed", "reason": "no such class"})
+    edit(path / "status.json", lambda status: status.update(state="skipped"))
+    assert read_record(path).state == "failed"
