@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from benchmark import records
+from benchmark.cells import Cell
 from benchmark.records import RecordError, read_experiment, read_record, write_job, write_record
 
 AXES = {"model": "ae", "dataset": "digits", "split": "one_vs_rest", "normal_class": 3, "seed": 0}
@@ -203,3 +204,14 @@ def test_a_state_that_older_records_may_have_is_read_as_a_failure(tmp_path: Path
     path = write(tmp_path / "cell", status={**STATUS, "state": "failed", "reason": "no such class"})
     edit(path / "status.json", lambda status: status.update(state="skipped"))
     assert read_record(path).state == "failed"
+
+
+@pytest.mark.parametrize("axis", ["dataset", "split", "model"])
+def test_a_cell_has_no_folder_outside_the_output_directory(axis: str) -> None:
+    def cell(name: str) -> Cell:
+        return Cell({**AXES, axis: name}, "", {}, "ab" * 32, None)  # type: ignore[arg-type]
+
+    assert cell("plain").path.parts[0] == "cells"
+    for name in ("../../evil", "..", "", "a/b", ".hidden"):
+        with pytest.raises(ValueError, match="no names of folders"):
+            _ = cell(name).path

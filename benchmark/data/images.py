@@ -164,8 +164,8 @@ def _torchvision(dataset: Any, data_dir: Path) -> list[np.ndarray]:
 
 def _refuse_legacy(dataset: Any, data_dir: Path) -> None:
     """torchvision prefers tensors that its older versions left, and looks at no checksum of them."""
-    folder = raw_folder(dataset, data_dir).parent / "processed"
-    if dataset.raw_dir is not None and any(folder.glob("*.pt")):
+    folder = data_dir / dataset.torchvision_class / "processed"
+    if any(folder.glob("*.pt")):
         raise UsageError(
             f"data set {dataset.name}: {folder} holds files of an older torchvision, which nothing can check. "
             "Delete that folder: the raw files beside it are read instead"
