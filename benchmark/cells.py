@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark import instructions
 from benchmark.code_hash import model_code
+from benchmark.config import is_plain_name
 from benchmark.records import STATUS_FILE, Record, RecordError, read_record
 from benchmark.seeds import derive_seed
 
@@ -41,8 +42,11 @@ class Cell:
     def path(self) -> Path:
         """The cell's folder, relative to the output directory."""
         axes = self.axes
+        folders = [str(axes[key]) for key in ("dataset", "split", "model")]
+        if not all(map(is_plain_name, folders)):
+            raise ValueError(f"{folders} are no names of folders")
         leaf = f"class{axes['normal_class']}-seed{axes['seed']}-{self.fingerprint[:12]}"
-        return Path("cells", axes["dataset"], axes["split"], axes["model"], leaf)
+        return Path("cells", *folders, leaf)
 
     @property
     def code(self) -> str:

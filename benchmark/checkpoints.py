@@ -30,7 +30,10 @@ if TYPE_CHECKING:
 
 FOLDER = "checkpoints"
 SHARE = 0.05  # of the time at most that goes into writing checkpoints
-SOURCES = ("adam.py", "fleet.py", "snapshots.py", "train.py", "seeds.py", "data/splits.py", "models/*.py")
+SOURCES = (
+    *("adam.py", "fleet.py", "snapshots.py", "train.py", "metrics.py", "seeds.py", "data/splits.py", "models/*.py"),
+)
+LIBRARIES = ("torch",)  # that compute in a training
 
 
 class Checkpoints:
@@ -126,13 +129,22 @@ def epochs_kept(output_dir: Path, cell: Path) -> int | None:
 
 @cache
 def engine_version() -> str:
-    """SHA-256 of what decides how a training goes on: sources of engine and models, torch, the processor's features."""
+    """SHA-256 of what decides how a training goes on: sources, versions of libraries, the processor's features.
+
+    Raises ``FileNotFoundError`` if a pattern of ``SOURCES`` fits no file: what moved would go unnoticed.
+    """
+    from importlib.metadata import version
+
     import torch
 
-    digest = hashlib.sha256(f"{torch.__version__} {torch.backends.cpu.get_cpu_capability()}".encode())
+    libraries = " ".join(version(name) for name in LIBRARIES)
+    digest = hashlib.sha256(f"{libraries} {torch.backends.cpu.get_cpu_capability()}".encode())
     root = Path(__file__).parent
     for pattern in SOURCES:
-        for path in sorted(root.glob(pattern)):
+        paths = sorted(root.glob(pattern))
+        if not paths:
+            raise FileNotFoundError(f"checkpoints.SOURCES names {pattern}, which fits no file below {root}")
+        for path in paths:
             digest.update(path.read_bytes())
     return digest.hexdigest()
 

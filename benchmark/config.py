@@ -72,7 +72,7 @@ class TrainerConfig:
     batch_size: int | None = None  # null: the model's own
     strategy: str = "auto"  # loop: cell by cell | vmap: many cells as one program | auto
     workers: int | None = None  # programs at once; null: one a core on a CPU, else one
-    score_batch_size: int = 1000  # images scored at once
+    score_batch_size: int = 500  # images scored at once
     compile: bool = False  # compile the gradients with torch.compile (on a GPU as captured graphs)
     generation_metrics: bool = False  # judge generated images with a classifier of the training split
     checkpoint_seconds: float | None = 60.0  # training between two checkpoints of a cell; null or 0: none
@@ -115,6 +115,17 @@ CHOICES = {
 }
 
 
+NAMES = {"experiment_name": "latent", "dataset.name": "mnist", "split.name": "one_vs_rest"}  # folders -> an example
+LONGEST = 100  # bytes of a name that becomes a folder
+SEEDS = 2**32  # seeds are below
+
+
+def is_plain_name(name: str) -> bool:
+    """Whether a folder can have this name, and nothing but a folder: no path, nothing hidden, nothing unprintable."""
+    plain = bool(name) and not name.startswith(".") and all(c not in "/\\" and c.isprintable() for c in name)
+    return plain and len(name.encode(errors="replace")) <= LONGEST
+
+
 def register_schemas() -> None:
     """Tell Hydra the types of everything in ``conf/``."""
     from hydra.core.config_store import ConfigStore
@@ -141,6 +152,7 @@ def validate(config: Any) -> None:
         "trainer.workers",
         "trainer.score_batch_size",
         "split.test_limit",
+        "dataset.image_size",
     ):
         value = _get(config, key)
         if value is not None and value < 1:
@@ -160,10 +172,12 @@ def validate(config: Any) -> None:
         raise UsageError(
             _refusal("split.calibration_share", config.split.calibration_share, allowed, "split.calibration_share=0.1")
         )
-    name = config.experiment_name
-    if not name or name.startswith(".") or any(c in "/\\" or not c.isprintable() for c in name):
-        allowed = "a name for a folder, without / and not beginning with a dot"
-        raise UsageError(_refusal("experiment_name", repr(name), allowed, "experiment_name=latent"))
+    for key, example in NAMES.items():
+        name = _get(config, key)
+        if not is_plain_name(name):
+            allowed = f"a name for a folder, without / and not beginning with a dot, of at most {LONGEST} bytes"
+            raise UsageError(_refusal(key, repr(name[:40]), allowed, f"{key}={example}"))
+    _validate_classes([*config.dataset.classes, *config.dataset.other_kinds])
     seconds = config.trainer.checkpoint_seconds
     if seconds is not None and not 0 <= seconds < float("inf"):
         allowed = "a number of seconds of at least 0, or null for no checkpoints"
@@ -177,6 +191,8 @@ def seeds(config: Any) -> list[int]:
     for value in values:
         if isinstance(value, bool) or not isinstance(value, int) or value < 0:
             raise UsageError(_refusal("seed", value, "a whole number of at least 0, or a list of them", "seed=[0,1,2]"))
+        if value >= SEEDS:
+            raise UsageError(f"seed is too large: it must be below 2**32 = {SEEDS}. Type for example: seed=[0,1,2]")
     if len(set(values)) != len(values) or not values:
         raise UsageError(_refusal("seed", values, "different seeds, at least one", "seed=[0,1,2]"))
     return values
@@ -242,6 +258,16 @@ def _validate_model(model: Any) -> None:
             f"model.closeness={model.closeness} compares the images of a batch, wasserstein_penalty needs each judged "
             "on its own. Type: model.closeness=0, or another model.objective"
         )
+
+
+def _validate_classes(classes: list[str]) -> None:
+    """Class names stand in tables of every kind: none twice, none that a spreadsheet or a page would act upon."""
+    for i, name in enumerate(classes):
+        if name in classes[:i]:
+            raise UsageError(f"dataset.classes names {name[:40]!r} twice: every class and kind needs a name of its own")
+        if not name or name[0] in "=+-@" or any(c in "[]<>" or not c.isprintable() for c in name):
+            allowed = "not empty, without = + - @ in front, and without brackets [ ] < > and control characters"
+            raise UsageError(f"dataset.classes: {name[:40]!r} is not allowed: a class name must be {allowed}")
 
 
 def _out_of_range(keyword: Any, value: Any) -> str | None:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 QUIET = 10.0  # seconds between two lines on running cells where there is no terminal
-STYLES = {"done": "green", "failed": "bold red", "diverged": "bold red", "skipped": "yellow"}
+STYLES = {"done": "green", "failed": "bold red", "diverged": "bold red", "busy": "yellow"}
 
 
 class Progress:

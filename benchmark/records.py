@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmark.data.files import sha256_of
-from benchmark.schema import check_arrays, check_job, check_metrics, check_status
+from benchmark.schema import OLD_STATES, check_arrays, check_job, check_metrics, check_status
 from benchmark.stopping import WRITES
 from benchmark.stored import DAMAGED, DIGEST, RecordError, digest_of, fault_of, other, read_json, swap, sync, write_json
 
@@ -50,7 +50,7 @@ class Record:
 
     @property
     def state(self) -> str:
-        return self.status["state"]
+        return OLD_STATES.get(self.status["state"], self.status["state"])
 
     @property
     def axes(self) -> dict[str, Any]:

@@ -129,7 +129,7 @@ def _claim(
         record = finished_record(job.output_dir, cell) if job.config.resume and lease is None else None
         if lease is not None:
             busy.append((job.output_dir / cell.path, cell.name, lease.holder))
-            progress.cell_done(cell.name, "skipped", f"{lease.holder} trains it")
+            progress.cell_done(cell.name, "busy", f"{lease.holder} trains it")
         elif record is not None:
             records.append(record)
             recording.show(progress, cell, record, "finished by another process, ")

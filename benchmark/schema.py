@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
-STATES = ("done", "failed", "diverged", "skipped")
+STATES = ("done", "failed", "diverged")
+OLD_STATES = {"skipped": "failed"}  # of older records -> what it is read as
 ARRAYS = {  # in each file, besides the optional ones
     "scores": ("index", "label", "target"),
     "calibration": ("index",),
@@ -33,7 +34,7 @@ def check_status(status: Any) -> str | None:
         return problem
     if problem := _wrong(status, OF_STATUS):
         return problem
-    if status["state"] not in STATES:
+    if status["state"] not in (*STATES, *OLD_STATES):
         return f"state is {status['state']!r}, allowed: {', '.join(STATES)}"
     files = status.get("files", {})
     if not isinstance(files, Mapping):

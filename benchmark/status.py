@@ -29,7 +29,7 @@ KEYS = {
 }
 RUNNING = "running"  # a live process holds its lease
 STALE = "stale"  # of an earlier configuration, code or version of the numerics
-STATES = ("done", "failed", "diverged", "skipped", RUNNING, STALE, MISSING, UNREADABLE)
+STATES = ("done", "failed", "diverged", RUNNING, STALE, MISSING, UNREADABLE)
 
 
 @dataclass(frozen=True)
@@ -109,12 +109,11 @@ def show(status: Status, experiment: str, output_dir: str) -> None:
     done = len(status.cells) - len(status.not_done)
     print(f"{experiment} in {output_dir}: {done} of {len(status.cells)} cells done.")
     rows = [(_title(job), status.counts(job["job"])) for job in status.jobs if job["cells"]]
-    shown = [s for s in STATES if s != "skipped" or any(counts[s] for _, counts in rows)]
     width = max(len(title) for title, _ in rows)
-    print("  ".join(["", "job".ljust(width), *shown]))
+    print("  ".join(["", "job".ljust(width), *STATES]))
     for title, counts in rows:
         if any(counts.values()):
-            print("  ".join(["", title.ljust(width), *(str(counts[s] or "-").rjust(len(s)) for s in shown)]))
+            print("  ".join(["", title.ljust(width), *(str(counts[s] or "-").rjust(len(s)) for s in STATES)]))
     for heading, cells in (("Not done:", status.not_done), ("Left out of the tables:", status.replaced)):
         if cells:
             print(heading)

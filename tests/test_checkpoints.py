@@ -221,18 +221,31 @@ def test_a_checkpoint_that_would_run_code_is_dropped(tmp_path: Path, capsys) -> 
 
 
 def test_code_that_changes_is_another_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = checkpoints.engine_version()
-    for name in ("train.py", "models/ae.py"):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text("pass\n")
-    monkeypatch.setattr(checkpoints, "__file__", str(tmp_path / "checkpoints.py"))
-    versions = [before]
-    for name in ("train.py", "models/ae.py"):
-        (tmp_path / name).write_text("changed\n")
+    """And so is another version of a library; a pattern that fits no file is an error, not nothing."""
+
+    def version() -> str:
         checkpoints.engine_version.cache_clear()
-        versions.append(checkpoints.engine_version())
+        return checkpoints.engine_version()
+
+    versions = [version()]
+    for pattern in checkpoints.SOURCES:
+        path = tmp_path / pattern.replace("*", "ae")
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("pass\n")
+    monkeypatch.setattr(checkpoints, "__file__", str(tmp_path / "checkpoints.py"))
+    for name in ("train.py", "metrics.py", "models/ae.py"):
+        (tmp_path / name).write_text("changed\n")
+        versions.append(version())
+    with monkeypatch.context() as patch:
+        patch.setattr("importlib.metadata.version", lambda name: "99" if name == "torch" else "1")
+        versions.append(version())
+        patch.setattr("importlib.metadata.version", lambda name: "1")
+        versions.append(version())
+    assert len(set(versions)) == 6
+    (tmp_path / "metrics.py").unlink()
+    with pytest.raises(FileNotFoundError, match=r"SOURCES names metrics\.py, which fits no file"):
+        version()
     checkpoints.engine_version.cache_clear()
-    assert len(set(versions)) == 3
 
 
 def test_checkpoints_come_at_the_end_of_an_epoch_after_so_many_seconds(tmp_path: Path, monkeypatch) -> None:

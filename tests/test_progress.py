@@ -143,7 +143,7 @@ def test_brackets_are_shown_as_they_are(text: str) -> None:
     assert lines()[2].startswith(f"  ae {text}: epoch 1/2: {text} 1; 1/3")
 
 
-@pytest.mark.parametrize("state", ["done", "failed", "diverged", "skipped", "interrupted"])
+@pytest.mark.parametrize("state", ["done", "failed", "diverged", "busy", "interrupted"])
 def test_every_state_can_be_shown(state: str) -> None:
     display, lines = plain()
     with display:

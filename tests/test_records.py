@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from benchmark import records
+from benchmark.cells import Cell
 from benchmark.leftovers import recover
 from benchmark.records import RecordError, read_experiment, read_jobs, read_record, write_job, write_record
 
@@ -278,3 +279,20 @@ def test_an_experiment_is_the_union_of_its_jobs(tmp_path: Path) -> None:
     write_job(tmp_path, "try", {"job": "a", "started": "2", "cells": cells[1:]})
     assert [cell["fingerprint"] for cell in read_experiment(tmp_path, "try")] == ["0", "1", "2"]
     assert read_experiment(tmp_path, "none") == []
+
+
+def test_a_state_that_older_records_may_have_is_read_as_a_failure(tmp_path: Path) -> None:
+    path = write(tmp_path / "cell", status={**STATUS, "state": "failed", "reason": "no such class"})
+    edit(path / "status.json", lambda status: status.update(state="skipped"))
+    assert read_record(path).state == "failed"
+
+
+@pytest.mark.parametrize("axis", ["dataset", "split", "model"])
+def test_a_cell_has_no_folder_outside_the_output_directory(axis: str) -> None:
+    def cell(name: str) -> Cell:
+        return Cell({**AXES, axis: name}, "", {}, "ab" * 32, None)  # type: ignore[arg-type]
+
+    assert cell("plain").path.parts[0] == "cells"
+    for name in ("../../evil", "..", "", "a/b", ".hidden"):
+        with pytest.raises(ValueError, match="no names of folders"):
+            _ = cell(name).path

@@ -384,14 +384,6 @@ def test_a_cell_that_diverged_is_a_failed_run_with_its_reason_and_losses(logged:
     assert [step for step, _ in history(logged, "diverged", "history/reconstruction")] == [1, 2]
 
 
-def test_a_cell_skipped_has_its_reason(output: Path) -> None:
-    tracker = connect(output)
-    assert tracker.log_cell(cell(output, state="skipped", reason="no such class", history=None), None)
-    (run,) = runs(tracker)
-    assert (run.info.status, run.data.tags["state"], run.data.tags["reason"]) == ("FAILED", "skipped", "no such class")
-    assert "mlflow.parentRunId" not in run.data.tags
-
-
 # once, and in one go
 
 

@@ -139,6 +139,7 @@ def _torchvision(dataset: Any, data_dir: Path) -> list[np.ndarray]:
     found = getattr(torchvision.datasets, dataset.torchvision_class, None)
     if found is None:
         raise UsageError(f"dataset.torchvision_class={dataset.torchvision_class}: torchvision has no such data set")
+    _refuse_legacy(dataset, data_dir)
     arrays = []
     for train in (True, False):
         try:
@@ -159,6 +160,16 @@ def _torchvision(dataset: Any, data_dir: Path) -> list[np.ndarray]:
             labels = labels - 1 if dataset.options.get("split") == "letters" else labels  # letters count from 1
         arrays += [images.astype(np.uint8), labels.astype(np.int64)]
     return arrays
+
+
+def _refuse_legacy(dataset: Any, data_dir: Path) -> None:
+    """torchvision prefers tensors that its older versions left, and looks at no checksum of them."""
+    folder = data_dir / dataset.torchvision_class / "processed"
+    if any(folder.glob("*.pt")):
+        raise UsageError(
+            f"data set {dataset.name}: {folder} holds files of an older torchvision, which nothing can check. "
+            "Delete that folder: the raw files beside it are read instead"
+        )
 
 
 def _digits() -> list[np.ndarray]:

@@ -73,6 +73,7 @@ class Model(nn.Module):
     frozen: ClassVar[Mapping[str, str]] = {}  # parameters that never change -> why
     vmappable: ClassVar[bool] = True  # False: only the loop strategy
     one_by_one: bool = False  # True: scored cell by cell, as its images take ways of their own through the program
+    pixelwise: ClassVar[str] = ""  # why it takes every pixel on its own, if it does: no pixel tells it of another
     random: ClassVar[bool] = True  # False: another seed gives the same numbers
     samples_slowly: bool = False  # True: no generation metrics, 2,000 images would take minutes
     label_share: float = 0.0  # of the normal training images, those whose class the losses are told

@@ -38,6 +38,7 @@ class Histogram(Model):
     score_names = ("negative_log_likelihood",)
     learnt = "negative_log_likelihood"
     random = False
+    pixelwise = "a floor: the pixels are independent by definition"
 
     def __init__(
         self,

@@ -26,6 +26,7 @@ class MeanImage(Model):
 
     score_names = RECONSTRUCTION_SCORES
     random = False
+    pixelwise = "a floor: the reconstruction is the same for every image"
 
     def __init__(self, image_shape: ImageShape, headline: str = "reconstruction") -> None:
         super().__init__()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import os
 import shlex
 import sys
 from typing import TYPE_CHECKING, Any
@@ -33,6 +35,8 @@ HELP = help_text(
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line and return the exit code: 0, 1 without records, 2 for an argument that is refused."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal without some characters still shows the rest
     if any(argument in ("--help", "-h") for argument in arguments):
         print(HELP)
         return 0
@@ -42,7 +46,8 @@ def main(arguments: list[str] | None = None) -> int:
         from benchmark.report.build import NoRecords, build_report
 
         try:
-            report = build_report(**settings, command=f"python -m benchmark.report {shlex.join(arguments)}".strip())
+            words = [os.fsencode(word).decode("utf-8", "replace") for word in arguments]
+            report = build_report(**settings, command=f"python -m benchmark.report {shlex.join(words)}".strip())
         except (NoRecords, RecordError, OSError) as error:
             print(f"benchmark.report: {error}", file=sys.stderr)
             return 1

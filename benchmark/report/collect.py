@@ -23,7 +23,7 @@ class PlannedCell:
     axes: Mapping[str, Any]
     variant: str
     fingerprint: str
-    state: str  # done | failed | diverged | skipped | missing | unreadable
+    state: str  # done | failed | diverged | missing | unreadable
     reason: str  # "" for a cell that is done
     record: Record | None = None
     folder: Path = Path()

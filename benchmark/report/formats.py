@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import html
 import io
+import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -147,4 +148,5 @@ def _markdown_entry(entry: Entry) -> str:
 def escape_markdown(text: str) -> str:
     """``text`` in one line, with every character that Markdown or HTML reads as markup made printable."""
     plain = " ".join(text.split())
-    return "".join(f"\\{c}" if c in "\\`*|<>" or (c == "_" and not plain.isidentifier()) else c for c in plain)
+    markup = "\\`*|<>" + ("[]" if re.search(r"\][(\[:]", plain) else "")  # an interval [0.1, 0.2] is no link
+    return "".join(f"\\{c}" if c in markup or (c == "_" and not plain.isidentifier()) else c for c in plain)

@@ -29,8 +29,9 @@ GLOSSARY: tuple[tuple[str, str, str], ...] = (
     ("latent_active_units", "Code dimensions whose mean varies over those images with a variance above 0.01 "
      "(Burda et al. 2016).", ""),
     ("train_bits_per_dim, test_bits_per_dim_normal, test_bits_per_dim_anomalous", "-log2 P(k) / D, of an image's grey "
-     "levels k in 0..255 at its D pixels, or an upper bound of it; 8 is a uniform guess. Flow: exact. Diffusion: its "
-     "variational bound / (D log 2). Anomalous below normal: the likelihood prefers the simpler images.", ""),
+     "levels k in 0..255 at its D pixels, or an upper bound of it; 8 is a uniform guess. Flow, histogram: exact. "
+     "Diffusion: its variational bound / (D log 2). Anomalous below normal: the likelihood prefers the simpler images.",
+     ""),
     ("gan_value", "V(D, G) = E[log D(x)] + E[log(1 - D(G(z)))] on training images and generated ones.", ""),
     ("gan_value_at_optimum", "-log 4 = -1.386: V where the generator matches the data and D = 1/2.", ""),
     ("gan_d_real, gan_d_fake", "Mean output of the discriminator on real and on generated images; 1/2 at the optimum.",

@@ -73,6 +73,15 @@ def flip(folder: Path) -> None:
     path.write_bytes(content)
 
 
+def legacy(folder: Path) -> None:
+    """Random pixels where older versions of torchvision kept a data set's tensors."""
+    processed = folder / KMNIST.parent / "processed"
+    processed.mkdir()
+    for name, count in (("training.pt", 40), ("test.pt", 20)):
+        pixels = torch.randint(0, 256, (count, 28, 28), dtype=torch.uint8)
+        torch.save((pixels, torch.from_numpy(labels(count)).long()), processed / name)
+
+
 def rewrite(name: str, array: np.ndarray) -> Callable[[Path], object]:
     return lambda folder: write_idx(folder / KMNIST / name, array)
 
@@ -165,6 +174,12 @@ CASES = [
         ("split.normal_class=[1,1]", "split.normal_class=[1, 1] must name at least one class, and none twice"),
         ("experiment_name=../x", "experiment_name='../x' is not allowed: it must be a name for a folder"),
         ("experiment_name=", "experiment_name='' is not allowed"),
+        ("dataset.name=../../../../evil", "dataset.name='../../../../evil' is not allowed: it must be a name"),
+        ("experiment_name=" + 300 * "x", "of at most 100 bytes. Type for example: experiment_name=latent"),
+        ("dataset.name=''", "dataset.name='' is not allowed"),
+        ("dataset.classes=[a,a,a,a,a,a,a,a,a,a]", "dataset.classes names 'a' twice: every class and kind needs a name"),
+        ("dataset.classes=['=cmd|x',b]", "dataset.classes: '=cmd|x' is not allowed: a class name must be not empty,"),
+        ("dataset.classes=['[x](javascript:a)',b]", "dataset.classes: '[x](javascript:a)' is not allowed: a class"),
     ),
     *typed(
         "Types",
@@ -182,6 +197,8 @@ CASES = [
         "Ranges",
         ("trainer.epochs=0", "trainer.epochs=0 is not allowed: it must be a whole number of at least 1"),
         ("seed=-1", "seed=-1 is not allowed: it must be a whole number of at least 0"),
+        ("dataset.image_size=0", "dataset.image_size=0 is not allowed: it must be a whole number of at least 1"),
+        ("seed=4294967296", "seed is too large: it must be below 2**32 = 4294967296. Type for example: seed=[0,1,2]"),
         ("seed=[0,0]", "seed=[0, 0] is not allowed: it must be different seeds, at least one"),
         ("trainer.checkpoint_seconds=-1", "trainer.checkpoint_seconds=-1.0 is not allowed: it must be a number of"),
         ("split.train_fraction=nan", "split.train_fraction=nan is not allowed: it must be a number above 0 and at"),
@@ -213,6 +230,8 @@ CASES = [
     data("labels without a name", "kmnist: labels must be 0 to 9, the 10 names in its `classes`",
          rewrite(TEST_LABELS, labels(20, 20))),
     data("images of another shape", "data/KMNIST/raw cannot be read", rewrite(TRAIN, np.zeros((40, 28), np.uint8))),
+    data("processed files of an older torchvision", "KMNIST/processed holds files of an older torchvision,",
+         legacy),
     data("a class without training images", "one_vs_rest with class 9 of kmnist leaves 0 training images",
          rewrite(TRAIN_LABELS, labels(40, 9)), "kmnist", "split.normal_class=9"),
     data("a test split of one class", "and 0 anomalous of 20 evaluated ones; at least one of each is needed",
@@ -220,7 +239,7 @@ CASES = [
     record("`status.json` cut off", "status.json is not valid JSON", overwritten("status.json", '{"state": "done", ')),
     record("`status.json` of another schema", "status.json: lacks axes, fingerprint, state",
            overwritten("status.json", '{"version": 7}')),
-    record("an unknown state", "state is 'fine', allowed: done, failed, diverged, skipped",
+    record("an unknown state", "state is 'fine', allowed: done, failed, diverged",
            lambda folder: edited(cell(folder) / "status.json", lambda status: status.update(state="fine"))),
     record("`metrics.json` cut off", "metrics.json has 12 bytes, written were",
            overwritten("metrics.json", '{"auroc": 0.')),

@@ -86,7 +86,9 @@ def test_configuration_mirrors_the_constructor() -> None:
         assert written.pop("name") == name
         assert list(written) == list(constructor(name))
         for key, value in written.items():
+            default = constructor(name)[key].default
             assert constructor(name)[key].accepts(value), f"{name}.{key}={value}"
+            assert value == (list(default) if isinstance(default, tuple) else default), f"{name}.{key}"
 
 
 def test_headline_is_a_named_score(variant: tuple[str, dict[str, object]], fleet: Fleet, images: Tensor) -> None:

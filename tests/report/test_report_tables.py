@@ -9,7 +9,15 @@ import subprocess
 import pytest
 
 from benchmark.report.build import build_tables
-from benchmark.report.formats import latex_document, latex_escape, to_csv, to_html, to_latex, to_markdown
+from benchmark.report.formats import (
+    escape_markdown,
+    latex_document,
+    latex_escape,
+    to_csv,
+    to_html,
+    to_latex,
+    to_markdown,
+)
 from benchmark.report.published import appendix_tables, beside_table, read_published
 from benchmark.report.statistics import groups
 from benchmark.report.tables import Entry, Table, auroc_table, group_tables
@@ -157,3 +165,9 @@ def test_latex_compiles(tmp_path, records, frame_of):
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "-draftmode", "t.tex"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=120)
     assert done.returncode == 0, done.stdout.decode(errors="replace")[-2000:]
+
+
+def test_a_link_is_no_link_in_markdown_and_an_interval_stays_as_it_is() -> None:
+    assert escape_markdown("[x](javascript:alert)") == "\\[x\\](javascript:alert)"
+    assert escape_markdown("![x][y]") == "!\\[x\\]\\[y\\]"
+    assert escape_markdown("[0.539, 0.775]") == "[0.539, 0.775]"
