@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmark.cells import NUMERICS_VERSION
 from benchmark.code_hash import model_code
 from benchmark.records import write_job, write_record
 
@@ -65,6 +66,7 @@ class Records:
             status = {
                 "state": state, "reason": cell.get("reason"), "fingerprint": digest,
                 "code": cell.get("code", model_code(axes["model"])), "experiment_name": self.experiment,
+                "numerics": NUMERICS_VERSION,
                 "axes": axes, "variant": variant, "headline": "reconstruction",
                 "started": "2026-01-01T00:00:00", "finished": "2026-01-01T00:01:00",
             }  # fmt: skip
