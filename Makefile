@@ -27,11 +27,11 @@ data: $(STAMP)  ## fetch MNIST and Fashion-MNIST once, checked by SHA-256
 benchmark: data  ## the quick benchmark on both data sets, then its tables (about 12 minutes on two cores)
 	@start=$$(date +%s); status=0; \
 	$(BIN)/python -m benchmark -m +experiment=quick || status=$$?; \
-	$(BIN)/python -m benchmark.report experiment=quick || status=$$?; \
+	$(BIN)/python -m benchmark.report experiment=quick publish=true || status=$$?; \
 	echo "make benchmark took $$(( $$(date +%s) - start )) s after installation and data."; exit $$status
 
-report: $(STAMP)  ## the report of the quick benchmark again, without training
-	$(BIN)/python -m benchmark.report experiment=quick
+report: $(STAMP)  ## the report of the quick benchmark again, into results/quick, without training
+	$(BIN)/python -m benchmark.report experiment=quick publish=true
 
 bench: data  ## training and scoring speed beside a plain loop, PyOD and the floor, into results/speed (quiet machine!)
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet --editable '.[test,bench]' --constraint requirements.lock

@@ -6,6 +6,8 @@ line and ends with exit code 2. A sweep in which a cell is not done ends with ex
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import shlex
 import sys
@@ -16,6 +18,7 @@ from typing import Any
 from benchmark.arguments import resuming
 from benchmark.collector import collect_seldom
 from benchmark.config import CONF_DIR, UsageError, register_schemas
+from benchmark.flags import CommandLine, read_flags, version
 from benchmark.session import Session
 from benchmark.stopping import run_until_told
 
@@ -38,18 +41,36 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _main(arguments: list[str], session: Session) -> int:
     try:
-        if any(a in ("--help", "-h", "--hydra-help", "--cfg", "-c", "--info", "-i") for a in arguments):
-            return _launch(arguments, session)
+        line = read_flags(arguments)
+        if line.flags["version"]:
+            print(version())
+            return 0
+        if line.shows:
+            return _show(line, session)
         command = _check(arguments)
         _recover({job.config.output_dir for job in command.jobs})
         session.launcher = command.launcher
         _plan(session, command.jobs)
-        return _launch(arguments, session)
+        return _launch(line.words(), session)
     except (UsageError, Unwritable) as error:
         if session.debug:
             raise
         print(f"benchmark: {error}", file=sys.stderr)
         return 2 if isinstance(error, UsageError) else 1
+
+
+def _show(line: CommandLine, session: Session) -> int:
+    """Let Hydra print its help, the configuration or a shell's completion; nothing is left behind."""
+    from benchmark.compose import check_composition
+    from benchmark.help import annotate
+
+    choices = check_composition(line) if line.shows not in ("hydra_help", "shell_completion") else {}
+    if line.shows != "help":
+        return 2 if _launch(line.words(), session) else 0
+    with contextlib.redirect_stdout(io.StringIO()) as text:
+        code = _launch(line.words(), session)
+    print(annotate(text.getvalue().rstrip(), choices))
+    return 2 if code else 0
 
 
 def _check(arguments: list[str]) -> Any:
@@ -152,16 +173,14 @@ def _check_folder(output_dir: str) -> None:
         ) from error
 
 
-def _launch(arguments: list[str], session: Session) -> int:
+def _launch(words: list[str], session: Session) -> int:
     import hydra
 
     register_schemas()
     os.environ["HYDRA_FULL_ERROR"] = "1"  # what a job or a launcher raises is said here
     task = session.run_or_note if session.launcher.is_basic else session.run
     app = hydra.main(version_base="1.3", config_path=str(CONF_DIR.resolve()), config_name="config")(task)
-    flags = [argument for argument in arguments if argument in ("-m", "--multirun")]
-    others = [argument for argument in arguments if argument not in flags]
-    before, sys.argv = sys.argv, ["benchmark", *flags, *others]  # Hydra takes no flag between two overrides
+    before, sys.argv = sys.argv, ["benchmark", *words]
     try:
         code = _run(app, session)
     except BaseException:

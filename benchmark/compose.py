@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import copy
-import re
-from collections.abc import Iterator, Sequence
+import os
+import shlex
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from difflib import get_close_matches
-from itertools import product
-from typing import Any
+from typing import Any, TypeVar
 
 from benchmark.config import CONF_DIR, UsageError, register_schemas, validate
-from benchmark.launchers import EXTRAS, Launcher
+from benchmark.explain import explain, refuse_keys
+from benchmark.flags import CommandLine, read_flags
+from benchmark.launchers import Launcher
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -39,27 +42,69 @@ def compose_jobs(arguments: Sequence[str]) -> list[ComposedJob]:
 def compose_command(arguments: Sequence[str]) -> ComposedCommand:
     """Every job that ``arguments`` (as on the command line) would run, checked, and the launcher.
 
-    A sweep's lists of values are crossed as Hydra's basic sweeper crosses them. Raises ``UsageError`` for the first
-    one that cannot be composed or makes no sense.
+    A sweep's lists of values are crossed by Hydra's basic sweeper itself. Raises ``UsageError`` for the first one that
+    cannot be composed or makes no sense.
     """
-    overrides = [argument for argument in arguments if not argument.startswith("-")]
-    multirun = any(argument in ("-m", "--multirun") for argument in arguments)
-    with _hydra():
-        from hydra import compose
-
-        single = [override for override in overrides if not (multirun and _is_sweep(override))]
-        base = _composed(overrides, lambda: compose("config", single, return_hydra_config=True))
-        if multirun:
-            jobs = list(_expand(base, overrides))
-            composed = [ComposedJob(_composed(job, lambda job=job: compose("config", job)), job) for job in jobs]
+    line = read_flags(arguments)
+    with _hydra(line):
+        base = _base(line)
+        _refuse_mode(base.hydra, line)
+        if line.multirun:
+            jobs = _composed(line.overrides, lambda: _expand(base, line.overrides))
+            if not jobs:
+                raise UsageError("-m: nothing to sweep over: a list of values, or glob(...), that matches nothing")
+            composed = [ComposedJob(_composed(job, lambda job=job: _compose(line, job)), job) for job in jobs]
         else:
-            composed = [ComposedJob(_without_hydra(base), overrides)]
+            composed = [ComposedJob(_without_hydra(base), line.overrides)]
+        for job in composed:
+            refuse_keys(job.config, job.overrides)
+            _composed(job.overrides, lambda job=job: _resolve(job.config))
     for job in composed:
         validate(job.config)
     launcher = _launcher(base.hydra, len(composed))
-    if not multirun and not launcher.is_basic:
+    if not line.multirun and not launcher.is_basic:
         raise UsageError(f"the launcher {launcher.name} runs the jobs of a sweep: add -m")
     return ComposedCommand(composed, launcher)
+
+
+def check_composition(line: CommandLine) -> dict[str, str]:
+    """What is chosen in each group. Raises ``UsageError`` if what is only to be shown cannot be composed."""
+    with _hydra(line):
+        return dict(_base(line).hydra.runtime.choices)
+
+
+def _base(line: CommandLine) -> Any:
+    """What all jobs have, with Hydra's own configuration."""
+    single = [override for override in line.overrides if not (line.multirun and _is_sweep(override))]
+    if empty := next((override for override in line.overrides if override.startswith("=")), None):
+        raise UsageError(f"{empty}: this is not key=value. Type for example: python -m benchmark model=vae")
+    return _composed(line.overrides, lambda: _compose(line, single, return_hydra_config=True))
+
+
+def _compose(line: CommandLine, overrides: list[str], **how: Any) -> Any:
+    from hydra import compose
+
+    return compose(line.config_name, overrides, **how)
+
+
+def _refuse_mode(hydra: Any, line: CommandLine) -> None:
+    """Raise ``UsageError`` if Hydra would run other jobs than those that are planned here."""
+    swept = sorted(key.lstrip("+~") for key in hydra.sweeper.get("params") or {})
+    if swept and not line.multirun:
+        what = next((o for o in line.overrides if o.startswith("+experiment=")), "this")
+        command = shlex.join(["python", "-m", "benchmark", "-m", *line.words()])
+        raise UsageError(f"{what} is a sweep (over {', '.join(swept)}), which needs -m. Type: {command}")
+    if hydra.mode is not None:
+        raise UsageError("hydra.mode is not allowed: -m makes a sweep of a command. Leave hydra.mode out")
+    if (sweeper := hydra.runtime.choices["hydra/sweeper"]) != "basic":
+        raise UsageError(f"hydra/sweeper={sweeper} is not allowed: cells are planned as Hydra's own sweeper runs them")
+
+
+def _resolve(config: Any) -> None:
+    """Raises OmegaConf's errors for values that lead nowhere, such as ${...} of a key that is none."""
+    from omegaconf import OmegaConf
+
+    OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
 
 
 def _without_hydra(base: Any) -> Any:
@@ -82,23 +127,16 @@ def _launcher(hydra: Any, jobs: int) -> Launcher:
     return Launcher(name, settings, jobs)
 
 
-def _expand(base: Any, overrides: list[str]) -> Iterator[list[str]]:
-    """Every job's overrides: the product of swept values, those of the preset first."""
+def _expand(base: Any, overrides: list[str]) -> list[list[str]]:
+    """Every job's overrides, as Hydra's basic sweeper has them: the preset's first, the last of a key counts."""
+    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+    from hydra.core.global_hydra import GlobalHydra
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
-    parameters = base.hydra.sweeper.get("params") or {}
-    given = {override.split("=", 1)[0].lstrip("+~") for override in overrides}
-    preset = [f"{key}={value}" for key, value in parameters.items() if key.lstrip("+~") not in given]
-    parsed = OverridesParser.create().parse_overrides([*preset, *overrides])
-    choices = []
-    for override in parsed:
-        if override.is_sweep_override():
-            key = override.get_key_element()
-            choices.append([f"{key}={value}" for value in override.sweep_string_iterator()])
-        else:
-            choices.append([override.input_line])
-    for job in product(*choices):
-        yield list(job)
+    preset = [f"{key}={value}" for key, value in (base.hydra.sweeper.get("params") or {}).items()]
+    parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
+    (jobs,) = BasicSweeper.split_arguments(parser.parse_overrides([*preset, *overrides]), None)
+    return jobs
 
 
 def _is_sweep(override: str) -> bool:
@@ -111,76 +149,31 @@ def _is_sweep(override: str) -> bool:
 
 
 @contextmanager
-def _hydra() -> Iterator[None]:
+def _hydra(line: CommandLine) -> Iterator[None]:
+    """Hydra with our configuration and behind it the folder of ``--config-dir``, where ``hydra.main`` puts it too."""
     from hydra import initialize_config_dir
+    from hydra._internal.hydra import Hydra
+    from hydra._internal.utils import create_config_search_path
+    from hydra.core.config_search_path import SearchPathQuery
+    from hydra.core.global_hydra import GlobalHydra
 
     register_schemas()
     with initialize_config_dir(str(CONF_DIR.resolve()), version_base="1.3"):
+        if line.config_dir is not None:
+            path = create_config_search_path(str(CONF_DIR.resolve()))
+            folder = f"file://{os.path.abspath(line.config_dir)}"
+            path.prepend("command-line", folder, SearchPathQuery(provider="schema"))
+            GlobalHydra.instance().clear()
+            Hydra.create_main_hydra2("benchmark", path)
         yield
 
 
-def _composed(overrides: Sequence[str], compose: Any) -> Any:
+def _composed(overrides: Sequence[str], compose: Callable[[], T]) -> T:
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
+    from yaml import YAMLError
 
     try:
         return compose()
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, YAMLError) as error:
         raise UsageError(explain(error, overrides)) from error
-
-
-def explain(error: BaseException, overrides: Sequence[str] = ()) -> str:
-    """One line for an error of Hydra or OmegaConf: what is wrong, what is allowed, what to type."""
-    parts: list[str] = []
-    current: BaseException | None = error
-    while current is not None:
-        parts.append(str(current))
-        current = current.__cause__ or current.__context__
-    text = "\n".join(parts)
-    if found := re.search(r"Ambiguous value for argument '([^=]+)=([^']+)'", text):
-        key, values = found.groups()
-        return f"{key}={values} names several values: to sweep over them add -m; for one list type {key}=[{values}]"
-    if found := re.search(r"Error parsing override '([^']*)'", text):
-        return f"{found.group(1)}: this is not key=value. Type for example: python -m benchmark model=vae dataset=mnist"
-    if found := re.search(r"Could not find '([\w/]+)/([^']+)'", text):
-        group, option = found.groups()
-        if group == "hydra/launcher" and option in EXTRAS:
-            return f"the launcher {option} is not installed. Type: pip install -e '.[{EXTRAS[option]}]'"
-        options = sorted(path.stem for path in (CONF_DIR / group).glob("*.yaml"))
-        return _with_hint(f"{group}={option}: there is no such {group}", option, options, group)
-    if found := re.search(r"Could not override '([^']+)'\.", text):
-        return _unknown_key(found.group(1), overrides)
-    is_no = "could not be converted to|is not a valid"
-    if found := re.search(rf"Value '(.*?)'(?: of type '\w+')? (?:{is_no}) (\w+)[^\n]*\n\s*full_key: (\S+)", text):
-        value, wanted, key = found.groups()
-        kind = {"Integer": "a whole number", "Float": "a number", "bool": "true or false", "Boolean": "true or false"}
-        return f"{key}={value} is not allowed: it must be {kind.get(wanted, wanted)}"
-    return " ".join(text.split("\n")[0].split()) + " (see python -m benchmark --help)"
-
-
-def _unknown_key(key: str, overrides: Sequence[str]) -> str:
-    parent, _, leaf = key.rpartition(".")
-    keys = _keys_of(parent, overrides)
-    return _with_hint(f"{key}: there is no such key", leaf, keys, f"{parent}." if parent else "")
-
-
-def _keys_of(parent: str, overrides: Sequence[str]) -> list[str]:
-    from dataclasses import fields, is_dataclass
-
-    from benchmark import config
-    from benchmark.models import constructor, model_names
-
-    if parent == "model":
-        chosen = [override.removeprefix("model=") for override in overrides if override.startswith("model=")]
-        return list(constructor(chosen[-1])) if chosen and chosen[-1] in model_names() else list(constructor("ae"))
-    schemas = {"": config.Config, "dataset": config.DatasetConfig, "split": config.SplitConfig}
-    schemas |= {"trainer": config.TrainerConfig, "tracking": config.TrackingConfig}
-    schema = schemas.get(parent)
-    return [field.name for field in fields(schema)] if is_dataclass(schema) else []
-
-
-def _with_hint(what: str, given: str, options: Sequence[str], prefix: str) -> str:
-    near = get_close_matches(given, options, 1)
-    separator = "" if prefix.endswith(".") or not prefix else "="
-    hint = f"; did you mean {prefix}{separator}{near[0]}?" if near else "."
-    return f"{what}{hint} There is: {', '.join(options)}" if options else what + hint

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -152,7 +153,19 @@ class Session:
         for state, name, what in outcomes:
             if state != "done":
                 print(f"  {state}: {name}: {what}")
+        if done:
+            self._say_what_is_next()
         return 0 if done == len(outcomes) else 1
+
+    def _say_what_is_next(self) -> None:
+        """Where the record is, if there is one cell only, and what makes tables of each experiment."""
+        if len(self.planned) == 1:
+            output_dir, cell = self.planned[0]
+            print(f"Cell: {output_dir / cell.path}")
+        settings = ((cell.config["experiment_name"], str(output_dir)) for output_dir, cell in self.planned)
+        for experiment, output_dir in dict.fromkeys(settings):
+            words = [f"experiment={experiment}", *([f"output_dir={output_dir}"] if output_dir != "outputs" else [])]
+            print(f"Next: python -m benchmark.report {shlex.join(words)}")
 
     def _outcomes(self) -> list[tuple[str, str, str]]:
         """State, name and reason of every cell: what jobs in this process say, of others what their folders say."""

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
+import pytest
+
+from benchmark.compose import compose_jobs
 from benchmark.data.cache import data_dir as cache_dir
 from benchmark.models import model_names
+from tests.faults.helpers import run_here
+
+ROOT = Path(__file__).parent.parent
+T = TypeVar("T")
 
 Run = subprocess.CompletedProcess[str]
 
@@ -30,6 +41,16 @@ def run(folder: Path, *arguments: str, module: str = "benchmark", **environment:
     )
 
 
+def inside(folder: Path, do: Callable[[], T]) -> T:
+    """What ``do`` returns in ``folder``."""
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        return do()
+    finally:
+        os.chdir(before)
+
+
 def test_missing_data_names_the_command(tmp_path: Path) -> None:
     done = run(tmp_path, "dataset=mnist", BENCHMARK_DATA=str(tmp_path / "empty"))
     assert done.returncode == 2
@@ -43,6 +64,97 @@ def test_help_lists_the_options(tmp_path: Path) -> None:
     for words in (f"model: {', '.join(model_names())}", "split: leave_one_out, one_vs_rest", "+experiment=quick"):
         assert words in done.stdout
     assert not list(tmp_path.iterdir())
+
+
+def test_help_says_what_options_mean_and_lists_no_checksums(tmp_path: Path) -> None:
+    done = run_here(tmp_path, "--help", "model=vae", "dataset=mnist")
+    assert re.search(r"^  latent: 16 +# ", done.stdout, re.MULTILINE)
+    assert re.search(r"^  test_limit: null +# evaluate on this many images", done.stdout, re.MULTILINE)
+    assert "classes:\n  - '0'" in done.stdout
+    assert "sha256" not in done.stdout
+    assert "sources" not in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--version"], r"benchmark [\d.]+\n"),
+        (["-sc", "install=bash"], r"complete -o nospace -o default -F hydra_bash_completion benchmark\n"),
+        (["-sc", "query=bash"], r"model=aae model=ae .*model=vae\n"),
+        (["--cfg", "job", "model=pca", "+experiment=quick"], r"experiment_name: quick\n"),
+        (["--info", "searchpath"], r"schema +\| structured"),
+        (["--hydra-help"], r"--config-dir"),
+    ],
+)
+def test_what_only_shows_something_leaves_nothing_behind(
+    arguments: list[str], says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COMP_LINE", "benchmark model=")
+    done = run_here(tmp_path, *arguments)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert re.search(says, done.stdout)
+    assert not list(tmp_path.iterdir())
+
+
+def write_preset(folder: Path, text: str) -> None:
+    (folder / "presets" / "experiment").mkdir(parents=True)
+    (folder / "presets" / "experiment" / "mine.yaml").write_text(text, encoding="utf-8")
+
+
+def page_preset() -> str:
+    """The example of ``docs/presets.md``."""
+    page = (ROOT / "docs" / "presets.md").read_text("utf-8")
+    found = re.search(r"```yaml\n(.*?)```", page, re.DOTALL)
+    assert found is not None
+    return found[1]
+
+
+def test_the_preset_of_the_page_runs_from_a_folder_of_ones_own(tmp_path: Path) -> None:
+    """As Hydra's own command line has it: the folder in one word or in two, flags between overrides."""
+    write_preset(tmp_path, page_preset())
+    for flags in (["--config-dir=presets", "-m"], ["-m", "-cd", "presets"]):
+        jobs = [job.config for job in inside(tmp_path, lambda flags=flags: compose_jobs([*flags, "+experiment=mine"]))]
+        assert [(job.model.name, job.model.latent) for job in jobs] == [(m, k) for m in ("ae", "vae") for k in (2, 8)]
+        assert {(job.dataset.name, job.experiment_name, job.trainer.epochs) for job in jobs} == {("digits", "codes", 5)}
+    small = ["model=ae", "model.latent=2", "split.normal_class=1", "trainer.epochs=1", "tracking=off"]
+    done = run_here(tmp_path, "+experiment=mine", "--config-dir", "presets", *small, "-m")
+    assert done.returncode == 0, done.stderr
+    (record,) = (tmp_path / "outputs" / "cells" / "digits" / "one_vs_rest" / "ae").iterdir()
+    assert done.stdout.splitlines()[1:] == [
+        f"Cell: {record.relative_to(tmp_path)}",
+        "Next: python -m benchmark.report experiment=codes",
+    ]
+
+
+def test_a_configuration_of_ones_own_name_is_found(tmp_path: Path) -> None:
+    (tmp_path / "mine.yaml").write_text("defaults:\n  - config\n  - _self_\nseed: 7\n")
+    (job,) = compose_jobs(["--config-dir", str(tmp_path), "--config-name", "mine", "dataset=digits"])
+    assert job.config.seed == 7
+
+
+def test_a_sweep_is_planned_as_hydra_runs_it(tmp_path: Path) -> None:
+    """The jobs in order, each with its overrides: those of Hydra's own main, with a task that only notes them."""
+    commands = [
+        ["seed=0,1", "seed=2"],
+        ["seed=2", "seed=0,1"],
+        ["model=glob(k*)", "seed=range(0,3)"],
+        ["+experiment=gan_objectives", "model=gan"],
+        ["+experiment=latent2d", "model=choice(ae,vae)", "model.hidden=[64],[32,16]", "dataset=digits"],
+        ["+experiment=latent2d", "model.latent=3", "model.latent=4,5"],
+    ]
+    program = (
+        "import sys, json, hydra; from hydra.core.hydra_config import HydraConfig; "
+        "from benchmark.config import CONF_DIR, register_schemas; register_schemas()\n"
+        "@hydra.main(version_base='1.3', config_path=str(CONF_DIR.resolve()), config_name='config')\n"
+        "def note(config): ran[-1].append(list(HydraConfig.get().overrides.task))\n"
+        "ran, commands = [], json.loads(sys.argv[1])\n"
+        "for command in commands: ran.append([]); sys.argv[1:] = ['-m', *command]; note()\n"
+        "print(json.dumps(ran))"
+    )
+    argv = [sys.executable, "-c", program, json.dumps(commands)]
+    done = subprocess.run(argv, cwd=tmp_path, capture_output=True, text=True, check=True)
+    ran = json.loads(done.stdout.splitlines()[-1])
+    assert ran == [[job.overrides for job in compose_jobs(["-m", *command])] for command in commands]
 
 
 def test_the_collector_looks_seldom_until_a_job_trains(tmp_path: Path) -> None:

@@ -148,7 +148,7 @@ def test_mlflow_holds_every_cell_below_its_job(sweep: Path) -> None:
 def test_the_report_is_complete(sweep: Path) -> None:
     done = run(sweep, "experiment=small", module="benchmark.report")
     assert done.returncode == 0, done.stderr
-    folder = sweep / "results" / "small"
+    folder = sweep / "outputs" / "reports" / "small"
     rows = list(csv.DictReader((folder / "cells.csv").open()))
     assert len(rows) == 15
     aurocs = {(r["model"], r["normal_class"]): float(r["auroc"]) for r in rows}
@@ -280,7 +280,7 @@ def test_an_interrupted_sweep_reports_what_is_missing_and_goes_on_from_there(tmp
     assert done.returncode == 0, done.stderr
     assert "2 of 4 cells are done" in done.stdout
     assert done.stdout.count("missing: ae") == 2
-    rows = list(csv.DictReader((tmp_path / "results" / "half" / "cells.csv").open()))
+    rows = list(csv.DictReader((tmp_path / "outputs" / "reports" / "half" / "cells.csv").open()))
     assert [(row["model"], row["state"]) for row in rows] == [("pca", "done")] * 2 + [("ae", "missing")] * 2
     client = MlflowClient(f"sqlite:///{tmp_path / 'outputs' / 'mlflow.db'}")
     close_dead_runs(client)  # as the next start does
@@ -314,5 +314,5 @@ def test_every_preset_runs(tmp_path: Path, preset: str) -> None:
     figures = "true" if preset == "interpolation" else "false"  # the other kinds are drawn from the sweep above
     done = run(tmp_path, f"experiment={preset}", f"figures={figures}", module="benchmark.report")
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "results" / preset / "report.html").exists()
+    assert (tmp_path / "outputs" / "reports" / preset / "report.html").exists()
     shutil.rmtree(tmp_path / "outputs")

@@ -37,5 +37,5 @@ def test_interpolation_begins_and_ends_at_the_reconstructions_of_two_normal_imag
     assert np.array_equal(found["ae"]["interpolation_ends"], found["vae"]["interpolation_ends"])
     done = run(tmp_path, "experiment=between", module="benchmark.report")
     assert done.returncode == 0, done.stderr
-    assert (tmp_path / "results/between/figures/interpolation_digits_one_vs_rest.png").exists()
-    assert "Decoded along the straight line" in (tmp_path / "results/between/report.html").read_text()
+    assert (tmp_path / "outputs/reports/between/figures/interpolation_digits_one_vs_rest.png").exists()
+    assert "Decoded along the straight line" in (tmp_path / "outputs/reports/between/report.html").read_text()

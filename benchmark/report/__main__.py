@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 KEYS = {
     "experiment": "name of the experiment (experiment_name of the runs); default: quick",
     "output_dir": "where the runner wrote; default: outputs",
-    "results_dir": "where the report goes; default: results/<experiment>",
+    "results_dir": "where the report goes; default: <output_dir>/reports/<experiment>",
+    "publish": "true | false: to results/<experiment> instead, which is committed; default: false",
+    "replace": "true | false: publish even if cells that are published now would be lost; default: false",
     "source": "folders: the cells below output_dir | mlflow: the MLflow store",
     "uri": "for source=mlflow: address of the store; default: MLFLOW_TRACKING_URI, else the one in output_dir",
     "figures": "true | false: also draw the figures; default: true",
@@ -61,8 +63,9 @@ def main(arguments: list[str] | None = None) -> int:
 def parse(arguments: list[str]) -> dict[str, Any]:
     """The settings in ``key=value`` arguments. Raises ``UsageError`` for anything else."""
     settings: dict[str, Any] = {**arguments_of(arguments, KEYS)}
-    if "figures" in settings:
-        settings["figures"] = true_or_false(settings, "figures", True)
+    for key in ("figures", "publish", "replace"):
+        if key in settings:
+            settings[key] = true_or_false(settings, key, True)
     return settings
 
 

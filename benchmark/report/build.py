@@ -19,7 +19,7 @@ from benchmark.report.formats import escape_markdown, latex_document, to_csv, to
 from benchmark.report.frame import build_frame, read_frame, write_frame
 from benchmark.report.manifest import MANIFEST, build_manifest
 from benchmark.report.page import Figure, build_page
-from benchmark.report.publish import publish
+from benchmark.report.publish import compare, move
 from benchmark.report.published import appendix_tables, beside_table, read_published
 from benchmark.report.statistics import groups
 from benchmark.report.tables import DATASET_TITLES, Table, group_tables, group_title
@@ -56,27 +56,35 @@ def build_report(
     source: str = "folders",
     figures: bool = True,
     uri: str | None = None,
+    publish: bool = False,
+    replace: bool = False,
     command: str = "",
 ) -> Report:
     """Read the records of ``experiment`` and write tables, figures, page and manifest to ``results_dir``.
 
     ``source`` is "folders" (cells under ``output_dir``) or "mlflow" (the store at ``uri``, by default the configured
-    one). ``results_dir`` is ``results/<experiment>`` by default. Raises ``NoRecords`` if there are none.
+    one). ``results_dir`` is ``reports/<experiment>`` below ``output_dir`` by default, and ``results/<experiment>`` with
+    ``publish``, which is refused if a cell that is published would be lost and ``replace`` does not allow it. Raises
+    ``NoRecords`` if there are none.
     """
     if source not in SOURCES:
         raise UsageError(f"source={source} is not allowed: it must be {' or '.join(SOURCES)}. Type: source=folders")
-    results_dir = Path(results_dir) if results_dir is not None else Path("results", experiment)
     output_dir = Path(output_dir)
+    if publish and results_dir is not None:
+        raise UsageError(f"publish=true writes to results/{experiment}: leave out results_dir={results_dir}")
+    default = Path("results", experiment) if publish else output_dir / "reports" / experiment
+    results_dir = Path(results_dir) if results_dir is not None else default
+    keep = publish and not replace
     if source == "folders":
-        return _build(experiment, output_dir, results_dir, figures, command)
+        return _build(experiment, output_dir, results_dir, figures, command, keep)
     from benchmark.fetch import fetch_cells
 
     with tempfile.TemporaryDirectory() as folder:
         fetched = fetch_cells(experiment, uri, output_dir, Path(folder))
-        return _build(experiment, Path(fetched), results_dir, figures, command)
+        return _build(experiment, Path(fetched), results_dir, figures, command, keep)
 
 
-def _build(experiment: str, output_dir: Path, results_dir: Path, figures: bool, command: str) -> Report:
+def _build(experiment: str, output_dir: Path, results_dir: Path, figures: bool, command: str, keep: bool) -> Report:
     collection = collect(output_dir, experiment)
     if not collection.cells:
         raise NoRecords(
@@ -93,6 +101,9 @@ def _build(experiment: str, output_dir: Path, results_dir: Path, figures: bool, 
     try:
         write_frame(build_frame(collection.cells), made / "cells.csv")
         frame = read_frame(made / "cells.csv")  # from here on, nothing but what a reader of cells.csv has
+        difference = compare(frame, results_dir)
+        if keep and difference.lost:
+            raise UsageError(f"publish=true is refused: {difference.lost}. {_how_to_publish(experiment)}")
         with ThreadPoolExecutor(1) as beside:
             drawing = beside.submit(_draw, made, collection, frame) if figures else None
             sections = build_tables(frame)
@@ -105,10 +116,10 @@ def _build(experiment: str, output_dir: Path, results_dir: Path, figures: bool, 
         manifest["files"] = sorted([*names, MANIFEST])
         text = json.dumps(manifest, indent=1, ensure_ascii=False)
         (made / MANIFEST).write_text(text + "\n", encoding="utf-8")
-        files = publish(made, results_dir)
+        files = move(made, results_dir)
     finally:
         shutil.rmtree(made, ignore_errors=True)
-    return Report(results_dir, frame, sections, collection.warnings, files)
+    return Report(results_dir, frame, sections, [*collection.warnings, *difference.notes], files)
 
 
 def build_tables(frame: pd.DataFrame) -> dict[str, list[Table]]:
@@ -145,6 +156,13 @@ def _draw(made: Path, collection: Collection, frame: pd.DataFrame) -> list[Figur
     from benchmark.report.figures import draw_figures
 
     return draw_figures(collection.cells, groups(frame), made / "figures")
+
+
+def _how_to_publish(experiment: str) -> str:
+    return (
+        f"See what is left with: python -m benchmark.status experiment={experiment}. Or type replace=true, "
+        "or leave out publish=true for a report of your own"
+    )
 
 
 def _how_to_make(experiment: str) -> str:

@@ -154,6 +154,16 @@ def a_file(name: str) -> Callable[[Path], object]:
     return lambda folder: (folder / name).write_text("a file")
 
 
+def preset(given: str, says: str, text: str, head: str = "# @package _global_\n") -> Bad:
+    """A preset of one's own, with ``text`` in it."""
+
+    def write(folder: Path) -> None:
+        (folder / "presets" / "experiment").mkdir(parents=True)
+        (folder / "presets" / "experiment" / "mine.yaml").write_text(f"{head}{text}\n")
+
+    return Bad("Presets", given, ("--config-dir=presets", "+experiment=mine"), says, lay_out=write)
+
+
 CASES = [
     *typed(
         "Names",
@@ -161,13 +171,30 @@ CASES = [
         ("dataset=mnits", "dataset=mnits: there is no such dataset; did you mean dataset=mnist?"),
         ("split=all", "split=all: there is no such split. There is: leave_one_out, one_vs_rest"),
         ("trainer=fast", "trainer=fast: there is no such trainer. There is: default"),
-        ("+experiment=quik", "experiment=quik: there is no such experiment; did you mean experiment=quick?"),
+        ("+experiment=quik", "experiment=quik: there is no such experiment; did you mean -m +experiment=quick?"),
+        ("experiment=quick", "experiment is chosen with a plus sign. Type: -m +experiment=quick"),
+        ("+experiment=quick", "is a sweep (over dataset, model), which needs -m. Type: python -m benchmark -m +experi"),
         ("trainer.epochz=3", "trainer.epochz: there is no such key; did you mean trainer.epochs?"),
         ("model=vae model.latnet=3", "model.latnet: there is no such key; did you mean model.latent?"),
+        ("epochs=3", "epochs: there is no such key; did you mean trainer.epochs?"),
+        ("+trainer.foo=2", "trainer.foo: there is no such key. There is: epochs, batch_size,"),
+        ("++split.sed=2", "split.sed: there is no such key. There is: name, normal_class,"),
+        ("~seed", "~seed: seed cannot be left out. Type seed=<a value>, or leave out ~seed"),
+        ("+seed=1", "+seed: seed has a value already. Type it without the plus sign: seed=<a value>"),
+        ("+model=vae", "+model=vae: model has a value already. Type it without the plus sign: model=vae"),
+        ("model=", "model=: there is no such model. There is: aae, ae, anogan,"),
         ("+model.foo=1", "model.foo: model ae has no such key; It has: headline, network, hidden,"),
         ("-m model=ae,vea", "model=vea: there is no such model"),
         ("vae", "vae: this is not key=value"),
         ("model=ae,vae", "model=ae,vae names several values: to sweep over them add -m"),
+        ("model=glob(k*)", "model=glob(k*) names several values: to sweep over them add -m"),
+        ("-m model=glob(z*)", "nothing to sweep over: a list of values, or glob(...), that matches nothing"),
+        ("-m seed=interval(0,1)", "seed=interval(...) has no end of values: a sweep lists them. Type for"),
+        ("seed=[0,1", "seed=[0,1: this list does not end. Type for example: seed=[0,1,2]"),
+        ("dataset=digits,", "a value is missing after the comma. Type: dataset=digits"),
+        ("output_dir=wü", """with such characters must be in quotes of its own. Type: 'output_dir="wü"'"""),
+        ("experiment_name=${nope}", "experiment_name: Interpolation key 'nope' not found"),
+        ("hydra.mode=MULTIRUN", "hydra.mode is not allowed: -m makes a sweep of a command"),
         ("model.headline=auroc", "model.headline=auroc is not a score of model ae; it has: reconstruction,"),
         ("split.normal_class=12", "split.normal_class=12 is not a class of this data set; allowed: all, or an index"),
         ("dataset=fashion_mnist split.normal_class=Sneeker", "5 (Sandal), 6 (Shirt), 7 (Sneaker)"),
@@ -181,6 +208,39 @@ CASES = [
         ("dataset.classes=['=cmd|x',b]", "dataset.classes: '=cmd|x' is not allowed: a class name must be not empty,"),
         ("dataset.classes=['[x](javascript:a)',b]", "dataset.classes: '[x](javascript:a)' is not allowed: a class"),
     ),
+    *typed(
+        "Flags",
+        ("--epochs 3", "--epochs: there is no such flag; settings are typed key=value. Type: trainer.epochs=3"),
+        ("--latent=8", "--latent=8: there is no such flag; settings are typed key=value. Type: model.latent=8"),
+        ("--xyz", "--xyz: there is no such flag. Settings are typed key=value: python -m benchmark --help"),
+        ("--config", "ambiguous option: --config could match --config-path, --config-name, --config-dir"),
+        ("--config-dir nowhere", "--config-dir=nowhere: there is no such folder"),
+        ("--config-name nope", "Cannot find primary config 'nope'"),
+        ("--config-path conf", "--config-path is not allowed: the models and data sets are in our own folder"),
+        ("--experimental-rerun x", "--experimental-rerun is not allowed: it would execute what its file says"),
+        ("--cfg everything", "argument --cfg/-c: invalid choice: 'everything'"),
+        ("--cfg job model=vea", "model=vea: there is no such model; did you mean model=vae?"),
+        ("--cfg job -m", "--cfg runs nothing: leave out -m"),
+        ("--resolve", "--resolve belongs to --cfg"),
+        ("-m --run", "--run is one job, -m a sweep: leave out one of them"),
+        ("-sc", "Expecting one subcommand from ['install', 'uninstall', 'query'] to be set"),
+        ("-sc install=tcsh", "No completion plugin for 'tcsh' found, available : bash fish zsh"),
+    ),
+    preset("`dataset: digits`", "experiment/mine.yaml: dataset: digits chooses no dataset. Write below defaults: "
+           "- override /dataset: digits", "dataset: digits"),
+    preset("`model: pca`", "model: pca chooses no model. Write below defaults: - override /model: pca", "model: pca"),
+    preset("`- /dataset: digits`", "choose dataset once more. Write there: - override /dataset: digits",
+           "defaults:\n  - /dataset: digits"),
+    preset("`- override dataset: digits`", "experiment/mine.yaml: override dataset lacks a slash. Write there: "
+           "- override /dataset:", "defaults:\n  - override dataset: digits"),
+    preset("`- override /dataset: digitz`", "dataset=digitz: there is no such dataset; did you mean dataset=digits?",
+           "defaults:\n  - override /dataset: digitz"),
+    preset("`trainer: {epochz: 3}`", "experiment/mine.yaml: trainer.epochz: there is no such key; did you mean "
+           "trainer.epochs?", "trainer: {epochz: 3}"),
+    preset("`trainer: {epochs: abc}`", "experiment/mine.yaml: trainer.epochs=abc is not allowed: it must be a whole",
+           "trainer: {epochs: abc}"),
+    preset("no first line", "experiment/mine.yaml: its first line must be: # @package _global_", "seed: 1", ""),
+    preset("an open bracket", "mine.yaml is not valid YAML: line 3:", "seed: [1"),
     *typed(
         "Types",
         ("trainer.epochs=abc", "trainer.epochs=abc is not allowed: it must be a whole number"),
@@ -303,6 +363,10 @@ CASES = [
         "verify=perhaps is not allowed: it must be true or false", module="benchmark.status"),
     Bad("Small commands", "`benchmark.report figures=maybe`", ("figures=maybe",), "it must be true or false",
         module="benchmark.report"),
+    Bad("Small commands", "`benchmark.report publish=perhaps`", ("publish=perhaps",), "it must be true or false",
+        module="benchmark.report"),
+    Bad("Small commands", "`benchmark.report publish=true results_dir=x`", ("publish=true", "results_dir=x"),
+        "publish=true writes to results/quick: leave out results_dir=x", module="benchmark.report"),
     Bad("Small commands", "`benchmark.report source=cloud`", ("source=cloud",), "it must be folders or mlflow",
         module="benchmark.report"),
     Bad("Small commands", "`benchmark.prepare dataset=cifar`", ("dataset=cifar",), "there is no such dataset",

@@ -81,7 +81,8 @@ def test_bad_input(case: Bad, place: Path, request: pytest.FixtureRequest) -> No
     if any("URL" in argument for argument in arguments):
         url = request.getfixturevalue("refusing")
         arguments = [argument.replace("URL", url) for argument in arguments]
-    if case.module == "benchmark" and not any(argument.startswith("dataset=") for argument in arguments):
+    has_data = case.kind == "Presets" or any(argument.startswith("dataset=") for argument in arguments)
+    if case.module == "benchmark" and not has_data:
         arguments.append("dataset=digits")
     before = digest(place)
     done = run_here(place, *arguments, module=case.module)

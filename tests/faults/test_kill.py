@@ -124,7 +124,7 @@ def table(folder: Path) -> list[list[str]]:
     """``cells.csv`` of a report, without the columns that hold times."""
     done = run(folder, "experiment=kill", "figures=false", module="benchmark.report")
     assert done.returncode == 0, done.stderr
-    with (folder / "results" / "kill" / "cells.csv").open(newline="") as file:
+    with (folder / "outputs" / "reports" / "kill" / "cells.csv").open(newline="") as file:
         header, *rows = csv.reader(file)
     kept = [i for i, name in enumerate(header) if not UNLIKE.search(name)]
     assert {"auroc", "fingerprint"} <= {header[i] for i in kept}

@@ -157,6 +157,44 @@ def test_console_shows_the_table_what_is_not_done_and_what_comes_next(half, tmp_
     assert "mlflow ui" in shown
 
 
+def test_own_trials_go_below_the_output_folder(half, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["experiment=small", "figures=false"]) == 0
+    assert (tmp_path / "outputs" / "reports" / "small" / "report.html").exists()
+    assert not (tmp_path / "results").exists()
+    elsewhere = build_report("small", half.output_dir, tmp_path / "mine", figures=False)
+    assert elsewhere.results_dir == tmp_path / "mine"
+
+
+def test_only_publishing_writes_results_and_no_published_cell_is_lost_unasked(records, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    published = ["experiment=small", "figures=false", "publish=true"]
+    cells = [{"model": "ae", "k": k, "auroc": 0.75} for k in range(6)]
+    records.job(*cells)
+    assert main(published) == 0
+    assert capsys.readouterr().out.count("Warning") == 0
+    before = files_of(tmp_path / "results" / "small")
+    for job in records.output_dir.glob("experiments/small/*.json"):
+        job.unlink()
+    records.job(
+        *cells[:2], {"model": "vae", "k": 0, "auroc": 0.5}, {"model": "ae", "k": 2, "version": 2, "state": "failed"}
+    )
+    assert main(published) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "4 of the 6 done cells in results/small are not done here: ae mnist one_vs_rest test 2 0, " in error
+    assert " and 1 more. " in error
+    assert "Or type replace=true" in error
+    assert files_of(tmp_path / "results" / "small") == before
+    assert main([*published, "replace=true"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "Warning: 4 of the 6 done cells in results/small are not done here" in out
+    assert "Warning: 1 of the 3 done cells are new in results/small: vae mnist one_vs_rest test 0 0" in out
+    assert files_of(tmp_path / "results" / "small") != before
+    assert main([*published, "results_dir=mine"]) == 2
+    assert "publish=true writes to results/small: leave out results_dir=mine" in capsys.readouterr().err
+
+
 def test_help_is_quick_and_loads_nothing_heavy():
     code = (
         "import sys; from benchmark.report.__main__ import main; main(['--help']); "

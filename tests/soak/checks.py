@@ -94,7 +94,7 @@ def _check_run(client: MlflowClient, run: Any, record: Record) -> int:
 def tables(folder: Path, experiment: str) -> dict[str, str]:
     """Every table of a report as CSV, without the columns that hold seconds."""
     finish(folder, f"experiment={experiment}", "figures=false", module="benchmark.report")
-    results = folder / "results" / experiment
+    results = folder / "outputs" / "reports" / experiment
     return {path.name: _untimed(path) for path in [results / "cells.csv", *sorted((results / "tables").glob("*.csv"))]}
 
 

@@ -43,7 +43,7 @@ def run(folder: Path, cells: int = CELLS) -> list[tuple[str, str]]:
         assert statistics.median(seconds) < LIMIT, rows[-1]
         if module == "benchmark.status":
             assert f"{made} of {made} cells done." in out, out[-500:]
-    with (folder / "results" / EXPERIMENT / "cells.csv").open() as file:
+    with (folder / "outputs" / "reports" / EXPERIMENT / "cells.csv").open() as file:
         assert sum(1 for _ in file) == made + 1
     return rows
 
