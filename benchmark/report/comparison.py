@@ -14,7 +14,11 @@ def comparison_tables(all_groups: Sequence[Group]) -> list[Table]:
     found = comparisons(all_groups)
     apart = without_shared_seeds(all_groups)
     scopes = dict.fromkeys((c.split, c.evaluate_on, c.dataset) for c in found)
-    return [_table([c for c in found if (c.split, c.evaluate_on, c.dataset) == scope], apart) for scope in scopes]
+    tables = [_table([c for c in found if (c.split, c.evaluate_on, c.dataset) == scope], apart) for scope in scopes]
+    if apart and not tables:
+        rows = [[Entry(f"{first} – {second}")] for first, second in apart]
+        tables = [Table("tests_not_made", "Not compared: no seed in common", ["pair"], rows)]
+    return tables
 
 
 def _table(alike: Sequence[Comparison], apart: Sequence[tuple[str, str]]) -> Table:

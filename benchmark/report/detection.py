@@ -16,6 +16,14 @@ DETECTION = (
 )
 
 
+CONFORMAL = (
+    "Means over classes. Precision, recall, F1 and false alarms (share of normal images flagged, 5% wanted) at the "
+    "threshold that a new normal image exceeds with probability 5% at most: split conformal, from {} images a cell kept "
+    "from training. F1 grows with false alarms where most images are anomalous: read it beside them and the last row."
+)
+OLDER = "Means over classes. Precision, recall and F1 at the threshold that 95% of normal training scores lie below."
+
+
 def detection_table(group: Group) -> Table:
     """The other detection metrics of the headline score, means over classes; at last what flagging everything gives."""
     rows = []
@@ -23,30 +31,34 @@ def detection_table(group: Group) -> Table:
         means = [class_mean(group, metric, label) for metric, _ in DETECTION]
         texts = [Entry(mean_text(m, False)) for m in means]
         rows.append([Entry(group.shown(label)), Entry(cells_text(group, label)), *texts])
-    rule = len(rows)
-    share = anomalous_share(group)
-    if share is not None:
-        trivial = [number(v) for v in (share, 1.0, 2 * share / (1 + share), 1.0)]
-        rows.append([Entry("everything flagged"), Entry(""), *[Entry("")] * 3, *map(Entry, trivial)])
+    trivial, rules = everything_flagged(group), set()
+    if trivial is not None:
+        rules = {len(rows)}
+        rows.append([Entry("everything flagged"), Entry(""), *[Entry("")] * 3, *(Entry(number(v)) for v in trivial)])
     return Table(
         f"detection_{group_key(group)}",
         f"Detection metrics of the headline score, {group_title(group)}",
         ["model", "cells", *(title for _, title in DETECTION)],
         rows,
-        [
-            "Means over classes. Precision, recall, F1 and false alarms (share of normal images flagged, 5% wanted) at "
-            "the threshold that a new normal image exceeds with probability 5% at most: split conformal, from "
-            "images kept from training. F1 grows with false alarms where most images are anomalous: read it beside "
-            f"them and the last row. {ABSENT}: fewer than 19 such images, no threshold."
-        ],
-        {rule} if share is not None else set(),
+        [_note(group)],
+        rules,
     )
 
 
-def anomalous_share(group: Group) -> float | None:
-    """The share of anomalous images among the evaluated ones, mean over classes; None if no cell is done."""
+def everything_flagged(group: Group) -> tuple[float, float, float, float] | None:
+    """Precision, recall, F1 and false alarms of calling every image anomalous, means over classes; None without cells."""
     frame = group.frame.dropna(subset=["n_test", "n_test_anomalous"])
     if frame.empty:
         return None
     shares = frame["n_test_anomalous"].astype(float) / frame["n_test"].astype(float)
-    return float(shares.groupby(frame["normal_class"]).mean().mean())
+    by_class = shares.groupby(frame["normal_class"]).mean()
+    return float(by_class.mean()), 1.0, float((2 * by_class / (1 + by_class)).mean()), 1.0
+
+
+def _note(group: Group) -> str:
+    if "n_calibration" not in group.frame or group.frame["n_calibration"].dropna().empty:
+        return OLDER
+    counts = sorted({int(n) for n in group.frame["n_calibration"].dropna()})
+    shown = str(counts[0]) if len(counts) == 1 else f"{counts[0]} to {counts[-1]}"
+    few = f" {ABSENT}: fewer than 19 such images, no threshold." if counts[0] < 19 else ""
+    return CONFORMAL.format(shown) + few

@@ -196,6 +196,10 @@ def _auroc_notes(group: Group, means: Sequence[Mean], several: bool) -> list[str
         notes.append(
             "Mean ± standard deviation (ddof = 1) over n seeds; in the mean row, of the seeds that have all classes."
         )
+    seeds = {label: sorted({int(s) for s in part["seed"]}) for label, part in group.frame.groupby("label", sort=False)}
+    if len({tuple(own) for own in seeds.values()}) > 1:
+        each = "; ".join(f"{label}: {', '.join(map(str, own))}" for label, own in seeds.items())
+        notes.append(f"The columns have different seeds, compare their means with care ({each}).")
     if any(m.present and not m.complete for m in means):
         notes.append(
             "A mean marked (k/m) is over the k of m classes that are there: do not compare it with a full one."
