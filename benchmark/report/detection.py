@@ -18,8 +18,8 @@ DETECTION = (
 
 CONFORMAL = (
     "Means over classes. Precision, recall, F1 and false alarms (share of normal images flagged, 5% wanted) at the "
-    "threshold that a new normal image exceeds with probability 5% at most: split conformal, from {} images a cell kept "
-    "from training. F1 grows with false alarms where most images are anomalous: read it beside them and the last row."
+    "threshold that a new normal image exceeds with probability 5% at most: split conformal, from {} images a cell "
+    "kept from training. F1 grows with false alarms where most images are anomalous: read it beside them and the last row."
 )
 OLDER = "Means over classes. Precision, recall and F1 at the threshold that 95% of normal training scores lie below."
 
@@ -46,7 +46,7 @@ def detection_table(group: Group) -> Table:
 
 
 def everything_flagged(group: Group) -> tuple[float, float, float, float] | None:
-    """Precision, recall, F1 and false alarms of calling every image anomalous, means over classes; None without cells."""
+    """Precision, recall, F1 and false alarms of flagging every image, means over classes; None without cells."""
     frame = group.frame.dropna(subset=["n_test", "n_test_anomalous"])
     if frame.empty:
         return None
