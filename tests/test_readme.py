@@ -15,7 +15,7 @@ from benchmark.data import dataset_names
 from benchmark.models import model_names
 from benchmark.report.__main__ import parse
 from benchmark.report.frame import read_frame
-from tests.benchmarks.gan_tables import against_shipped, objectives, searches
+from tests.benchmarks.gan_tables import block, expected
 from tests.test_launchers import is_installed
 
 ROOT = Path(__file__).parent.parent
@@ -84,19 +84,19 @@ def test_the_reasons_for_settings_are_the_committed_validation_figures() -> None
         assert set(pairs) <= known
 
 
-def test_the_tables_of_gan_objectives_are_the_committed_ones() -> None:
-    """As `python -m tests.benchmarks.gan_tables gan_objectives` prints them, once three seeds ran."""
+def test_the_table_of_gan_objectives_is_the_committed_one() -> None:
+    """`python -m tests.benchmarks.gan_tables gan_objectives` writes it; one seed ranks nothing and has none."""
     frame = read_frame(ROOT / "results" / "gan_objectives" / "cells.csv")
-    page = (ROOT / "docs" / "models" / "gan.md").read_text("utf-8")
-    complete = frame.groupby("variant")["seed"].nunique().min() >= 3
-    assert [row for row in [*objectives(frame), *against_shipped(frame)] if complete and row not in page] == []
+    if frame["seed"].nunique() < 3:
+        pytest.skip("the committed cells have one seed")
+    assert block("gan_objectives").group() == expected("gan_objectives")
 
 
 def test_the_table_of_searches_is_the_committed_one() -> None:
-    """As `python -m tests.benchmarks.gan_tables search` prints it, once it ran."""
-    cells = ROOT / "results" / "search" / "cells.csv"
-    page = (ROOT / "docs" / "models" / "fanogan.md").read_text("utf-8")
-    assert [row for row in (searches(read_frame(cells)) if cells.exists() else []) if row not in page] == []
+    """`python -m tests.benchmarks.gan_tables search` writes it."""
+    if not (ROOT / "results" / "search" / "cells.csv").exists():
+        pytest.skip("results/search is not there yet")
+    assert block("search").group() == expected("search")
 
 
 def test_the_table_of_moving_digits_is_the_committed_one() -> None:

@@ -43,7 +43,7 @@ class FAnoGAN(Model):
     --------------------------
     1. Dense networks of 256 units, or DCGAN's (with its initialisation in G and D), instead of residual blocks.
     2. Two updates of the critic for each of G (WGAN-GP: 5); Adam with betas 0.5, 0.9 at 5e-4 (WGAN-GP: 0, 0.9 at 1e-4),
-       and for E 0.9, 0.999 at 1e-3 (the paper: RMSProp at 5e-5).
+       and for E 0.9, 0.999 at 1e-3 (the paper: RMSProp).
     3. E's output is linear and not bounded; z ~ N(0, I).
     4. In the encoder's phase G's batch normalisation uses its running statistics, as it does when images are scored.
     5. The searches are additions; ``start=candidates`` with ``search_steps=0`` is a lookup in a table of draws.

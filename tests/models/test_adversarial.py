@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from torch import Tensor, nn
 
 from benchmark.data.images import ImageData
+from benchmark.evaluate import Outcome, _add_diagnostics
 from benchmark.fleet import Fleet, to_pixels
 from benchmark.models.adversarial import Game, gradient_penalty, one_hot, round_robin
 from benchmark.models.discriminator import Discriminator, judge_batches
+from benchmark.score import draw_noise
 from benchmark.train import Batches, Settings, train
 from tests.models.test_models import fitted, loaded
 from tests.tiny_models import build
@@ -316,3 +320,21 @@ def test_convolutional_gans_start_from_dcgans_weights(name: str) -> None:
     assert scales >= 2
     weight = build(name, 4).generator.layers[0][0].weight
     assert float(weight.detach().abs().max()) > 0.2  # uniform within 1 / sqrt(4)
+
+
+def test_recorded_diagnostics_judge_each_image_with_its_own_class(digits: ImageData) -> None:
+    """The first 20 training images of a conditional GAN as evaluation hands them in, beside labels by hand."""
+    fleet = Fleet([build("gan", 3, conditional=True, batch_size=10)])
+    fleet.parameters["discriminator.label_weight.weight"].normal_(generator=torch.Generator().manual_seed(0))
+    fleet.model.eval()  # as after scoring
+    rows, outcome = torch.arange(20), Outcome()
+    cells = [SimpleNamespace(stream=lambda name: 5)]
+    _add_diagnostics(fleet, cells, digits.train_images, digits.train_labels, [rows], "fp32", [outcome])
+    model, noise = loaded(fleet), draw_noise(fleet.model.diagnostic_noise, [5], 20)
+    noise = {"z": noise["z"][0], "label": digits.train_labels[:20]}
+    with torch.no_grad():
+        expected = model.diagnostics(to_pixels(digits.train_images[:20]), noise)
+        untold = model.diagnostics(to_pixels(digits.train_images[:20]), {"z": noise["z"]})
+    for name in ("gan/value", "gan/d_real", "gan/d_fake"):
+        assert outcome.metrics[name] == pytest.approx(float(expected[name]), rel=1e-4)
+    assert abs(float(untold["gan/value"]) - outcome.metrics["gan/value"]) > 1e-2
