@@ -12,7 +12,7 @@ import numpy as np
 from benchmark.report.collect import PlannedCell
 from benchmark.report.figures import ANOMALOUS, NORMAL, palette
 from benchmark.report.labels import add_legend, legend_room
-from benchmark.report.statistics import Group, class_mean, per_class
+from benchmark.report.statistics import MARK, Group, class_mean, per_class
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -79,6 +79,7 @@ def heat_map(group: Group) -> Figure:
 
 def in_lines(label: str) -> str:
     """A column's label with its variant on lines of its own, none longer than 22 characters where words allow it."""
+    label = label.replace(f" {MARK}", f"\N{NO-BREAK SPACE}{MARK}")  # the mark stays with its column
     return "\n".join(textwrap.wrap(label, 22, break_long_words=False, break_on_hyphens=False))
 
 

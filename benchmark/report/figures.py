@@ -42,7 +42,7 @@ COLOURS = {  # Okabe & Ito; the floors in light greys
 }  # fmt: skip
 MANY = 20  # done cells from which on a figure a core is drawn at once
 SPARE = ("#56B4E9", "#D55E00", "#8C6D00", "#000000", "#7A5FA8")
-LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
+LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (3, 3)), (0, (8, 2, 2, 2)), (0, (1, 3)))
 
 
 def draw_figures(cells: Sequence[PlannedCell], groups: Sequence[Group], folder: Path) -> list[Figure]:
