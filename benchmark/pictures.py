@@ -12,6 +12,7 @@ from torch import Tensor
 from benchmark.cells import Cell
 from benchmark.fleet import Fleet, to_pixels
 from benchmark.models.base import Model
+from benchmark.schema import PRIOR_RADIUS
 from benchmark.score import assess
 
 if TYPE_CHECKING:
@@ -112,20 +113,24 @@ def decoder_of(fleet: Fleet, cell: int) -> Any:
 
 
 def _latent_space(cell: Cell, code: Tensor, decode: Any, outcome: Outcome, images: Tensor) -> dict[str, np.ndarray]:
+    """Codes, and images decoded over two grids: the range of the model's own codes, and the square of N(0, I)."""
     normal = code[cell.split.eval_label == 0]
     low, high = normal.quantile(0.01, dim=0), normal.quantile(0.99, dim=0)
     xs, ys = (torch.linspace(float(low[d]), float(high[d]), GRID) for d in (0, 1))
-    mesh = torch.stack(torch.meshgrid(ys, xs, indexing="ij"), dim=-1).flip(-1)  # (GRID, GRID, 2) of (x, y)
-    grid = decode("decode", mesh.reshape(-1, 2))
+    grid = _decoded_grid(decode, xs, ys)
     if grid is None:
         return {}
+    prior = torch.linspace(-PRIOR_RADIUS, PRIOR_RADIUS, GRID)
+    prior_grid = _decoded_grid(decode, prior, prior)
     return {
         "codes": code.numpy().astype(np.float32),
         "label": cell.split.eval_label.numpy().astype(np.uint8),
         "target": cell.split.eval_target.numpy(),
-        "grid": _as_grid(_to_uint8(grid)),
+        "grid": grid,
         "grid_x": xs.numpy(),
         "grid_y": ys.numpy(),
+        "prior_grid": prior_grid,
+        "prior_axis": prior.numpy(),
         **_interpolation(cell, code, decode, images),
     }
 
@@ -147,8 +152,13 @@ def _interpolation(cell: Cell, code: Tensor, decode: Any, images: Tensor) -> dic
     }
 
 
-def _as_grid(images: np.ndarray) -> np.ndarray:
-    """Images (GRID * GRID, H, W) -> (GRID, GRID, H, W)."""
+def _decoded_grid(decode: Any, xs: Tensor, ys: Tensor) -> np.ndarray | None:
+    """Images decoded at every pair of ``xs`` (GRID,) and ``ys`` (GRID,): uint8 (y, x, H, W), or None."""
+    mesh = torch.stack(torch.meshgrid(ys, xs, indexing="ij"), dim=-1).flip(-1)  # (GRID, GRID, 2) of (x, y)
+    decoded = decode("decode", mesh.reshape(-1, 2))
+    if decoded is None:
+        return None
+    images = _to_uint8(decoded)
     return images.reshape(GRID, GRID, *images.shape[1:])
 
 

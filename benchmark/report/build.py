@@ -22,7 +22,7 @@ from benchmark.report.page import Figure, build_page
 from benchmark.report.publish import compare, move
 from benchmark.report.published import appendix_tables, beside_table, read_published
 from benchmark.report.statistics import groups
-from benchmark.report.tables import DATASET_TITLES, Table, group_tables, group_title
+from benchmark.report.tables import DATASET_TITLES, Table, explained, group_tables, group_title
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -129,7 +129,8 @@ def build_tables(frame: pd.DataFrame) -> dict[str, list[Table]]:
     for group in parts:
         beside = beside_table(group, published)
         tables = [*group_tables(group), *detail_tables(group)]
-        sections[group_title(group)] = [*tables[:1], *([beside] if beside is not None else []), *tables[1:]]
+        tables = [*tables[:1], *([beside] if beside is not None else []), *tables[1:]]
+        sections[group_title(group)] = [explained(table, group) for table in tables]
     tests = comparison_tables(parts)
     if tests:
         sections["Tests between models"] = tests

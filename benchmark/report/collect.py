@@ -58,13 +58,13 @@ def column_label(model: str, variant: str, shared: Sequence[str] = ()) -> str:
 
 
 def shared_settings(columns: Iterable[tuple[str, str]]) -> tuple[str, ...]:
-    """The settings that all of several columns (model, variant) have, and that therefore belong above the table.
+    """The settings that all columns (model, variant) have, be it one, and that therefore belong above the table.
 
     >>> shared_settings([("gan", "clip=1 train_fraction=0.2"), ("vae", "train_fraction=0.2")])
     ('train_fraction=0.2',)
     """
     variants = [variant.split() for _, variant in dict.fromkeys(columns)]
-    if len(variants) < 2:
+    if not variants:
         return ()
     return tuple(part for part in variants[0] if all(part in other for other in variants))
 

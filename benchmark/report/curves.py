@@ -11,7 +11,8 @@ import numpy as np
 
 from benchmark.report.collect import PlannedCell
 from benchmark.report.figures import ANOMALOUS, NORMAL, palette
-from benchmark.report.statistics import Group, class_mean, per_class
+from benchmark.report.labels import add_legend, legend_room
+from benchmark.report.statistics import MARK, Group, class_mean, per_class
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -54,7 +55,7 @@ def heat_map(group: Group) -> Figure:
         values[i, -1] = mean.value
         notes[i][-1] = "" if mean.complete or mean.present == 0 else f"\n{mean.present}/{mean.expected}"
     low = math.floor(np.nanmin(values) * 20) / 20 if np.isfinite(values).any() else 0.5
-    names = [in_lines(label) for label in labels]
+    names = [in_lines(group.shown(label)) for label in labels]
     beside = 0.08 * max(len(line) for name in names for line in name.split("\n"))
     below = sum(max(0.5, 0.17 * (name.count("\n") + 1)) for name in names)
     figure = new_figure(1.9 + beside + 0.72 * (len(classes) + 1), 1.5 + below)
@@ -78,6 +79,7 @@ def heat_map(group: Group) -> Figure:
 
 def in_lines(label: str) -> str:
     """A column's label with its variant on lines of its own, none longer than 22 characters where words allow it."""
+    label = label.replace(f" {MARK}", f"\N{NO-BREAK SPACE}{MARK}")  # the mark stays with its column
     return "\n".join(textwrap.wrap(label, 22, break_long_words=False, break_on_hyphens=False))
 
 
@@ -106,7 +108,7 @@ def roc_by_model(group: Group, cells: Sequence[PlannedCell]) -> Figure:
     columns = min(len(labels), 5)
     rows = math.ceil(len(labels) / columns)
     colours = palette(group.labels)
-    lines = max(in_lines(label).count("\n") for label in labels)
+    lines = max(in_lines(group.shown(label)).count("\n") for label in labels)
     figure = new_figure(0.6 + 2.2 * columns, 0.3 + (2.6 + 0.25 * lines) * rows)
     panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     for axis, label in zip(panels.flat, labels, strict=False):
@@ -114,7 +116,7 @@ def roc_by_model(group: Group, cells: Sequence[PlannedCell]) -> Figure:
         for curve in curves:
             axis.plot(RATES, curve, color="0.7", linewidth=0.7)
         axis.plot(RATES, np.mean(curves, axis=0), color=colours[label][0], linewidth=2.2)
-        axis.set_title(in_lines(label))
+        axis.set_title(in_lines(group.shown(label)))
         _roc_frame(axis)
     _label_outer(figure, panels, len(labels), "false positive rate", "true positive rate")
     return figure
@@ -126,18 +128,21 @@ def roc_by_class(group: Group, cells: Sequence[PlannedCell]) -> Figure:
     columns = min(len(classes), 5)
     rows = math.ceil(len(classes) / columns)
     colours = palette(group.labels)
-    figure = new_figure(0.6 + 2.2 * columns, 0.5 + 2.5 * rows)
+    names = {label: in_lines(group.shown(label)) for label in dict.fromkeys(cell.label for cell in cells)}
+    width, above, _ = legend_room(list(names.values()), 0.6 + 2.2 * columns)
+    figure = new_figure(width, 0.4 + above + 2.5 * rows)
     panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     for axis, k in zip(panels.flat, classes, strict=False):
         for label in group.labels:
             curves = [roc(c) for c in cells if c.label == label and c.axes["normal_class"] == k]
             if curves:
                 colour, line = colours[label]
-                axis.plot(RATES, np.mean(curves, axis=0), color=colour, linestyle=line, linewidth=1.4, label=label)
+                mean = np.mean(curves, axis=0)
+                axis.plot(RATES, mean, color=colour, linestyle=line, linewidth=1.4, label=names[label])
         axis.set_title(class_title(group, k))
         _roc_frame(axis)
     _label_outer(figure, panels, len(classes), "false positive rate", "true positive rate")
-    _legend(figure, panels)
+    add_legend(figure, panels)
     return figure
 
 
@@ -155,16 +160,6 @@ def _label_outer(figure: Figure, panels: np.ndarray, used: int, x: str, y: str) 
     figure.supylabel(y, fontsize=9)
 
 
-def _legend(figure: Figure, panels: np.ndarray) -> None:
-    handles: dict[str, Any] = {}
-    for axis in panels.flat:
-        for handle, label in zip(*axis.get_legend_handles_labels(), strict=True):
-            handles.setdefault(label, handle)
-    if handles:
-        columns = min(len(handles), 6)
-        figure.legend(list(handles.values()), list(handles), loc="outside upper center", ncols=columns)
-
-
 def histograms(group: Group, cells: Sequence[PlannedCell]) -> Figure:
     """Headline scores of normal and anomalous images: a row a class, a column a model (first seed)."""
     labels = [label for label in group.labels if any(cell.label == label for cell in cells)]
@@ -177,7 +172,7 @@ def histograms(group: Group, cells: Sequence[PlannedCell]) -> Figure:
             axis.set_yticks([])
             axis.spines["left"].set_visible(False)
             if i == 0:
-                axis.set_title(in_lines(label))
+                axis.set_title(in_lines(group.shown(label)))
             if j == 0:
                 axis.set_ylabel(class_title(group, k), rotation=0, ha="right", va="center")
             cell = next((c for c in cells if c.label == label and c.axes["normal_class"] == k), None)
@@ -186,7 +181,7 @@ def histograms(group: Group, cells: Sequence[PlannedCell]) -> Figure:
                 axis.set_xticks([])
             else:
                 _histogram(axis, cell)
-    _legend(figure, panels)
+    add_legend(figure, panels)
     figure.supxlabel("headline score (larger = more anomalous)", fontsize=9)
     return figure
 
@@ -231,7 +226,7 @@ def training_curves(group: Group, cells: Sequence[PlannedCell]) -> Figure | None
             axis.set_axis_off()
         for axis, quantity in zip(row, quantities[label], strict=False):
             _training_panel(axis, histories[label], quantity, colours[label][0])
-        row[0].set_ylabel(in_lines(label), rotation=0, ha="right", va="center", fontsize=10)
+        row[0].set_ylabel(in_lines(group.shown(label)), rotation=0, ha="right", va="center", fontsize=10)
     figure.supxlabel("epoch", fontsize=9)
     return figure
 

@@ -19,7 +19,8 @@ DETECTION = (
 CONFORMAL = (
     "Means over classes. Precision, recall, F1 and false alarms (share of normal images flagged, 5% wanted) at the "
     "threshold that a new normal image exceeds with probability 5% at most: split conformal, from {} images a cell "
-    "kept from training. F1 grows with false alarms where most images are anomalous: read it beside them and the last row."
+    "kept from training. F1 grows with false alarms where most images are anomalous: read it beside them and the "
+    "last row."
 )
 OLDER = "Means over classes. Precision, recall and F1 at the threshold that 95% of normal training scores lie below."
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 from benchmark.launchers import available_cores
 from benchmark.report.collect import PlannedCell
 from benchmark.report.page import Figure
-from benchmark.report.statistics import Group
-from benchmark.report.tables import group_key, group_title
+from benchmark.report.statistics import MARK, Group
+from benchmark.report.tables import group_key, group_title, mark_note
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
@@ -42,7 +42,7 @@ COLOURS = {  # Okabe & Ito; the floors in light greys
 }  # fmt: skip
 MANY = 20  # done cells from which on a figure a core is drawn at once
 SPARE = ("#56B4E9", "#D55E00", "#8C6D00", "#000000", "#7A5FA8")
-LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)))
+LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (3, 3)), (0, (8, 2, 2, 2)), (0, (1, 3)))
 
 
 def draw_figures(cells: Sequence[PlannedCell], groups: Sequence[Group], folder: Path) -> list[Figure]:
@@ -79,11 +79,19 @@ def _draw_part(part: Part, group: Group, cells: Sequence[PlannedCell], folder: P
                 key := f"{name}_{group_key(group)}",
                 group_title(group),
                 f"{title}, {group_title(group)}",
-                caption,
+                noted(caption, title, drawing, group),
                 save(drawing, folder / key),
             )
             for name, title, caption, drawing in part(group, cells)
         ]
+
+
+def noted(caption: str, title: str, drawing: Drawing, group: Group) -> str:
+    """``caption``, with what the mark of a floor means where the figure shows it."""
+    from matplotlib.text import Text
+
+    marked = any(MARK in text for text in (title, *(found.get_text() for found in drawing.findobj(Text))))
+    return f"{caption} {mark_note(group)}" if marked else caption
 
 
 def _be_a_worker() -> None:
@@ -115,7 +123,10 @@ def palette(labels: Sequence[str]) -> dict[str, tuple[str, Any]]:
 
 
 def save(drawing: Drawing, stem: Path) -> Path:
-    """Save as PNG and PDF, without dates, and return the PNG's path. Large PNGs are cut to 128 colours."""
+    """Save as PNG and PDF, without dates, and return the PNG's path. Large PNGs are cut to 128 colours.
+
+    They are spread over those that occur: the median cut gives nearly all to the greys, and points lose theirs.
+    """
     from io import BytesIO
 
     from PIL import Image
@@ -128,7 +139,9 @@ def save(drawing: Drawing, stem: Path) -> Path:
             image.save(small, "PNG", optimize=True)
         if not 0 < small.tell() <= LARGE:
             small = BytesIO()
-            image.convert("RGB").quantize(128, dither=Image.Dither.NONE).save(small, "PNG", optimize=True)
+            image.convert("RGB").quantize(128, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
+                small, "PNG", optimize=True
+            )
     png.write_bytes(small.getvalue())
     drawing.savefig(
         stem.with_name(stem.name + ".pdf"), dpi=DPI, metadata={"CreationDate": None, "Creator": None, "Producer": None}

@@ -19,6 +19,7 @@ LATEX = {
     "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
     "|": r"\textbar{}", '"': r"\textquotedbl{}", "—": "---", "–": "--", "±": r"$\pm$", "†": r"\dag{}",
     "↑": r"$\uparrow$", "↓": r"$\downarrow$", "[": "{[}", "]": "{]}", "×": r"$\times$", "·": r"$\cdot$", "’": "'",
+    "▽": r"$\bigtriangledown$", "²": r"\textsuperscript{2}", "³": r"\textsuperscript{3}",
 }  # fmt: skip
 PREAMBLE = r"""\documentclass[10pt,a4paper]{article}
 \usepackage[utf8]{inputenc}

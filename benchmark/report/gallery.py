@@ -31,7 +31,7 @@ def _sheets(group: Group, cells: Sequence[PlannedCell]) -> Sketches:
             name = "".join(c if c.isalnum() else "-" for c in label).strip("-")
             yield (
                 f"sheet_{name}",
-                f"Contact sheet of {label}",
+                f"Contact sheet of {group.shown(label)}",
                 "For each class three random normal and anomalous images, then the normal ones that score highest and "
                 "the anomalous ones that score lowest. Rows: input, reconstruction, residual |x - x'| (brighter is "
                 "larger). The number above an image is its headline score.",
@@ -90,9 +90,11 @@ PARTS: tuple[Part, ...] = (
         _one,
         "latent",
         "Latent space of two dimensions",
-        "Top: codes of test images, digits at the median code of each class. Middle: images decoded over a grid of "
-        "the codes that normal images take. Bottom: decoded along the straight line between the codes of two test "
-        "images, which stand at its ends.",
+        "Codes of test images, classes named at their medians, all maps of a row in one range; where that makes the "
+        "middle small, a second row shows it. The circle holds 95% of N(0, I), the prior that a VAE's codes are held "
+        "to and an AE's are not. Below, images decoded over the square around that circle, and over the range that "
+        "the model's own normal codes take, which differs between models: read its axes. Bottom: decoded along the "
+        "straight line between the codes of two test images, which stand at its ends.",
         latent.latent_figure,
     ),
     partial(

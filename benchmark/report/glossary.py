@@ -6,14 +6,28 @@ GLOSSARY: tuple[tuple[str, str, str], ...] = (
     ("auroc", "Area under the ROC curve of the headline score; the anomaly is the positive class. "
      "Chance that a random anomalous image scores above a random normal one, ties counting one half. 0.5 is guessing.",
      "↑"),
+    ("auroc_se", "Standard error of auroc over the evaluated images, the weights as they are (DeLong et al. 1988): "
+     "sqrt(var(V1) / m + var(V0) / n), V1 of each of m anomalous images the share of normal ones below it, V0 of each "
+     "of n normal images the share of anomalous ones above it. Intervals are made on the logit scale. What another "
+     "seed would change is not in it.", ""),
     ("auroc_<score>", "The same for each named score of the model.", "↑"),
     ("against_auroc_<kind>", "AUROC of the headline score against one kind of anomaly alone, where a data set has "
      "several: moving_mnist has other digits (other_class) and other speeds (other_motion).", "↑"),
     ("average_precision", "Sum over thresholds of (recall gained) x precision. Depends on the share of anomalies: "
      "about 0.9 of the test images under one_vs_rest, so guessing gives about 0.9.", "↑"),
-    ("fpr95", "Share of normal images flagged at the highest threshold that flags 95% of the anomalous ones.", "↓"),
-    ("precision, recall, f1", "At the threshold below which 95% of normal training scores lie: hits / flagged, "
-     "hits / anomalous images, and their harmonic mean 2PR / (P + R).", "↑"),
+    ("fpr95", "Share of normal images flagged at the highest threshold that flags 95% of the anomalous ones. The "
+     "anomaly is the positive class; part of the literature on out-of-distribution images (ODIN among it) takes the "
+     "normal class as positive, which gives other numbers.", "↓"),
+    ("threshold, n_calibration", "The headline score above which an image is flagged: the ceil(0.95 (n + 1))-th "
+     "smallest score of n = n_calibration normal images kept from training (split conformal). A new normal image is "
+     "flagged with probability 5% at most. None with fewer than 19 of them.", ""),
+    ("precision, recall, f1", "At that threshold: hits / flagged, hits / anomalous images, and their harmonic mean "
+     "2PR / (P + R). Precision and F1 depend on the share of anomalies: flagging everything has that share as "
+     "precision.", "↑"),
+    ("false_alarm_rate", "Share of the normal evaluated images above that threshold. 5% is wanted; below it, too few "
+     "are flagged.", ""),
+    ("steps (updates)", "Training steps of a cell: updates of the weights, of a GAN's generator where there are two "
+     "networks. 0, shown as fit: fitted in one call.", ""),
     ("train_reconstruction", "Mean over normal training images of ||x - x'||², the squared error summed over pixels "
      "in [0, 1]; the same unit for every model, whatever loss it was trained with.", "↓"),
     ("test_reconstruction_normal", "The same on normal test images. Well above the training figure: overfitting.", "↓"),
@@ -29,10 +43,11 @@ GLOSSARY: tuple[tuple[str, str, str], ...] = (
     ("latent_active_units", "Code dimensions whose mean varies over those images with a variance above 0.01 "
      "(Burda et al. 2016).", ""),
     ("train_bits_per_dim, test_bits_per_dim_normal, test_bits_per_dim_anomalous", "-log2 P(k) / D, of an image's grey "
-     "levels k in 0..255 at its D pixels, or an upper bound of it; 8 is a uniform guess. Flow, histogram: exact. "
-     "Diffusion: its variational bound / (D log 2). Anomalous below normal: the likelihood prefers the simpler images.",
-     ""),
-    ("gan_value", "V(D, G) = E[log D(x)] + E[log(1 - D(G(z)))] on training images and generated ones.", ""),
+     "levels k in 0..255 at its D pixels, or an upper bound of it; 8 is a uniform guess. Flow: exact. Diffusion: its "
+     "variational bound / (D log 2). Histogram: exact, each pixel on its own. ▽ in the table of bits: more on normal "
+     "images than the histogram. Anomalous below normal: the likelihood prefers the simpler images.", ""),
+    ("gan_value", "V(D, G) = E[log D(x)] + E[log(1 - D(G(z)))] on training images and generated ones, of the "
+     "discriminator as it was trained: with minibatch discrimination whole batches, with labels each image's own.", ""),
     ("gan_value_at_optimum", "-log 4 = -1.386: V where the generator matches the data and D = 1/2.", ""),
     ("gan_d_real, gan_d_fake", "Mean output of the discriminator on real and on generated images; 1/2 at the optimum.",
      ""),
@@ -55,10 +70,19 @@ GLOSSARY: tuple[tuple[str, str, str], ...] = (
      "manifest, other cells possibly beside it; evaluation is scoring, metrics and pictures.", "↓"),
     ("mean", "Mean over the normal classes of a data set, each first averaged over its seeds.", ""),
     ("sd", "Standard deviation over seeds with ddof = 1; n is the number of seeds.", ""),
-    ("95% CI over classes, over seeds", "Student's t interval of the mean, m ± t(0.975, n - 1) sd / sqrt(n), of the "
-     "class values, or of the seeds' means over all classes.", ""),
+    ("sd over classes", "Standard deviation (ddof = 1) of the class values: how much the classes differ. They are no "
+     "sample of anything, so it is made no interval of the mean.", ""),
+    ("95% CI over seeds", "Student's t interval of the mean, m ± t(0.975, n - 1) sd / sqrt(n), of the n seeds' means "
+     "over all classes.", ""),
+    ("▽", "Behind a column's name: its mean AUROC is below that of a floor (mean_image, histogram, pca as shipped) "
+     "over the classes that both have. No conclusion is drawn from it.", ""),
     ("average rank", "Mean over classes of a model's rank, 1 for the largest AUROC, ties sharing; only classes that "
      "every model has.", "↓"),
-    ("p, p (Holm)", "Two-sided paired Wilcoxon signed-rank test over data set x class cells, raw and with Holm's "
-     "step-down correction; only with at least 6 pairs.", ""),
+    ("p, p (Holm)", "Two-sided paired Wilcoxon signed-rank test over classes, of one data set or pooled over data set "
+     "x class cells; each value a mean over the seeds that both columns have; pairs without a difference left out, and "
+     "at least 6 others. Raw, and with Holm's step-down correction over the table's rows.", ""),
+    ("effect", "Matched-pairs rank-biserial correlation: the ranks' sum of the positive differences less that of the "
+     "negative ones, over both (Kerby 2014). 1: first is larger in every pair, -1: in none.", ""),
+    ("verdict", "Which column is larger where p (Holm) is below 0.05. Not separated: the test found no difference, "
+     "which is no proof that there is none.", ""),
 )  # fmt: skip

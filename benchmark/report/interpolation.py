@@ -36,7 +36,7 @@ def interpolation_figure(group: Group, cells: Sequence[PlannedCell]) -> Figure |
     panels = figure.subplots(len(strips), 1, squeeze=False)[:, 0]
     for axis, (label, image) in zip(panels, strips.items(), strict=True):
         axis.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-        axis.set_yticks([tall / 2], [in_lines(label)])
+        axis.set_yticks([tall / 2], [in_lines(group.shown(label))])
         axis.set_xticks([])
         axis.tick_params(length=0)
         axis.spines[:].set_visible(False)

@@ -58,7 +58,7 @@ def beside_table(group: Group, figures: Sequence[Figure]) -> Table | None:
         texts = [number(sum(values[k]) / len(values[k])) if k in values else ABSENT for k in classes]
         mean = class_mean(group, "auroc", label)
         short = "" if mean.complete or mean.present == 0 else f" ({mean.present}/{mean.expected})"
-        rows.append([Entry(text) for text in (label, "here", *texts, number(mean.value) + short)])
+        rows.append([Entry(text) for text in (group.shown(label), "here", *texts, number(mean.value) + short)])
     rules = {len(rows)}
     published, sources = _rows(chosen, [str(k) for k in classes])
     return Table(

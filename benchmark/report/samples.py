@@ -33,7 +33,7 @@ def samples_figure(group: Group, cells: Sequence[PlannedCell]) -> Figure | None:
     models = found[chosen]
     first = next(iter(models.values()))
     real = first["input"][first["label"] == 0]
-    rows = {"real": real, **{label: images["samples"] for label, images in models.items()}}
+    rows = {"real": real, **{group.shown(label): images["samples"] for label, images in models.items()}}
     height, width = real.shape[1:]
     sheet = np.full((len(rows) * height, SHOWN * width), 255, np.uint8)
     for i, images in enumerate(rows.values()):

@@ -34,7 +34,7 @@ def style_figures(group: Group, cells: Sequence[PlannedCell]) -> Iterator[tuple[
                     else f"only class {class_title(group, k)} was trained on."
                 )
                 grid = _grid(group, images["styles"])
-                yield f"styles_{name}", f"Style and class of {label}", CAPTION.format(rest), grid
+                yield f"styles_{name}", f"Style and class of {group.shown(label)}", CAPTION.format(rest), grid
                 break
 
 

@@ -150,6 +150,20 @@ def floor_note(group: Group) -> str:
     )
 
 
+def mark_note(group: Group) -> str:
+    """What the mark of a floor means, for a table or figure that shows it."""
+    floors = [floor for floor in FLOORS if any(floor in found for found in group.below.values())]
+    return f"{MARK} below a floor ({', '.join(floors)}) in mean AUROC: no conclusion is drawn from it."
+
+
+def explained(table: Table, group: Group) -> Table:
+    """``table``, with a note on the mark of a floor where it shows the mark and says nothing of it."""
+    shown = [*table.columns, *(row[0].text for row in table.rows)]
+    if any(MARK in text for text in shown) and not any(MARK in note for note in table.notes):
+        table.notes.append(mark_note(group))
+    return table
+
+
 def _class_row(group: Group, k: int, name: str, several: bool) -> list[Entry]:
     columns = [per_class(group, "auroc", label).get(k, []) for label in group.labels]
     values = [round(float(np.mean(v)), 3) if v else math.nan for v in columns]

@@ -5,7 +5,8 @@ import math
 import pytest
 from scipy import stats
 
-from benchmark.report.statistics import average_ranks, class_mean, comparisons, groups, holm, t_interval
+from benchmark.report.paired import comparisons, holm
+from benchmark.report.statistics import average_ranks, class_mean, groups, t_interval
 
 
 def grid(records, **columns):
