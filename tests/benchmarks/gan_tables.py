@@ -16,7 +16,7 @@ import pandas as pd
 from scipy.stats import ttest_rel, wilcoxon
 
 from benchmark.report.frame import read_frame
-from benchmark.report.statistics import holm
+from benchmark.report.paired import holm
 
 ROOT = Path(__file__).parents[2]
 TRAININGS = {
