@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Event
 from typing import TYPE_CHECKING, Any
@@ -33,6 +33,10 @@ class BackgroundTracker:
 
     def log_cell(self, record: Record, parent: Parent) -> None:
         self._call(lambda tracker: None if self.given_up.is_set() else tracker.log_cell(record, parent.result()))
+
+    def log_missing(self, job: Mapping[str, Any], records: Sequence[Record]) -> None:
+        finished = list(records)
+        self._call(lambda tracker: None if self.given_up.is_set() else tracker.log_missing(job, finished))
 
     def end_job(self, parent: Parent, status: str, means: Mapping[str, float] | None = None) -> None:
         self._call(lambda tracker: tracker.end_job(parent.result(), status, means))

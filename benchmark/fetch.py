@@ -9,6 +9,7 @@ from typing import Any
 
 from benchmark.code_hash import model_code
 from benchmark.config import UsageError
+from benchmark.patience import heard, patience, within
 from benchmark.records import RecordError, read_record, write_job
 from benchmark.stores import connect, pages, public, refuse_account, refuse_other_schema, tracking_uri
 
@@ -24,7 +25,8 @@ def fetch_cells(experiment_name: str, uri: str | None, output_dir: Path, destina
     address = tracking_uri(uri, output_dir)
     _refuse(address)
     try:
-        return _fetch(connect(address), experiment_name, destination)
+        client = connect(address)
+        return within(2 * patience(), lambda: _fetch(client, experiment_name, destination))
     except (UsageError, RecordError, OSError):
         raise
     except Exception as error:  # MLflow's own, or of its database's driver
@@ -57,6 +59,7 @@ def _fetch(client: Any, experiment_name: str, destination: Path) -> Path:
         with tempfile.TemporaryDirectory(dir=target.parent) as folder:
             found = client.download_artifacts(run.info.run_id, "cell", folder)
             os.replace(found, target)
+        heard()
         record = read_record(target)
         cells.append({"axes": record.axes, "fingerprint": record.fingerprint, "path": relative})
     job = {"job": "mlflow", "command": "", "overrides": [], "git_revision": "", "config_hash": "", "cells": cells}

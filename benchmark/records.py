@@ -281,10 +281,10 @@ def read_experiment(output_dir: str | Path, experiment_name: str) -> list[dict[s
 
 
 def means(records: Sequence[Record]) -> dict[str, float]:
-    """Metrics of a job: means over its cells that are done, and their number."""
+    """Metrics of a job, named as those of its cells: means over the cells that are done; and their number."""
     done = [record.metrics for record in records if record.state == "done"]
     keys = [key for key in ("auroc", "average_precision", "fpr95") if done and all(key in metrics for metrics in done)]
-    found = {f"mean/{key}": sum(metrics[key] for metrics in done) / len(done) for key in keys}
+    found = {key: sum(metrics[key] for metrics in done) / len(done) for key in keys}
     return found | {"cells_done": float(len(done))}
 
 

@@ -64,7 +64,6 @@ def run_job(job: Job, tracker: Tracker | BackgroundTracker | None, progress: Pro
         print(f"warning: the plan of {len(job.cells)} cells could not be written ({error})", file=sys.stderr)
         description = job.describe(now())
     todo = []
-    parent = tracker.start_job(description) if tracker is not None else None
     for cell in job.cells:
         record = finished_record(job.output_dir, cell) if job.config.resume else None
         if record is None:
@@ -75,9 +74,13 @@ def run_job(job: Job, tracker: Tracker | BackgroundTracker | None, progress: Pro
         result.records.append(record)
         result.resumed += 1
         job.checkpoints.drop(cell)  # of a process killed between the record and this
-        if tracker is not None:
-            tracker.log_cell(record, parent)
         recording.show(progress, cell, record, "finished before, ")
+    if tracker is not None and not todo:  # a repeat of a finished command is no run of its own
+        tracker.log_missing(description, result.records)
+        return result
+    parent = tracker.start_job(description) if tracker is not None else None
+    for record in result.records if tracker is not None else ():
+        tracker.log_cell(record, parent)
     ended = "KILLED"
     try:
         with closing(_run_cells(job, todo, progress, result.busy)) as records:  # an interrupt ends its programs

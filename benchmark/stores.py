@@ -19,8 +19,12 @@ from urllib.parse import quote, urlparse
 
 from benchmark.config import UsageError
 from benchmark.leases import lock
+from benchmark.patience import SilentError, heard, patience, within
 
 SCHEMES = ("sqlite", "postgresql", "mysql", "mssql", "http", "https", "databricks")
+
+
+silent: set[str] = set()  # stores that did not answer this process
 
 
 def tracking_uri(configured: str | None, output_dir: Path) -> str:
@@ -52,8 +56,11 @@ def refuse_account(uri: str) -> None:
     """Raises ``UsageError`` if the server at ``uri`` answers and does not take the account it is given."""
     from mlflow.exceptions import MlflowException
 
+    client = connect(uri)
     try:
-        connect(uri).search_experiments(max_results=1)
+        within(patience(), lambda: client.search_experiments(max_results=1))
+    except SilentError:  # said when the tracker is opened, without asking again
+        silent.add(uri)
     except MlflowException as error:
         if error.get_http_status_code() not in (401, 403):  # it cannot be reached: a sweep goes on without it
             return
@@ -159,6 +166,7 @@ def pages(search: Any, **query: Any) -> list[Any]:
     while True:
         page = search(**query, max_results=1000, page_token=token)
         found += page
+        heard()
         token = page.token
         if not token:
             return found

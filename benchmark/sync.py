@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,7 @@ def sync(tracker: Tracker, output_dir: str | Path, experiment: str) -> Sent:
     result.unreadable = sum(cell.state == UNREADABLE for cell in cells)
     for job in collection.jobs:
         records = [cell.record for cell in cells if cell.job == job["job"] and cell.record is not None]
-        waiting = [record for record in records if not tracker.has(record)]
+        waiting = [record for record in records if not tracker.ask(partial(tracker.has, record))]
         result.there += len(records) - len(waiting)
         if waiting:
             _send(tracker, job, records, waiting, result)
@@ -57,7 +58,7 @@ def sync(tracker: Tracker, output_dir: str | Path, experiment: str) -> Sent:
 
 
 def _send(tracker: Tracker, job: Mapping[str, Any], records: list[Record], waiting: list[Record], sent: Sent) -> None:
-    known = tracker.find_job(job)
+    known = tracker.ask(partial(tracker.find_job, job))
     parent = known if known is not None else tracker.start_job(job)
     for record in waiting:
         if tracker.log_cell(record, parent):

@@ -11,22 +11,22 @@ import sqlite3
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from benchmark.dead_runs import HEARTBEAT, close_dead_runs, owner_tags, sign_of_life
 from benchmark.leases import lock
+from benchmark.patience import SilentError, bounded, did_not_answer, heard, patience
 from benchmark.processes import Pulse
-from benchmark.records import Record
-from benchmark.stores import connect, create_store, public, tracking_uri, write_ahead
+from benchmark.records import Record, means
+from benchmark.run_texts import flatten, line_of, milliseconds, name_of, tags_of
+from benchmark.stores import connect, create_store, public, silent, tracking_uri, write_ahead
 
 Result = TypeVar("Result")
 MAX_METRICS = 1000  # of one log_batch
 MAX_PARAMS = 100
 MAX_VALUE = 6000  # characters of a parameter
-MAX_TAG = 5000
 SILENCE = 30.0  # seconds for which a server that did not answer is not asked again
 
 
@@ -40,6 +40,7 @@ class Tracker:
         self.output_dir, self.figures = Path(output_dir), figures
         self.warned = False
         self.missed: dict[str, list[Record]] = {}  # of each job, what MLflow did not take
+        self.patience = patience()  # seconds that a call may wait for an answer
         self.silent_until = 0.0  # monotonic time before which a server that did not answer is not asked again
         self.pulses: dict[str, Pulse] = {}  # of the jobs that run
 
@@ -56,15 +57,23 @@ class Tracker:
             if uri.startswith("sqlite:///"):
                 database = Path(uri.removeprefix("sqlite:///")).absolute()
                 create_store(database)
+            if uri in silent:
+                raise SilentError(f"no answer within {patience():.3g} s")
             client = connect(uri)
             if uri.startswith("sqlite:///"):
                 artifacts = (database.parent / "mlartifacts").as_uri()
                 write_ahead(database)
-            experiment_id = _experiment(client, experiment_name, artifacts)
-            close_dead_runs(client)
+
+            def begin() -> str:
+                experiment_id = _experiment(client, experiment_name, artifacts)
+                heard()
+                close_dead_runs(client)
+                return experiment_id
+
+            experiment_id = bounded(uri, patience(), begin)
         except Exception as error:
             _warn(
-                f"MLflow at {public(uri)} cannot be used ({_line(error)}); cells are kept in {output_dir / 'cells'}, "
+                f"MLflow at {public(uri)} cannot be used ({line_of(error)}); cells are kept in {output_dir / 'cells'}, "
                 f"and python -m benchmark.sync experiment={experiment_name} sends them"
             )
             return None
@@ -78,7 +87,7 @@ class Tracker:
         tags |= {"kind": "job", "job": job["job"], "git_revision": job["git_revision"], "command": job["command"]}
 
         def start() -> str:
-            run = self.client.create_run(self.experiment_id, run_name=name, tags=_tags(tags | owner_tags()))
+            run = self.client.create_run(self.experiment_id, run_name=name, tags=tags_of(tags | owner_tags()))
             run_id = run.info.run_id
             self.pulses[run_id] = Pulse(lambda: self.client.set_tag(run_id, HEARTBEAT, sign_of_life()))
             return run_id
@@ -119,11 +128,25 @@ class Tracker:
                     self._log(record, parent)
             return True
 
-        if self._attempt(_name(record), log):
+        if self._attempt(name_of(record), log):
             return True
         if parent is not None:
             self.missed.setdefault(parent, []).append(record)
         return False
+
+    def log_missing(self, job: Mapping[str, Any], records: Sequence[Record]) -> None:
+        """Log those cells of a finished job that MLflow does not have, below its newest run, or a new one."""
+
+        def look() -> tuple[list[Record], str | None]:
+            missing = [record for record in records if not self.has(record)]
+            return missing, self.find_job(job) if missing else None
+
+        missing, known = self._attempt("a look at what it has", look) or ([], None)
+        parent = self.start_job(job) if missing and known is None else known
+        for record in missing:
+            self.log_cell(record, parent)
+        if missing and known is None:
+            self.end_job(parent, "FINISHED", means(records))
 
     def has(self, record: Record) -> bool:
         """Whether a FINISHED run holds fingerprint and code of a cell that is done; of another cell, this attempt."""
@@ -132,8 +155,14 @@ class Tracker:
         if "code" in record.status:
             query += f" and tags.code = '{record.status['code']}'"
         if record.state != "done":
-            query += f" and attributes.start_time = {_milliseconds(record.status['started'])}"
-        return len(self.client.search_runs([self.experiment_id], query, max_results=1)) > 0
+            query += f" and attributes.start_time = {milliseconds(record.status['started'])}"
+        found = self.client.search_runs([self.experiment_id], query, max_results=1)
+        heard()
+        return len(found) > 0
+
+    def ask(self, call: Callable[[], Result]) -> Result:
+        """What ``call`` returns or raises, given up when the store says nothing."""
+        return bounded(self.client.tracking_uri, patience(), call)
 
     def find_job(self, job: Mapping[str, Any]) -> str | None:
         """The newest parent run of a job, or None."""
@@ -164,25 +193,30 @@ class Tracker:
             tags["mlflow.parentRunId"] = parent
         tags |= owner_tags()
         run = self.client.create_run(
-            self.experiment_id, _milliseconds(record.status["started"]), _tags(tags), _name(record)
+            self.experiment_id, milliseconds(record.status["started"]), tags_of(tags), name_of(record)
         )
         run_id = run.info.run_id
+        heard()
         ended = "KILLED"
         try:
-            params = [Param(key, value[:MAX_VALUE]) for key, value in _flatten(config)]
+            params = [Param(key, value[:MAX_VALUE]) for key, value in flatten(config)]
             metrics = list(_metrics(record))
             self.client.log_batch(run_id, metrics=metrics[:MAX_METRICS], params=params[:MAX_PARAMS])
             for i in range(MAX_METRICS, len(metrics), MAX_METRICS):
                 self.client.log_batch(run_id, metrics=metrics[i : i + MAX_METRICS])
             for i in range(MAX_PARAMS, len(params), MAX_PARAMS):
                 self.client.log_batch(run_id, params=params[i : i + MAX_PARAMS])
+            heard()
             self._log_inputs(run_id, record)
-            self.client.log_artifacts(run_id, str(record.path), "cell")
+            for file in sorted(record.path.iterdir()):
+                heard()
+                self.client.log_artifact(run_id, str(file), "cell")
+            heard()
             if self.figures and record.state == "done":
                 self._log_figure(run_id, record)
             ended = "FINISHED" if record.state == "done" else "FAILED"
         finally:
-            self.client.set_terminated(run_id, ended, _milliseconds(record.status["finished"]))
+            self.client.set_terminated(run_id, ended, milliseconds(record.status["finished"]))
 
     def _log_inputs(self, run_id: str, record: Record) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag
@@ -211,20 +245,24 @@ class Tracker:
     def _attempt(self, what: str, call: Callable[[], Result]) -> Result | None:
         """What ``call`` returns; None, after one warning, if it fails: the record is on disk already.
 
-        A store that did not answer is left alone for a while: waiting for it would hold up every cell.
+        A store that did not answer is left alone for a while: waiting for it would hold up every cell. Each time it
+        is given half the time, so that silence costs no more than twice the first wait in all.
         """
         if time.monotonic() < self.silent_until:
             return None
         try:
-            return call()
+            result = bounded(self.client.tracking_uri, self.patience, call)
+            self.patience = patience()
+            return result
         except Exception as error:
             if not self.warned:
                 _warn(
-                    f"MLflow did not take {what} ({_line(error)}); the cell folders are complete, and "
+                    f"MLflow did not take {what} ({line_of(error)}); the cell folders are complete, and "
                     f"python -m benchmark.sync experiment={self.experiment_name} sends what it misses"
                 )
             self.warned = True
-            if _did_not_answer(error):
+            if did_not_answer(error):
+                self.patience /= 2
                 self.silent_until = time.monotonic() + SILENCE
             return None
 
@@ -244,17 +282,10 @@ def _experiment(client: Any, name: str, artifacts: str | None) -> str:
         return found.experiment_id
 
 
-def _name(record: Record) -> str:
-    axes, variant = record.axes, record.status.get("variant", "")
-    label = str(axes["normal_class"])
-    named = label if axes["normal_class_name"] == label else f"{label} {axes['normal_class_name']}"
-    return f"{axes['model']} {axes['dataset']} {named} seed {axes['seed']} {variant}".strip()
-
-
 def _metrics(record: Record) -> Iterator[Any]:
     from mlflow.entities import Metric
 
-    now = _milliseconds(record.status["finished"])
+    now = milliseconds(record.status["finished"])
     for key, value in record.metrics.items():
         yield Metric(key, value, now, 0)
     history = record.history()
@@ -262,42 +293,6 @@ def _metrics(record: Record) -> Iterator[Any]:
         for key, value in row.items():
             if key.startswith("train/"):
                 yield Metric(f"history/{key.removeprefix('train/')}", value, now, int(row["epoch"]))
-
-
-def _flatten(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    for key, value in config.items():
-        if key in ("sources", "sha256", "classes"):
-            continue
-        if isinstance(value, Mapping) and value:
-            yield from _flatten(value, f"{prefix}{key}.")
-        else:
-            yield prefix + key, str(value)
-
-
-def _tags(tags: Mapping[str, Any]) -> dict[str, str]:
-    return {key: str(value)[:MAX_TAG] for key, value in tags.items()}
-
-
-def _milliseconds(time: str) -> int:
-    return int(datetime.fromisoformat(time).timestamp() * 1000)
-
-
-def _did_not_answer(error: Exception) -> bool:
-    """Whether it was the store that failed, not what was sent: no connection, no answer in time, locked."""
-    from requests.exceptions import ConnectionError as NoConnection
-    from requests.exceptions import Timeout
-    from sqlalchemy.exc import InterfaceError, OperationalError
-
-    current: BaseException | None = error
-    while current is not None:
-        if isinstance(current, NoConnection | Timeout | OperationalError | InterfaceError):
-            return True
-        current = current.__cause__ or current.__context__
-    return False
-
-
-def _line(error: BaseException) -> str:
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:200]
 
 
 def _warn(text: str) -> None:

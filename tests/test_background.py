@@ -40,15 +40,15 @@ def test_calls_are_made_in_order_by_one_thread_while_the_caller_goes_on() -> Non
     parent = tracker.start_job({"job": "a"})
     tracker.log_cell("one", parent)
     tracker.log_cell("two", parent)
-    tracker.end_job(parent, "FINISHED", {"mean/auroc": 0.5})
-    assert ("end", "run of a", "FINISHED", {"mean/auroc": 0.5}) not in log.calls  # nobody waited for it
+    tracker.end_job(parent, "FINISHED", {"auroc": 0.5})
+    assert ("end", "run of a", "FINISHED", {"auroc": 0.5}) not in log.calls  # nobody waited for it
     gate.set()
     tracker.close()
     assert log.calls == [
         ("start", "a"),
         ("cell", "one", "run of a"),
         ("cell", "two", "run of a"),
-        ("end", "run of a", "FINISHED", {"mean/auroc": 0.5}),
+        ("end", "run of a", "FINISHED", {"auroc": 0.5}),
         ("close",),
     ]
 

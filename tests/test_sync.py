@@ -73,7 +73,7 @@ def test_a_sweep_without_mlflow_is_sent_whole(output: Path) -> None:
     (parent,) = runs(tracker, "tags.kind = 'job'")
     assert parent.info.status == "FAILED"
     assert parent.data.metrics["cells_done"] == 1
-    assert parent.data.metrics["mean/auroc"] == records[0].metrics["auroc"]
+    assert parent.data.metrics["auroc"] == records[0].metrics["auroc"]
     assert {run.info.status for run in runs(tracker)} == {"FINISHED", "FAILED"}
     result = sync(tracker, output, EXPERIMENT)
     assert (result.sent, result.there) == (0, 2), "a failed attempt is sent once, too"

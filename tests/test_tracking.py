@@ -249,8 +249,8 @@ def test_a_job_ends_as_its_cells_did(output: Path) -> None:
     for status in ("FINISHED", "FAILED", "KILLED"):
         parent = tracker.start_job(content)
         assert tracker.client.get_run(parent).info.status == "RUNNING"
-        tracker.end_job(parent, status, {"mean/auroc": 0.75})
-        assert tracker.client.get_run(parent).data.metrics == {"mean/auroc": 0.75}
+        tracker.end_job(parent, status, {"auroc": 0.75})
+        assert tracker.client.get_run(parent).data.metrics == {"auroc": 0.75}
         assert tracker.client.get_run(parent).info.status == status
 
 
@@ -721,6 +721,21 @@ def test_a_cell_trained_again_by_other_code_is_sent_and_fetched(output: Path, tm
     fetch_cells(EXPERIMENT, None, output, tmp_path / "fetched")
     (found,) = (tmp_path / "fetched" / "cells").rglob("status.json")
     assert read_record(found.parent).status["code"] == now
+
+
+def test_a_finished_job_adds_what_is_missing_and_no_run_of_nothing(output: Path) -> None:
+    tracker = connect(output)
+    one, two = cell(output, seed=1), cell(output, seed=2)
+    planned = job(one, two, output=output)
+    for _ in range(2):
+        tracker.log_missing(planned, [one, two])
+        (parent,) = runs(tracker, "tags.kind = 'job'")
+        assert (parent.info.status, parent.data.metrics["cells_done"]) == ("FINISHED", 2)
+        assert parent.data.metrics["auroc"] == pytest.approx(METRICS["auroc"])
+        assert len(runs(tracker)) == 2
+    tracker.log_missing(planned, [one, two, cell(output, seed=3)])
+    assert len(runs(tracker, "tags.kind = 'job'")) == 1
+    assert {run.data.tags["mlflow.parentRunId"] for run in runs(tracker)} == {parent.info.run_id}
 
 
 def test_a_sweep_that_still_runs_can_be_fetched(output: Path, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import shutil
@@ -9,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 from importlib.util import find_spec
@@ -79,6 +81,45 @@ class Postgres:
         with (self.folder.parent / f"{program}.log").open("w") as log:  # no pipe: the server would keep it open
             done = subprocess.run(command, cwd="/", env=environment, stdout=log, stderr=log, check=False)
         assert done.returncode == 0, (self.folder.parent / f"{program}.log").read_text()
+
+
+class SilentServer:
+    """Takes every connection and never says a whole word: nothing at all, or a byte now and then for ever.
+
+    With ``until`` it answers as an empty MLflow does, up to the first request whose path ends so.
+    """
+
+    def __init__(self, drip: bool = False, until: str | None = None) -> None:
+        self.drip, self.until, self.ended = drip, until, threading.Event()
+        self.silent = until is None
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.uri = f"http://127.0.0.1:{self.socket.getsockname()[1]}"
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def stop(self) -> None:
+        self.ended.set()
+        self.socket.close()
+
+    def _serve(self) -> None:
+        while not self.ended.is_set():
+            try:
+                connection, _ = self.socket.accept()
+            except OSError:
+                return
+            threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
+
+    def _answer(self, connection: socket.socket) -> None:
+        with connection, contextlib.suppress(OSError):
+            path = connection.recv(65536).split(b" ")[1].decode().partition("?")[0]
+            self.silent = self.silent or path.endswith(str(self.until))
+            if not self.silent:
+                found = b'{"experiment": {"experiment_id": "1", "name": "x"}}' if path.endswith("by-name") else b"{}"
+                head = f"HTTP/1.1 200 OK\r\nContent-Length: {len(found)}\r\nConnection: close\r\n\r\n"
+                connection.sendall(head.encode() + found)
+                return
+            connection.sendall(b"HTTP/1.1 200 OK\r\nX-A: " if self.drip else b"")
+            while not self.ended.wait(0.05):
+                connection.sendall(b"a" if self.drip else b"")
 
 
 class Server:

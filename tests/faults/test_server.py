@@ -16,8 +16,11 @@ from threading import Thread
 import pytest
 from mlflow import MlflowClient
 
+from benchmark import stores
+from benchmark.patience import SilentError, heard, within
 from benchmark.records import read_record
-from tests.faults.servers import Server
+from tests.faults.helpers import run_here
+from tests.faults.servers import Server, SilentServer
 from tests.test_cli import run, user_environment
 
 CELLS = 8
@@ -89,6 +92,63 @@ def wait_for(condition: Callable[[], bool], sweep: subprocess.Popen[str]) -> Non
         assert sweep.poll() is None, sweep.communicate()
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+@pytest.mark.parametrize(
+    ("drip", "until", "said"),
+    [
+        (False, None, "cannot be used (SilentError: no answer within 1 s)"),
+        (True, None, "cannot be used (SilentError: no answer within 1 s)"),
+        (True, "runs/create", "did not take job pca digits one_vs_rest: 1 cells (SilentError: no answer within 1 s)"),
+    ],
+)
+def test_a_silent_server_costs_twice_the_patience_at_most(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, drip: bool, until: str | None, said: str
+) -> None:
+    """Before the work, at its end, and for the commands that ask MLflow alone."""
+    monkeypatch.setenv("BENCHMARK_PATIENCE", "1")
+    stores.silent.clear()
+    command = ["model=pca", "dataset=digits", "split.normal_class=0", "split.test_limit=40"]
+    plain = time.monotonic()
+    assert run_here(tmp_path, *command, "tracking=off", "output_dir=plain").returncode == 0
+    plain = time.monotonic() - plain
+    server = SilentServer(drip, until)
+    try:
+        start = time.monotonic()
+        done = run_here(tmp_path, *command, f"tracking.uri={server.uri}")
+        took = time.monotonic() - start
+        assert done.returncode == 0, done.stderr
+        assert "1 of 1 cells done" in done.stdout
+        warnings = [line for line in done.stderr.splitlines() if line.startswith("warning: ")]
+        assert [said in line for line in warnings] == [True], done.stderr
+        assert took < plain + 2 + 6, "more than the patience, and MLflow's import on a busy machine"
+        for module, more in (("benchmark.sync", ()), ("benchmark.report", ("source=mlflow", "figures=false"))):
+            start = time.monotonic()
+            asked = run_here(tmp_path, "experiment=default", f"uri={server.uri}", *more, module=module)
+            assert asked.returncode == 1, (asked.stdout, asked.stderr)
+            assert "Traceback" not in asked.stderr
+            assert time.monotonic() - start < 8
+    finally:
+        server.stop()
+        stores.silent.clear()
+
+
+def test_a_call_that_gets_news_is_waited_for() -> None:
+    def slow() -> str:
+        for _ in range(6):
+            time.sleep(0.1)
+            heard()
+        return "done"
+
+    assert within(0.3, slow) == "done"
+    with pytest.raises(SilentError, match=r"no answer within 0\.2 s"):
+        within(0.2, lambda: time.sleep(1))
+    with pytest.raises(TimeoutError, match="its own"):
+        within(5, raising)
+
+
+def raising() -> None:
+    raise TimeoutError("its own")
 
 
 @pytest.fixture
