@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import matplotlib
 import numpy as np
 import pytest
@@ -195,3 +193,7 @@ def test_a_figure_without_marks_needs_no_note(records):
     records.job({"model": "ae", "k": 0, "auroc": 0.9, "arrays": True})
     group, _ = only_group(records)
     assert noted("Caption.", "Title", curves.heat_map(group), group) == "Caption."
+
+
+def test_the_mark_stays_in_the_line_of_its_column():
+    assert curves.in_lines("anogan (closeness=16) ▽").split("\n")[-1].endswith("(closeness=16)\N{NO-BREAK SPACE}▽")
