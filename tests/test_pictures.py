@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark.pictures import STEPS, side_by_side
+from benchmark.pictures import GRID, STEPS, _decoded_grid, side_by_side
 from benchmark.records import read_record
 from tests.test_cli import run
 
@@ -39,3 +39,17 @@ def test_interpolation_begins_and_ends_at_the_reconstructions_of_two_normal_imag
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "outputs/reports/between/figures/interpolation_digits_one_vs_rest.png").exists()
     assert "Decoded along the straight line" in (tmp_path / "outputs/reports/between/report.html").read_text()
+
+
+def test_a_decoded_grid_holds_each_image_at_its_place() -> None:
+    xs, ys = torch.linspace(0, 0.2, GRID), torch.linspace(0.5, 1, GRID)
+
+    def decode(method: str, codes: torch.Tensor) -> torch.Tensor:
+        assert method == "decode"
+        return codes.reshape(-1, 1, 1, 2)  # two pixels: x and y
+
+    grid = _decoded_grid(decode, xs, ys)
+    assert grid.shape == (GRID, GRID, 1, 2)
+    assert np.array_equal(grid[3, :, 0, 0], (xs * 255).round().numpy())
+    assert np.array_equal(grid[:, 3, 0, 1], (ys * 255).round().numpy())
+    assert _decoded_grid(lambda *_: None, xs, ys) is None

@@ -26,8 +26,8 @@ GLOSSARY: tuple[tuple[str, str, str], ...] = (
      "precision.", "↑"),
     ("false_alarm_rate", "Share of the normal evaluated images above that threshold. 5% is wanted; below it, too few "
      "are flagged.", ""),
-    ("steps (updates)", "Training steps of a cell: updates of the weights, of a GAN's generator where there are two "
-     "networks. 0, shown as fit: fitted in one call.", ""),
+    ("steps (updates)", "Training steps of a cell. A step updates each part that is trained then once, a "
+     "discriminator discriminator_steps times. 0, shown as fit: fitted in one call.", ""),
     ("train_reconstruction", "Mean over normal training images of ||x - x'||², the squared error summed over pixels "
      "in [0, 1]; the same unit for every model, whatever loss it was trained with.", "↓"),
     ("test_reconstruction_normal", "The same on normal test images. Well above the training figure: overfitting.", "↓"),

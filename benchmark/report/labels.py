@@ -61,7 +61,7 @@ def apart(points: np.ndarray, least: float) -> np.ndarray:
         lacking = np.clip(1.001 * least - far, 0, None)
         if not (lacking > 0.002 * least).any():
             break
-        moved += (gap * (0.5 * lacking / far)[..., None]).sum(1)
+        moved += (gap * (0.1 * lacking / far)[..., None]).sum(1)  # a little at a time, or equal points fly off
     return moved
 
 

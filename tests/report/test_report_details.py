@@ -38,8 +38,22 @@ def test_bits_per_dimension_by_hand(records, frame_of):
     records.job({"model": "ae", "k": 0, "auroc": 0.9})
     (group,) = groups(frame_of())
     (table,) = judged_tables(group)
-    assert table.columns == ["model", "training", "normal", "anomalous"]
-    assert texts(table) == [["flow", "2.1", "2.2", "2.5"]]
+    assert table.columns == ["model", "training", "normal", "anomalous", "updates"]
+    assert texts(table) == [["flow", "2.1", "2.2", "2.5", "—"]]
+    assert "No histogram was run" in table.notes[-1]
+    for model, steps, levels in (("histogram", 0.0, (2.1, 2.1)), ("diffusion", 750.0, (1.9, 2.1))):
+        for k, normal in enumerate(levels):
+            bits = {"test/bits_per_dim_normal": normal, "test/bits_per_dim_anomalous": 3.0, "steps": steps}
+            records.job({"model": model, "k": k, "auroc": 0.95, "metrics": bits})
+    (table,) = judged_tables(groups(frame_of())[0])
+    assert texts(table) == [  # the mark is about bits: in AUROC the flow is below the histogram, and so is the AE
+        ["histogram", "", "2.1", "3", "fit"],
+        ["diffusion", "", "2", "3", "750"],
+        ["flow ▽", "2.1", "2.2", "2.5", "—"],
+    ]
+    assert "▽ more bits" in table.notes[-1]
+    assert "exact for the flow and the histogram" in table.notes[0]
+    assert "bound may be looser than another's" in table.notes[0]
 
 
 def test_groups_without_such_quantities_have_no_such_tables(records, frame_of):
@@ -57,9 +71,12 @@ def test_tables_of_generated_images_and_gradients_by_hand(records, frame_of):
     }  # fmt: skip
     slopes = {"gan/d_fake": 0.02, "gan/gradient_norm_minimax": 0.004, "gan/gradient_norm_non_saturating": 1.25}
     other = judged | {"generation/modes_hit": 7.0, "generation/frechet_classifier": 50.0}
-    records.job({"model": "gan", "k": 0, "auroc": 0.9, "metrics": judged | slopes})
-    records.job({"model": "gan", "k": 1, "auroc": 0.9, "metrics": other | slopes})
-    records.job({"model": "vae", "k": 0, "auroc": 0.9, "metrics": judged}, {"model": "ae", "k": 0, "auroc": 0.9})
+    split = {"split": "leave_one_out"}
+    records.job({"model": "gan", "k": 0, "auroc": 0.9, "metrics": judged | slopes} | split)
+    records.job({"model": "gan", "k": 1, "auroc": 0.9, "metrics": other | slopes} | split)
+    records.job(
+        {"model": "vae", "k": 0, "auroc": 0.9, "metrics": judged} | split, {"model": "ae", "k": 0, "auroc": 0.9} | split
+    )
     (group,) = groups(frame_of())
     generation, gradients = judged_tables(group)
     assert texts(generation) == [
@@ -67,3 +84,14 @@ def test_tables_of_generated_images_and_gradients_by_hand(records, frame_of):
         ["gan", "7.5", "9", "1.5", "2.2", "0.01", "45", "0.5"],
     ]
     assert texts(gradients) == [["gan", "0.02", "0.004", "1.25"]]
+
+
+def test_one_normal_class_has_no_modes_to_hit(records, frame_of):
+    judged = {"generation/modes_hit": 1.0, "generation/modes": 1.0, "generation/mode_entropy": 0.0}
+    judged |= {"generation/mode_entropy_real": 0.0, "generation/share_other": 0.25}
+    judged |= {"generation/frechet_classifier": 40.0, "generation/frechet_classifier_real": 0.5}
+    records.job({"model": "gan", "k": 0, "auroc": 0.9, "metrics": judged})
+    (table,) = judged_tables(groups(frame_of())[0])
+    assert table.columns == ["model", "other class", "Frechet (classifier)", "of real images"]
+    assert texts(table) == [["gan", "0.25", "40", "0.5"]]
+    assert "1% of them" not in table.notes[0]

@@ -5,9 +5,11 @@ import io
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
+from benchmark.report import comparison, details, detection, intervals, published, statistics, tables
 from benchmark.report.build import build_tables
 from benchmark.report.formats import (
     escape_markdown,
@@ -42,7 +44,7 @@ def test_auroc_by_hand_with_the_best_of_a_row_bold(records, auroc):
     for model, values in {"pca": [0.9, 0.70], "ae": [0.9004, 0.60], "vae": [0.8, 0.81]}.items():
         records.job(*({"model": model, "k": k, "auroc": v} for k, v in enumerate(values)))
     table = auroc()
-    assert table.columns == ["normal class", "pca", "ae", "vae"]
+    assert table.columns == ["normal class", "pca", "ae ▽", "vae"]
     assert texts(table, "0")[1:] == ["0.900", "0.900", "0.800"]
     assert bold(table, "0") == [True, True, False]  # a tie after rounding
     assert texts(table, "mean")[1:] == ["0.800", "0.750", "0.805"]
@@ -72,7 +74,49 @@ def test_several_seeds_show_sd_with_ddof_1_and_n(records, auroc):
     assert texts(table, "0")[1] == "0.930 ± 0.036 (n=3)"  # sqrt((0.03^2 + 0.01^2 + 0.04^2) / 2)
     assert texts(table, "1")[1] == "0.810 ± 0.014 (n=2)"
     assert texts(table, "mean")[1] == "0.870 ± 0.014 (n=2)"  # seeds 0 and 1 have both classes
-    assert "95% CI over seeds" in [row[0].text for row in table.rows]
+    assert texts(table, "sd over classes")[1] == "0.085"  # class values 0.93 and 0.81
+    assert texts(table, "95% CI over seeds")[1] == "[0.733, 0.987]"  # of 0.85 and 0.87: 0.86 ± 12.706 * 0.01
+
+
+def test_updates_are_the_mean_of_the_cells_steps_and_fitted_models_have_none(records, auroc, frame_of):
+    for model, steps in {"pca": (0, 0), "ae": (1000, 2000), "vae": (None, None)}.items():
+        cells = [{"model": model, "k": k, "auroc": 0.9} for k in (0, 1)]
+        more = [{"metrics": {"steps": float(n)}} if n is not None else {} for n in steps]
+        records.job(*(cell | extra for cell, extra in zip(cells, more, strict=True)))
+    assert texts(auroc(), "updates")[1:] == ["fit", "1,500", "—"]
+    losses = next(t for t in group_tables(groups(frame_of())[0]) if t.key.startswith("losses"))
+    assert [row[-1].text for row in losses.rows] == ["fit", "1,500", "—"]
+
+
+def detection_of(frame):
+    return next(t for t in group_tables(groups(frame)[0]) if t.key.startswith("detection"))
+
+
+def test_detection_has_false_alarms_and_what_flagging_everything_gives(records, frame_of):
+    at = {"precision": 0.95, "recall": 0.5, "f1": 0.655, "false_alarm_rate": 0.06}
+    for k, (anomalous, alarms) in enumerate(((80.0, 0.06), (60.0, 0.05))):
+        counts = {"n_test": 100.0, "n_test_anomalous": anomalous}
+        metrics = at | {"false_alarm_rate": alarms, "average_precision": 0.99, "fpr95": 0.25}
+        records.job({"model": "ae", "k": k, "auroc": 0.9, "metrics": metrics | counts})
+        records.job({"model": "vae", "k": k, "auroc": 0.8, "metrics": counts})  # no threshold
+    table = detection_of(frame_of())
+    assert table.columns[2:] == ["AUROC ↑", "AP ↑", "FPR95 ↓", "precision ↑", "recall ↑", "F1 ↑", "false alarms"]
+    assert texts(table, "ae") == ["ae", "2", "0.900", "0.990", "0.250", "0.950", "0.500", "0.655", "0.055"]
+    assert texts(table, "vae")[-4:] == ["—"] * 4
+    # the share of anomalies is 0.7: precision 0.7, recall 1, F1 1.4 / 1.7, every normal image flagged
+    assert texts(table, "everything flagged") == ["everything flagged", *[""] * 4, "0.700", "1.000", "0.824", "1.000"]
+    assert table.rules == {2}
+
+
+def test_old_records_without_the_new_columns_still_make_every_table(records, frame_of):
+    records.job({"model": "ae", "k": 0, "auroc": 0.9, "metrics": {"precision": 0.9, "recall": 0.5, "f1": 0.6}})
+    frame = frame_of()
+    assert not {"auroc_se", "false_alarm_rate", "threshold", "n_calibration"} & set(frame.columns)
+    tables = [table for tables in build_tables(frame).values() for table in tables]
+    assert not any(table.key.startswith("intervals") for table in tables)
+    assert texts(detection_of(frame), "ae")[-1] == "—"
+    assert [row[0].text for row in detection_of(frame).rows] == ["ae"]  # its number of anomalies is not known
+    assert texts(auroc_table(groups(frame)[0]), "updates")[1] == "—"
 
 
 def test_losses_scores_and_gan_by_hand(records, frame_of):
@@ -137,6 +181,14 @@ def test_latex_escapes_everything():
     bare = re.sub(r"\\[&%$#_{}]|\\text\w+\{\}|\\texttt\{U\+[0-9A-F]+\}", "", escaped)
     assert not re.search(r"[&%$#_{}~^\\<>|]", bare)
     assert latex_escape("—±†") == r"---$\pm$\dag{}"
+    assert latex_escape("ae ▽") == r"ae $\bigtriangledown$"  # of LaTeX itself: \triangledown would need amssymb
+
+
+def test_latex_has_a_symbol_for_every_character_that_the_tables_use():
+    modules = [tables, details, detection, intervals, comparison, published, statistics]
+    used = {c for module in modules for c in Path(module.__file__).read_text(encoding="utf-8") if c > "~"}
+    assert "▽" in used
+    assert [c for c in sorted(used) if "U+" in latex_escape(c)] == []
 
 
 def test_html_and_markdown_of_a_hostile_name(records, frame_of):
@@ -159,7 +211,9 @@ def test_latex_fragment_uses_booktabs_and_one_row_end_a_line():
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no pdflatex on this machine")
 def test_latex_compiles(tmp_path, records, frame_of):
-    records.job({"model": "ae", "k": 0, "auroc": 0.9, "name": HOSTILE, "variant": "latent=2 hidden=[4,2]"})
+    metrics = {"auroc_se": 0.01, "latent/prior_mmd2": 0.1, "n_test": 10.0, "n_test_anomalous": 9.0}
+    setting = {"name": HOSTILE, "variant": "latent=2 hidden=[4,2]", "metrics": metrics}
+    records.job({"model": "pca", "k": 0, "auroc": 0.95}, {"model": "ae", "k": 0, "auroc": 0.9} | setting)
     tables = [table for tables in build_tables(frame_of()).values() for table in tables]
     (tmp_path / "t.tex").write_text(latex_document(HOSTILE, tables), encoding="utf-8")
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "-draftmode", "t.tex"]
