@@ -36,7 +36,8 @@ def main(arguments: list[str] | None = None) -> int:
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # deterministic products on CUDA
     session = Session(_command(arguments), debug="debug=true" in arguments)
     how = f"Finished cells are kept; the same command goes on from there:\n  {resuming(session.command)}"
-    return run_until_told(lambda: _main(arguments, session), lambda: f"benchmark: stopped. {how}", is_program)
+    words = f"benchmark: stopped. {how}"
+    return run_until_told("benchmark", lambda: _main(arguments, session), lambda: words, is_program)
 
 
 def _main(arguments: list[str], session: Session) -> int:

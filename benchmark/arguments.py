@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Mapping
 from difflib import get_close_matches
 
-from benchmark.config import UsageError
+from benchmark.config import LONGEST, UsageError
 
 
 def parse(arguments: list[str], keys: Mapping[str, str]) -> dict[str, str]:
@@ -26,6 +26,12 @@ def parse(arguments: list[str], keys: Mapping[str, str]) -> dict[str, str]:
         settings[key] = value
     if "/" in settings.get("experiment", "") or settings.get("experiment", "").startswith("."):
         raise UsageError(f"experiment={settings['experiment']} is not a name. Type for example: experiment=quick")
+    if len(settings.get("experiment", "").encode(errors="replace")) > LONGEST:
+        short = settings["experiment"][:40]
+        raise UsageError(
+            f"experiment={short}... is no name of an experiment, which has at most {LONGEST} bytes. "
+            "Type for example: experiment=quick"
+        )
     return settings
 
 

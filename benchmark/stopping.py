@@ -1,4 +1,6 @@
-"""Ctrl-C and SIGTERM: a command ends within two seconds, after the write in progress, and says how to go on.
+"""Ctrl-C, SIGTERM and output that nobody takes: how every command ends in order.
+
+After Ctrl-C or SIGTERM it ends within two seconds, after the write in progress, and says how to go on.
 
 The first signal raises ``KeyboardInterrupt`` in the main thread, which gives up what runs and puts things in order. A
 thread of its own watches that this takes no longer than ``GRACE`` seconds, whatever any thread hangs in (a long
@@ -9,6 +11,7 @@ another name and renamed, so that nothing is lost by that. A second signal ends 
 from __future__ import annotations
 
 import contextlib
+import errno
 import math
 import os
 import select
@@ -26,6 +29,7 @@ from typing import Any
 GRACE = 1.2  # seconds from the signal to the end of the process
 PATIENCE = 0.5  # seconds of these for threads that may be about to look at their stop flag
 EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}  # as a shell has it: 128 and the signal's number
+UNTAKEN = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT)  # of writing: the reader is gone, the device or the quota is full
 SHOW_CURSOR = "\x1b[?25h"
 
 
@@ -99,8 +103,10 @@ def ended_by_signals(last_words: Callable[[], str]) -> Iterator[None]:
         os.close(writer)  # ends the watching thread
 
 
-def run_until_told(main: Callable[[], int], last_words: Callable[[], str], is_program: bool) -> int:
+def run_until_told(name: str, main: Callable[[], int], last_words: Callable[[], str], is_program: bool) -> int:
     """What ``main`` returns, or after a signal its exit code (130 or 143), with the last words on stderr.
+
+    Output that is not taken ends it with exit code 1: in silence if its reader is gone (``| head``), else in one line.
 
     Where ``main`` is all that this process is for, the process ends there: to take down an interpreter with torch in it
     takes seconds on a busy machine.
@@ -108,7 +114,7 @@ def run_until_told(main: Callable[[], int], last_words: Callable[[], str], is_pr
     try:
         with ended_by_signals(last_words):
             try:
-                return main()
+                return _printed(name, main, is_program)
             except KeyboardInterrupt as interrupt:
                 code = EXIT_CODES[signal.SIGTERM if isinstance(interrupt, Terminated) else signal.SIGINT]
                 if is_program or _abandoned.is_set():
@@ -119,6 +125,25 @@ def run_until_told(main: Callable[[], int], last_words: Callable[[], str], is_pr
         _told.clear()
 
 
+def _printed(name: str, main: Callable[[], int], is_program: bool) -> int:
+    """What ``main`` returns, once all that it printed is out."""
+    try:
+        code = main()
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return code
+    except OSError as error:
+        if error.errno not in UNTAKEN:
+            raise
+        if is_program and sys.stdout is not None:  # else the interpreter tries once more at its end, and complains
+            with contextlib.suppress(OSError, ValueError), open(os.devnull, "wb") as nowhere:
+                os.dup2(nowhere.fileno(), sys.stdout.fileno())
+        if error.errno != errno.EPIPE:
+            with contextlib.suppress(OSError, ValueError):
+                print(f"{name}: not all could be written ({error.strerror}). Make room", file=sys.stderr, flush=True)
+        return 1
+
+
 def ends_in_order(name: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
     """Decorator of the ``main`` of a small command, which is simply to be typed again."""
     words = f"{name}: stopped. To go on, type the same again."
@@ -126,7 +151,7 @@ def ends_in_order(name: str) -> Callable[[Callable[..., int]], Callable[..., int
     def decorate(main: Callable[..., int]) -> Callable[..., int]:
         @wraps(main)
         def wrapped(arguments: list[str] | None = None) -> int:
-            return run_until_told(lambda: main(arguments), lambda: words, arguments is None)
+            return run_until_told(name, lambda: main(arguments), lambda: words, arguments is None)
 
         return wrapped
 
