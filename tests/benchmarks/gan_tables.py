@@ -13,7 +13,7 @@ import pandas as pd
 from scipy.stats import ttest_rel
 
 from benchmark.report.frame import read_frame
-from benchmark.report.statistics import holm
+from benchmark.report.paired import holm
 
 RESULTS = Path(__file__).parents[2] / "results"
 TRAININGS = {
