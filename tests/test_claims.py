@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+from functools import cache
 
 import pandas as pd
 import pytest
 
 from benchmark.config import CONF_DIR
 from benchmark.models import model_names
-from benchmark.report.frame import read_frame
 from tests.claims import ROOT, Absent, Claim, block, flexible, frame, normal, paired, refreshed, verdict, with_tables
-from tests.claims_registry import AWAITED, BLOCKS, CLAIMS, EXCEPTIONS, GENERATED, PAGES
+from tests.claims_exceptions import AWAITED, EXCEPTIONS, GENERATED
+from tests.claims_registry import CLAIMS, PAGES
+from tests.claims_tables import BLOCKS
 
 MEASURED = r"(?<![\w.])\d+\.\d+|\d%|\d+ of \d+ classes"
 REFERENCES = r"arXiv:\d+\.\d+|sections?\s+\d+(?:\.\d+)?(?:,\s+\d(?![\d.]))*"
@@ -114,6 +116,11 @@ def test_a_verdict_says_what_the_test_says_whichever_model_is_named_first() -> N
         )
 
 
+@cache
+def validation_cells() -> pd.DataFrame:
+    return pd.concat([frame(path.parent.name) for path in sorted((ROOT / "results").glob("selection*/cells.csv"))])
+
+
 def validation_pairs(text: str) -> list[tuple[str, str]]:
     return re.findall(PAIR, text)
 
@@ -121,7 +128,7 @@ def validation_pairs(text: str) -> list[tuple[str, str]]:
 @pytest.mark.parametrize("name", model_names())
 def test_validation_figures_are_the_committed_ones(name: str) -> None:
     """Every "MNIST / Fashion-MNIST" pair in a model's YAML and page is a mean over classes in results/selection*."""
-    cells = pd.concat([read_frame(path) for path in sorted((ROOT / "results").glob("selection*/cells.csv"))])
+    cells = validation_cells()
     assert set(cells["evaluate_on"]) == {"validation"}
     metrics = [column for column in cells.columns if column.startswith("auroc")]
     yaml = (CONF_DIR / "model" / f"{name}.yaml").read_text("utf-8")
