@@ -15,7 +15,7 @@ python -m tests.claims write    # puts the recomputed numbers and tables into th
 7. A claim of cells that are still to be run stands in AWAITED (claims_exceptions.py); it is compared once they are.
 8. A number that no cell has (a setting, a definition, a paper's): EXCEPTIONS (there), with the reason; " ... " skips.
 9. A sentence that is gone from its page: delete its claim or exception; the test says which.
-10. A new table made from cells: a function in BLOCKS (claims_tables.py), the two markers and the head by hand.
+10. A new table made from cells: a function in BLOCKS or WHOLE (claims_tables.py) and the two markers.
 """
 
 from __future__ import annotations
@@ -236,13 +236,17 @@ def refreshed(text: str, claims: Sequence[Claim], blocks: dict[str, Callable[[],
 
 def main(write: bool) -> int:
     from tests.claims_registry import CLAIMS, PAGES
-    from tests.claims_tables import BLOCKS
+    from tests.claims_tables import BLOCKS, WHOLE
 
     code = 0
     for name in PAGES:
         path, claims = ROOT / name, CLAIMS.get(name, [])
         text = path.read_text(encoding="utf-8")
         new = refreshed(text, claims, BLOCKS)
+        for marker, whole in WHOLE.items():
+            found, wanted = block(new, marker), whole()
+            if found is not None and wanted is not None:
+                new = new[: found.start()] + wanted + new[found.end() :]
         for claim in claims:
             if not claim.pattern.search(new):
                 print(f"{name}: no longer there: {claim.text}")
