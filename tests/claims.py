@@ -12,10 +12,10 @@ python -m tests.claims write    # puts the recomputed numbers and tables into th
    which says "separated, `vae` ahead (Wilcoxon ...)" or "not separated (...)" and so cannot say the opposite. In the
    page type any such phrase at its place, for example "not separated (Wilcoxon)"; `write` puts in the computed one.
 6. A sentence without numbers: Claim("PCA is ahead on Sandal", holds=lambda: ...).
-7. A claim of cells that are still to be run stands in AWAITED; it is compared as soon as they are there.
-8. A number that no cell has (a setting, a definition, a paper's): EXCEPTIONS, with the reason; " ... " skips text.
+7. A claim of cells that are still to be run stands in AWAITED (claims_exceptions.py); it is compared once they are.
+8. A number that no cell has (a setting, a definition, a paper's): EXCEPTIONS (there), with the reason; " ... " skips.
 9. A sentence that is gone from its page: delete its claim or exception; the test says which.
-10. A new table made from cells: a function in BLOCKS and the two markers around it; its head stays the page's own.
+10. A new table made from cells: a function in BLOCKS or WHOLE (claims_tables.py) and the two markers.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ from benchmark.report.published import read_published
 from benchmark.report.statistics import Group, groups
 
 ROOT = Path(__file__).parent.parent
-NUMBER = r"[+-]?\d+(?:,\d{3})*(?:\.\d+)?"
-PHRASE = r"(?:not\s+separated|separated,\s+`\w+`\s+ahead)\s+\(Wilcoxon[^)]*\)"
+NUMBER = r"[+-]?\d+(?:,\d{3})*(?:\.\d+)?%?"
+PHRASE = r"(?:not\s+separated|separated,\s+`[^`]+`\s+ahead)\s+\(Wilcoxon[^)]*\)"
 WORDS = {6: "six", 10: "ten", 20: "twenty", 26: "26"}
 
 
@@ -159,6 +159,7 @@ def floors_below(experiment: str, dataset: str) -> dict[str, list[str]]:
     return group(experiment, dataset).below
 
 
+@cache
 def all_paired(experiment: str, dataset: str = POOLED) -> list[Comparison]:
     """All paired tests of one data set, or of all of them together."""
     return [c for c in comparisons(groups(frame(experiment))) if c.dataset == dataset]
@@ -234,13 +235,18 @@ def refreshed(text: str, claims: Sequence[Claim], blocks: dict[str, Callable[[],
 
 
 def main(write: bool) -> int:
-    from tests.claims_registry import BLOCKS, CLAIMS, PAGES
+    from tests.claims_registry import CLAIMS, PAGES
+    from tests.claims_tables import BLOCKS, WHOLE
 
     code = 0
     for name in PAGES:
         path, claims = ROOT / name, CLAIMS.get(name, [])
         text = path.read_text(encoding="utf-8")
         new = refreshed(text, claims, BLOCKS)
+        for marker, whole in WHOLE.items():
+            found, wanted = block(new, marker), whole()
+            if found is not None and wanted is not None:
+                new = new[: found.start()] + wanted + new[found.end() :]
         for claim in claims:
             if not claim.pattern.search(new):
                 print(f"{name}: no longer there: {claim.text}")

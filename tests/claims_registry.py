@@ -1,86 +1,23 @@
-"""Which texts of README and docs/ are claims, which tables are made from cells, which numbers no cell has."""
+"""Which texts of README and docs/ are claims, and from which cells their numbers come."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from benchmark.report.statistics import MARK
-from tests.benchmarks.gan_tables import against_shipped, objectives, searches
 from tests.claims import (
     ROOT,
     Claim,
     all_paired,
     auroc,
-    floors_below,
     frame,
     mean,
     paired,
     per_class,
     published,
 )  # fmt: skip
+from tests.claims_tables import CLASSES, TITLES
 
 PAGES = ["README.md", *(str(path.relative_to(ROOT)) for path in sorted((ROOT / "docs").rglob("*.md")))]
-GENERATED = {"docs/bad_input.md": "written by python -m tests.faults.bad_input, whose test compares the whole page"}
-CLASSES = {"mnist": (0, 3, 8), "fashion_mnist": (0, 5, 6)}  # of the family table
-TITLES = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST"}
-NAMES = {"fashion_mnist": {0: "T-shirt/top", 5: "Sandal", 6: "Shirt"}}
-AWAITED = {
-    ("docs/models/histogram.md", "family"),
-    ("docs/models/histogram.md", "quick"),
-    ("docs/models/mean_image.md", "family"),
-}  # pages whose claims of an experiment may lack their cells, which are still to be run
-
-
-# --- tables -----------------------------------------------------------------------------------------------------------
-
-
-def quick_tables() -> list[list[str]]:
-    """The table of AUROC of each data set in results/quick/tables.md."""
-    lines = (ROOT / "results" / "quick" / "tables.md").read_text(encoding="utf-8").splitlines()
-    tables = []
-    for title in TITLES.values():
-        start = next(i for i, line in enumerate(lines) if line.startswith(f"### AUROC, {title}, ")) + 2
-        end = next(i for i in range(start, len(lines)) if not lines[i].startswith("|"))
-        tables.append(lines[start:end])
-    return tables
-
-
-def family_tables() -> list[list[str]]:
-    """A row a model, best mean over all six first; best of a column bold, below a floor of the data set marked."""
-    cells = frame("family")
-    below = {dataset: floors_below("family", dataset) for dataset in CLASSES}
-    rows = {}
-    for model in dict.fromkeys(cells["model"]):
-        columns: list[tuple[float, bool]] = []
-        for dataset, classes in CLASSES.items():
-            values = [auroc("family", model, dataset, k) for k in classes]
-            columns += [*((value, False) for value in values), (sum(values) / len(values), model in below[dataset])]
-        rows[model] = columns
-    best = [max(round(columns[i][0], 3) for columns in rows.values()) for i in range(8)]
-    heads = [NAMES.get(dataset, {}).get(k, str(k)) for dataset in CLASSES for k in CLASSES[dataset]]
-    head = ["model", *heads[:3], "MNIST mean", *heads[3:], "Fashion-MNIST mean", "updates"]
-    lines = [f"| {' | '.join(head)} |", "| --- |" + " ---: |" * (len(head) - 1)]
-    for model, columns in sorted(rows.items(), key=lambda row: -(row[1][3][0] + row[1][7][0])):
-        steps = float(cells.loc[cells["model"] == model, "steps"].mean())
-        shown = [
-            (f"**{value:.3f}**" if round(value, 3) == best[i] else f"{value:.3f}") + (f" {MARK}" if marked else "")
-            for i, (value, marked) in enumerate(columns)
-        ]
-        name = f"`{model}`" + (f" {MARK}" if any(marked for _, marked in columns) else "")
-        lines.append(f"| {' | '.join([name, *shown, 'fit' if steps == 0 else f'{steps:,.0f}'])} |")
-    return [lines]
-
-
-BLOCKS: dict[str, Callable[[], list[list[str]]]] = {
-    "quick": quick_tables,
-    "family": family_tables,
-    "objectives": lambda: [objectives(frame("gan_objectives"))],
-    "against": lambda: [against_shipped(frame("gan_objectives"))],
-    "search": lambda: [searches(frame("search"))],
-}  # marker -> its tables; a page that has no such marker has no such table
-
-
-# --- texts ------------------------------------------------------------------------------------------------------------
 
 
 def both(experiment: str, model: str, metric: str = "auroc", variant: str = "") -> list[float]:
@@ -96,6 +33,12 @@ def bits_of_histogram() -> list[float]:
     """Bits of the three classes of each data set and their mean, on the whole test split."""
     values = family_values("histogram", "test_bits_per_dim_normal", "quick")
     return [*values[:3], sum(values[:3]) / 3, *values[3:], sum(values[3:]) / 3]
+
+
+def sized(experiment: str, images: int) -> bool:
+    """Whether every cell was scored on so many images, and there is one seed."""
+    cells = frame(experiment)
+    return set(cells["n_test"]) == {images} and cells["seed"].nunique() == 1
 
 
 def gains(dataset: str) -> list[float]:
@@ -186,6 +129,8 @@ PAPERS = "mnist", "fashion_mnist"
 
 CLAIMS: dict[str, list[Claim]] = {
     "README.md": [
+        Claim("one seed, 10,000 test images a cell", holds=lambda: sized("quick", 10_000)),
+        Claim("one seed, 2,000 test images a cell", holds=lambda: sized("family", 2_000)),
         Claim(
             "AE, VAE and AAE gain {:.3f} to {:.3f} on MNIST and {:.3f} to {:.3f} on Fashion-MNIST",
             lambda: [*gains("mnist"), *gains("fashion_mnist")],
@@ -341,41 +286,9 @@ CLAIMS: dict[str, list[Claim]] = {
     ],
 }
 for _path in sorted((ROOT / "docs" / "models").glob("*.md")):
-    CLAIMS.setdefault(f"docs/models/{_path.name}", []).append(
-        Claim(FAMILY, lambda model=_path.stem: family_values(model))
+    CLAIMS.setdefault(f"docs/models/{_path.name}", []).extend(
+        [
+            Claim(FAMILY, lambda model=_path.stem: family_values(model)),
+            Claim("test split, 2,000 images, one seed), AUROC", holds=lambda: sized("family", 2_000)),
+        ]
     )
-
-SETTING, DEFINITION = "a setting", "a definition"
-TRIAL = "a trial with the command in the page, not in results/"
-EXCEPTIONS: dict[str, dict[str, str]] = {
-    "README.md": {
-        "Python 3.11 to 3.13": "versions",
-        "two models within 0.005 of each other": "a rule for reading the table",
-        "lower every model on Fashion-MNIST by 0.03 and more": "a bound, rounded by hand",
-        "fitted on 80% of a class, compared on the other 20%": DEFINITION,
-    },
-    "docs/datasets.md": {
-        "| 1.5 to 2.5 |": SETTING,
-        "| 0 to 0.5, 4 to 6 |": SETTING,
-    },
-    "docs/models/aae.md": {"is above 0.01": DEFINITION},
-    "docs/models/vae.md": {"`scale` = 0.2 as shipped": SETTING, "μ above 0.01": DEFINITION},
-    "docs/models/anogan.md": {"`search_lambda` = 0.1": SETTING},
-    "docs/models/diffusion.md": {
-        "from 9.2 (noise of 1.3 grey levels) to -8": SETTING,
-        "**The bound is below a histogram's.** ... PCA has 0.958 and 0.875.": TRIAL,
-    },
-    "docs/models/flow.md": {
-        "0.02 added to each count": DEFINITION,
-        "(weight 0.02 each)": SETTING,
-        "about 0.06 s of one core in a fleet (two cells measured, on a busy machine), 0.2 s alone": "seconds",
-    },
-    "docs/models/gan.md": {
-        "a running mean with weight 0.01 for a new batch": SETTING,
-        "Nine digits to draw, the 8 an anomaly ... of norm 0.10 and the non-saturating one of 2.3.": (
-            "one class and one seed: to be written again from results/gan_objectives"
-        ),
-    },
-    "docs/models/iforest.md": {"(ln(n - 1) + 0.5772)": "Euler's constant"},
-    "docs/models/kde.md": {"with h = 0.5 the AUROC": SETTING, "pixels with h 0.5": SETTING},
-}

@@ -17,7 +17,6 @@ from benchmark.data import dataset_names
 from benchmark.models import model_names
 from benchmark.report.__main__ import parse
 from benchmark.report.frame import read_frame
-from tests.benchmarks.gan_tables import against_shipped, objectives, searches
 from tests.test_launchers import is_installed
 
 ROOT = Path(__file__).parent.parent
@@ -53,21 +52,6 @@ def test_reports_and_preparations_in_the_readme_are_understood() -> None:
 def test_the_readme_names_every_model_that_has_a_page_and_no_other() -> None:
     named = set(re.findall(r"^\| `(\w+)` \|", README.split("## Vocabulary")[1].split("## Protocol")[0], re.MULTILINE))
     assert {path.stem for path in (ROOT / "docs" / "models").glob("*.md")} == named <= set(model_names())
-
-
-def test_the_tables_of_gan_objectives_are_the_committed_ones() -> None:
-    """As `python -m tests.benchmarks.gan_tables gan_objectives` prints them, once three seeds ran."""
-    frame = read_frame(ROOT / "results" / "gan_objectives" / "cells.csv")
-    page = (ROOT / "docs" / "models" / "gan.md").read_text("utf-8")
-    complete = frame.groupby("variant")["seed"].nunique().min() >= 3
-    assert [row for row in [*objectives(frame), *against_shipped(frame)] if complete and row not in page] == []
-
-
-def test_the_table_of_searches_is_the_committed_one() -> None:
-    """As `python -m tests.benchmarks.gan_tables search` prints it, once it ran."""
-    cells = ROOT / "results" / "search" / "cells.csv"
-    page = (ROOT / "docs" / "models" / "fanogan.md").read_text("utf-8")
-    assert [row for row in (searches(read_frame(cells)) if cells.exists() else []) if row not in page] == []
 
 
 def test_the_table_of_precisions_is_the_committed_one() -> None:
