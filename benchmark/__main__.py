@@ -20,7 +20,7 @@ from benchmark.collector import collect_seldom
 from benchmark.config import CONF_DIR, UsageError, register_schemas
 from benchmark.flags import CommandLine, read_flags, version
 from benchmark.session import Session
-from benchmark.stopping import run_until_told
+from benchmark.stopping import UNTAKEN, run_until_told
 
 
 class Unwritable(Exception):
@@ -208,7 +208,8 @@ def _run(app: Callable[[], None], session: Session) -> int:
         except SystemExit as error:
             return int(error.code or 0)
         except Exception as error:
-            if isinstance(error, UsageError) and not session.planned:
+            untaken = isinstance(error, OSError) and error.errno in UNTAKEN  # what is shown, by who reads it
+            if (isinstance(error, UsageError) or untaken) and not session.planned:
                 raise
             _say(error, session.debug)
             killed = type(error).__name__ in ("TerminatedWorkerError", "BrokenProcessPool")

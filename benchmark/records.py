@@ -251,9 +251,12 @@ def read_jobs(output_dir: str | Path, experiment_name: str) -> list[dict[str, An
 
     Jobs of before there were numbers come first, by the time at which they were started.
     """
-    folder = Path(output_dir) / "experiments" / experiment_name
-    jobs = []
-    for path in folder.glob("*.json"):
+    folder, jobs = Path(output_dir) / "experiments" / experiment_name, []
+    try:
+        paths = list(folder.glob("*.json"))
+    except OSError as error:
+        raise RecordError(f"{folder} cannot be read ({error.strerror}). Type output_dir=<a folder>") from error
+    for path in paths:
         what_to_do = "delete it and type the command of the sweep again, which plans its cells anew"
         jobs.append(read_json(path, what_to_do))
         if problem := check_job(jobs[-1]):

@@ -175,8 +175,11 @@ def no_cells(output_dir: str, experiment: str) -> str:
 
 
 def experiments(output_dir: str | Path) -> list[str]:
-    """The experiments below ``output_dir``."""
-    return sorted(path.name for path in (Path(output_dir) / "experiments").glob("[!.]*") if path.is_dir())
+    """The experiments below ``output_dir``; none if that can be no folder."""
+    try:
+        return sorted(path.name for path in (Path(output_dir) / "experiments").glob("[!.]*") if path.is_dir())
+    except OSError:
+        return []
 
 
 def _there_is(known: Sequence[str], output_dir: str) -> str:

@@ -183,7 +183,7 @@ def test_a_launcher_that_hides_the_gpus_says_so(monkeypatch: pytest.MonkeyPatch)
     [
         (["+launcher=joblib"], "the launcher joblib runs the jobs of a sweep: add -m"),
         (["-m", "+launcher=joblib", "hydra.launcher.n_jobs=0"], "hydra.launcher.n_jobs=0 is not allowed"),
-        (["-m", "+launcher=jobilb"], "launcher=jobilb: there is no such launcher; did you mean launcher=joblib?"),
+        (["-m", "+launcher=jobilb"], "launcher=jobilb: there is no such launcher; did you mean +launcher=joblib?"),
     ],
 )
 def test_a_launcher_that_makes_no_sense_is_refused(arguments: list[str], expected: str) -> None:

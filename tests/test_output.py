@@ -14,7 +14,7 @@ from tests.test_cli import user_environment
 from tests.test_status import done
 
 COMMANDS = {
-    "benchmark": (["--version"], "benchmark"),
+    "benchmark": (["--cfg", "job"], "benchmark"),
     "benchmark.status": (["experiment=small"], "benchmark.status"),
     "benchmark.report": (["experiment=small", "figures=false"], "benchmark.report"),
     "benchmark.sync": (["--help"], "benchmark.sync"),
