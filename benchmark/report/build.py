@@ -15,6 +15,7 @@ from benchmark.config import UsageError
 from benchmark.report.collect import Collection, collect
 from benchmark.report.comparison import comparison_tables
 from benchmark.report.details import detail_tables
+from benchmark.report.floors import explained
 from benchmark.report.formats import escape_markdown, latex_document, to_csv, to_latex, to_markdown
 from benchmark.report.frame import build_frame, read_frame, write_frame
 from benchmark.report.manifest import MANIFEST, build_manifest
@@ -22,7 +23,7 @@ from benchmark.report.page import Figure, build_page
 from benchmark.report.publish import compare, move
 from benchmark.report.published import appendix_tables, beside_table, read_published
 from benchmark.report.statistics import groups
-from benchmark.report.tables import DATASET_TITLES, Table, explained, group_tables, group_title
+from benchmark.report.tables import DATASET_TITLES, Table, group_tables, group_title
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.launchers import available_cores
 from benchmark.report.collect import PlannedCell
+from benchmark.report.floors import mark_note
 from benchmark.report.page import Figure
 from benchmark.report.statistics import MARK, Group
-from benchmark.report.tables import group_key, group_title, mark_note
+from benchmark.report.tables import group_key, group_title
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
@@ -125,7 +126,7 @@ def palette(labels: Sequence[str]) -> dict[str, tuple[str, Any]]:
 def save(drawing: Drawing, stem: Path) -> Path:
     """Save as PNG and PDF, without dates, and return the PNG's path. Large PNGs are cut to 128 colours.
 
-    They are spread over those that occur: the median cut gives nearly all to the greys, and points lose theirs.
+    By octree: the median cut gives nearly all colours to the greys of images, and the points of a map lose theirs.
     """
     from io import BytesIO
 
@@ -139,7 +140,7 @@ def save(drawing: Drawing, stem: Path) -> Path:
             image.save(small, "PNG", optimize=True)
         if not 0 < small.tell() <= LARGE:
             small = BytesIO()
-            image.convert("RGB").quantize(128, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(
+            image.convert("RGB").quantize(128, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(
                 small, "PNG", optimize=True
             )
     png.write_bytes(small.getvalue())

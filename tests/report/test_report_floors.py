@@ -1,8 +1,9 @@
 """Which columns are below a trivial detector, by hand, and where that is said."""
 
 from benchmark.report.build import build_tables
+from benchmark.report.floors import floor_note
 from benchmark.report.statistics import MARK, above_histogram, groups
-from benchmark.report.tables import auroc_table, floor_note, loss_table
+from benchmark.report.tables import auroc_table, loss_table
 
 
 def write(records, **columns):

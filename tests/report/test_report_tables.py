@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.report import comparison, details, detection, intervals, published, statistics, tables
+from benchmark.report import comparison, details, detection, floors, intervals, published, statistics, tables
 from benchmark.report.build import build_tables
 from benchmark.report.formats import (
     escape_markdown,
@@ -185,7 +185,7 @@ def test_latex_escapes_everything():
 
 
 def test_latex_has_a_symbol_for_every_character_that_the_tables_use():
-    modules = [tables, details, detection, intervals, comparison, published, statistics]
+    modules = [tables, details, detection, intervals, comparison, published, statistics, floors]
     used = {c for module in modules for c in Path(module.__file__).read_text(encoding="utf-8") if c > "~"}
     assert "▽" in used
     assert [c for c in sorted(used) if "U+" in latex_escape(c)] == []
