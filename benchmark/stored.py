@@ -12,8 +12,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from benchmark.data.files import sha256_of
-
 SMALL = (".json", ".yaml", ".csv", ".txt")  # compared when a record is opened; others when they are read
 DIGEST = "digest"  # entry of status.json: SHA-256 of all its others
 DAMAGED = "damaged.txt"  # beside the files of a record in which `benchmark.status verify=true` found another content
@@ -48,10 +46,11 @@ def digest_of(status: Mapping[str, Any]) -> str:
 def fault_of(path: Path, written: Mapping[str, Any]) -> str | None:
     """What is wrong with a file of a record, None if nothing is; of arrays and weights the size alone is looked at."""
     try:
-        found = path.stat().st_size
+        content = path.read_bytes() if path.suffix in SMALL else None  # whole: several times as fast as in blocks
+        found = path.stat().st_size if content is None else len(content)
         if found != written["bytes"]:
             return f"has {found:,} bytes, written were {written['bytes']:,}"
-        digest = sha256_of(path) if path.suffix in SMALL else written["sha256"]
+        digest = written["sha256"] if content is None else hashlib.sha256(content).hexdigest()
     except FileNotFoundError:
         return "is missing"
     except OSError as error:
