@@ -13,7 +13,9 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from benchmark.code_hash import model_code
 from benchmark.records import STATUS_FILE, read_record, write_job
+from benchmark.stored import DIGEST, digest_of, write_json
 from tests.soak.checks import cell_folders, finish
 
 EXPERIMENT = "large"
@@ -66,7 +68,7 @@ def make_store(output_dir: Path, experiment: str, source: Path, cells: int) -> i
             path = Path("cells", dataset, axes["split"], model, f"class{label}-seed{seed}-{fingerprint[:12]}")
             metrics = record.metrics | {"auroc": draw.uniform(0.8, 1.0), "average_precision": draw.uniform(0.8, 1.0)}
             status = {**record.status, "axes": axes, "fingerprint": fingerprint, "experiment_name": experiment}
-            status |= {"variant": ""}
+            status |= {"variant": "", "code": model_code(model)}
             _write(output_dir / path, source, status, metrics, config.replace("name: vae", f"name: {model}"))
             entries.append({"axes": axes, "variant": "", "fingerprint": fingerprint, "path": path.as_posix()})
         made += len(entries)
@@ -90,4 +92,5 @@ def _write(path: Path, source: Path, status: dict[str, Any], metrics: dict[str, 
         encoded = content.encode()
         (path / name).write_bytes(encoded)
         files[name] = {"bytes": len(encoded), "sha256": hashlib.sha256(encoded).hexdigest()}
-    (path / STATUS_FILE).write_text(json.dumps({**status, "files": files}, indent=2) + "\n", encoding="utf-8")
+    complete = {**status, "files": files}
+    write_json(path / STATUS_FILE, {**complete, DIGEST: digest_of(complete)})
