@@ -128,9 +128,9 @@ class Logs(Callback):
 
 def available_cores() -> int:
     """Cores that this process may use: fewer than the machine has, where a scheduler or a container's quota says so."""
-    import joblib
+    from joblib import cpu_count
 
-    return max(1, joblib.cpu_count())
+    return max(1, cpu_count())
 
 
 def deal_gpu(gpus: Sequence[str], job: int) -> None:

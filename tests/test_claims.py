@@ -159,3 +159,12 @@ def test_validation_figures_are_the_committed_ones(name: str) -> None:
         for metric in metrics
     }
     assert set(pairs) <= known
+
+
+@pytest.mark.parametrize("dataset", ["mnist", "fashion_mnist"])
+def test_thresholds_hold_on_images_that_no_model_has_seen(dataset: str) -> None:
+    """Of the normal test images every model flags 5 +- 1.5% at the 5% threshold, mean over the ten classes."""
+    cells = frame("quick")
+    rates = cells[cells["dataset"] == dataset].groupby("model")["false_alarm_rate"].agg(["mean", "count"])
+    assert set(rates["count"]) == {10}
+    assert rates["mean"].between(0.035, 0.065).all(), rates
