@@ -50,4 +50,8 @@ class Adam:
 def _padded(stack: Tensor) -> Tensor:
     """(cells, *shape) on a CPU -> (cells, whole vectors), zeros behind; the stack itself if there is nothing to add."""
     lacking = -stack[0].numel() % VECTOR
-    return nn.functional.pad(stack.flatten(1), (0, lacking)) if lacking and stack.device.type == "cpu" else stack
+    return (
+        nn.functional.pad(stack.reshape(len(stack), -1), (0, lacking))
+        if lacking and stack.device.type == "cpu"
+        else stack
+    )

@@ -154,7 +154,8 @@ def _at_threshold(
     cell: Cell, headline: str, scores: Mapping[str, Tensor], calibration: Mapping[str, Tensor]
 ) -> dict[str, float]:
     """What the conformal threshold does; without enough calibration images there is none, and nothing is said."""
-    result = {"n_calibration": float(len(cell.split.calibration_index))}
+    count = len(calibration[headline]) if calibration else 0
+    result = {"n_calibration": float(count)}
     threshold = metrics.conformal_threshold(calibration[headline].numpy(), ALPHA) if calibration else None
     if threshold is None:
         return result

@@ -74,6 +74,6 @@ RANGES = {
     **dict.fromkeys(("sparsity_target", "gan_share"), OPEN_SHARE),
     **dict.fromkeys(("noise_level", "nu"), SHARE_ABOVE_0),
     **dict.fromkeys(("masking", "brightness"), SHARE_BELOW_1),
-    "bins": Range(3, 256),
+    "bins": Range(3, 32),  # the table of neighbours has their fourth power of numbers
     **dict.fromkeys(("betas", "adversarial_betas"), BETAS),
 }  # keyword -> what it, or each of its numbers, may be

@@ -234,7 +234,16 @@ def refreshed(text: str, claims: Sequence[Claim], blocks: dict[str, Callable[[],
     return text
 
 
+def _is_absent(claim: Claim) -> bool:
+    try:
+        claim.parts()
+    except Absent:
+        return True
+    return False
+
+
 def main(write: bool) -> int:
+    from tests.claims_exceptions import AWAITED
     from tests.claims_registry import CLAIMS, PAGES
     from tests.claims_tables import BLOCKS, WHOLE
 
@@ -250,6 +259,9 @@ def main(write: bool) -> int:
         for claim in claims:
             if not claim.pattern.search(new):
                 print(f"{name}: no longer there: {claim.text}")
+                code = 1
+            elif _is_absent(claim) and name not in {page for page, _ in AWAITED}:
+                print(f"{name}: its cells are not in results/: {claim.text}")
                 code = 1
             elif not claim.stands():
                 print(f"{name}: no longer true: {claim.text}")

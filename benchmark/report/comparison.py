@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from benchmark.report.paired import MINIMUM_PAIRS, POOLED, Comparison, comparisons, without_shared_seeds
-from benchmark.report.statistics import Group
+from benchmark.report.paired import (
+    MINIMUM_PAIRS,
+    POOLED,
+    SEPARATED,
+    Comparison,
+    comparisons,
+    least_p,
+    without_shared_seeds,
+)
+from benchmark.report.statistics import MARK, Group
 from benchmark.report.tables import DATASET_TITLES, Entry, Table, file_name
 
 
@@ -14,18 +22,21 @@ def comparison_tables(all_groups: Sequence[Group]) -> list[Table]:
     found = comparisons(all_groups)
     apart = without_shared_seeds(all_groups)
     scopes = dict.fromkeys((c.split, c.evaluate_on, c.dataset) for c in found)
-    tables = [_table([c for c in found if (c.split, c.evaluate_on, c.dataset) == scope], apart) for scope in scopes]
+    below = {label for group in all_groups for label in group.below}
+    parts = ([c for c in found if (c.split, c.evaluate_on, c.dataset) == scope] for scope in scopes)
+    tables = [_table(part, apart, below) for part in parts]
     if apart and not tables:
         rows = [[Entry(f"{first} – {second}")] for first, second in apart]
         tables = [Table("tests_not_made", "Not compared: no seed in common", ["pair"], rows)]
     return tables
 
 
-def _table(alike: Sequence[Comparison], apart: Sequence[tuple[str, str]]) -> Table:
+def _table(alike: Sequence[Comparison], apart: Sequence[tuple[str, str]], below: set[str]) -> Table:
     one = alike[0]
     rows = [
         [
-            Entry(f"{c.first} – {c.second}"), Entry(str(c.n)), Entry(str(c.ties)), Entry(f"{c.difference:+.4f}"),
+            Entry(" – ".join(f"{label} {MARK}" if label in below else label for label in (c.first, c.second))),
+            Entry(str(c.n)), Entry(str(c.ties)), Entry(f"{c.difference:+.4f}"),
             Entry(f"[{c.low:+.4f}, {c.high:+.4f}]"), Entry(f"{c.wins}/{c.n}"), Entry(f"{c.effect:+.2f}"),
             Entry(_p(c.p)), Entry(_p(c.p_holm), c.p_holm < 0.05), Entry(c.verdict),
         ]
@@ -40,11 +51,11 @@ def _table(alike: Sequence[Comparison], apart: Sequence[tuple[str, str]]) -> Tab
         f"Paired Wilcoxon signed-rank tests of AUROC, {title}",
         [*columns, "p (Holm)", "verdict"],
         rows,
-        _notes(alike, apart),
+        _notes(alike, apart, below),
     )
 
 
-def _notes(alike: Sequence[Comparison], apart: Sequence[tuple[str, str]]) -> list[str]:
+def _notes(alike: Sequence[Comparison], apart: Sequence[tuple[str, str]], below: set[str]) -> list[str]:
     pooled = alike[0].dataset == POOLED
     over = "data set x class cells, pooled over data sets that may disagree" if pooled else "classes"
     notes = [
@@ -53,6 +64,12 @@ def _notes(alike: Sequence[Comparison], apart: Sequence[tuple[str, str]]) -> lis
         "Effect: matched-pairs rank-biserial correlation. Not separated is not equal. Cells of one data set share "
         "their images, so read p as a guide."
     ]
+    if any(c.first in below or c.second in below for c in alike):
+        notes.append(f"{MARK} below a floor on a data set of this report.")
+    if (least := least_p(alike)) >= SEPARATED:
+        notes.append(
+            f"With so few classes and so many pairs no corrected p can be below {least:.2g}: nothing is separated here."
+        )
     fewer = [f"{c.first} – {c.second}" for c in alike if c.restricted]
     if fewer:
         notes.append(f"On shared seeds alone, as the columns have others too: {', '.join(fewer)}.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from benchmark.report.statistics import MARK, Group, above_histogram, class_mean, column_mean
+from benchmark.report.statistics import Group, above_histogram, class_mean, column_mean
 from benchmark.report.tables import Entry, Table, group_key, group_title, number, updates
 
 LATENT = (
@@ -13,6 +13,7 @@ LATENT = (
     ("latent_prior_kl", "KL of the moments"),
     ("latent_active_units", "active units"),
 )
+MORE = "‡"  # behind a density that needs more bits than a histogram
 AGAINST = "against_auroc_"  # prefix of the columns of single kinds of anomalies
 
 
@@ -92,10 +93,10 @@ def bits_table(group: Group) -> Table | None:
     above = above_histogram(group)
     table.columns.append("updates")
     for label, row in zip(labels, table.rows, strict=True):
-        row[0] = Entry(f"{label} {MARK}" if label in above else label)
+        row[0] = Entry(f"{group.shown(label)} {MORE}" if label in above else group.shown(label))
         row.append(Entry(updates(group, label)))
     table.notes.append(
-        f"{MARK} more bits on normal images than a histogram of each pixel on its own: as a density it has learnt "
+        f"{MORE} more bits on normal images than a histogram of each pixel on its own: as a density it has learnt "
         "nothing of how pixels go together." if above
         else "No column needs more bits on normal images than a histogram of each pixel on its own."
         if "histogram" in group.labels

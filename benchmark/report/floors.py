@@ -21,14 +21,14 @@ def floor_note(group: Group) -> str:
     named = ", ".join(f"{label} ({', '.join(floors)})" for label, floors in group.below.items())
     return (
         f"{MARK} below a floor in mean AUROC over the classes that both have: {named}. "
-        "No conclusion is drawn from such a column."
+        "Nothing is concluded in favour of such a column."
     )
 
 
 def mark_note(group: Group) -> str:
     """What the mark of a floor means, for a table or figure that shows it."""
     floors = [floor for floor in FLOORS if any(floor in found for found in group.below.values())]
-    return f"{MARK} below a floor ({', '.join(floors)}) in mean AUROC: no conclusion is drawn from it."
+    return f"{MARK} below a floor ({', '.join(floors)}) in mean AUROC: nothing is concluded in its favour."
 
 
 def explained(table: Table, group: Group) -> Table:

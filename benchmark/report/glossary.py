@@ -19,8 +19,9 @@ GLOSSARY: tuple[tuple[str, str, str], ...] = (
      "anomaly is the positive class; part of the literature on out-of-distribution images (ODIN among it) takes the "
      "normal class as positive, which gives other numbers.", "↓"),
     ("threshold, n_calibration", "The headline score above which an image is flagged: the ceil(0.95 (n + 1))-th "
-     "smallest score of n = n_calibration normal images kept from training (split conformal). A new normal image is "
-     "flagged with probability 5% at most. None with fewer than 19 of them.", ""),
+     "smallest score of n = n_calibration images kept from training (split conformal). A new normal image is flagged "
+     "with probability 5% at most, over draws of these images; of a contaminated training set they are contaminated "
+     "too, and the bound is 5% / (1 - contamination). None with fewer than 19 of them.", ""),
     ("precision, recall, f1", "At that threshold: hits / flagged, hits / anomalous images, and their harmonic mean "
      "2PR / (P + R). Precision and F1 depend on the share of anomalies: flagging everything has that share as "
      "precision.", "↑"),

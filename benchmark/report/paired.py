@@ -8,9 +8,10 @@ from itertools import combinations
 
 import numpy as np
 
-from benchmark.report.statistics import Group, by_class_and_seed, t_interval
+from benchmark.report.statistics import FLOORS, Group, by_class_and_seed, t_interval
 
 MINIMUM_PAIRS = 6  # without ties; below that, a two-sided signed-rank test cannot reach p < 0.05
+TRIVIAL = FLOORS[:2]  # mean_image and histogram; PCA is compared
 POOLED = "pooled"  # in place of a data set's name
 SEPARATED = 0.05  # p after Holm's correction below which two columns are called separated
 
@@ -54,14 +55,15 @@ class _Pairs:
 
 
 def comparisons(all_groups: Sequence[Group], metric: str = "auroc") -> list[Comparison]:
-    """Every pair of columns with at least MINIMUM_PAIRS classes in which they differ.
+    """Every pair of columns with at least MINIMUM_PAIRS classes in which they differ, without the trivial floors.
 
-    Only seeds that both columns have for a class count. Holm's correction is over the pairs of one split and data set,
-    or of one split pooled.
+    Pairs with those (TRIVIAL) would only widen the correction: what is below a floor is marked. Only seeds that both
+    columns have for a class count. Holm's correction is over the pairs of one split and data set, or of one split
+    pooled.
     """
     results: list[Comparison] = []
     for split, evaluate_on, dataset, alike in _scopes(all_groups):
-        labels = list(dict.fromkeys(label for g in alike for label in g.labels))
+        labels = list(dict.fromkeys(label for g in alike for label in g.labels if label not in TRIVIAL))
         found = []
         for first, second in combinations(labels, 2):
             pairs = _pairs(alike, metric, first, second)
@@ -87,6 +89,11 @@ def comparisons(all_groups: Sequence[Group], metric: str = "auroc") -> list[Comp
                 )
             )
     return results
+
+
+def least_p(found: Sequence[Comparison]) -> float:
+    """The least p that Holm's correction can leave of one family: with few classes and many pairs it is above 0.05."""
+    return min(1.0, len(found) * 2.0 ** (1 - max(c.n - c.ties for c in found)))
 
 
 def without_shared_seeds(all_groups: Sequence[Group], metric: str = "auroc") -> list[tuple[str, str]]:

@@ -246,7 +246,8 @@ def _or_blank(value: float, render: object) -> Entry:
 
 def scores_table(group: Group) -> Table | None:
     """AUROC of every named score, mean over classes; the headline score marked with a dagger."""
-    names = sorted(name.removeprefix("auroc_") for name in group.frame.columns if name.startswith("auroc_"))
+    found = (name.removeprefix("auroc_") for name in group.frame.columns if name.startswith("auroc_"))
+    names = sorted(name for name in found if name != "se")  # auroc_se is no score but the standard error
     rows = []
     for name in names:
         row, used = [Entry(name)], False

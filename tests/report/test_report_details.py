@@ -46,10 +46,10 @@ def test_bits_per_dimension_by_hand(records, frame_of):
             bits = {"test/bits_per_dim_normal": normal, "test/bits_per_dim_anomalous": 3.0, "steps": steps}
             records.job({"model": model, "k": k, "auroc": 0.95, "metrics": bits})
     (table,) = judged_tables(groups(frame_of())[0])
-    assert texts(table) == [  # the mark is about bits: in AUROC the flow is below the histogram, and so is the AE
+    assert texts(table) == [  # ▽: in AUROC below the histogram, ‡: more bits than it
         ["histogram", "", "2.1", "3", "fit"],
         ["diffusion", "", "2", "3", "750"],
-        ["flow ▽", "2.1", "2.2", "2.5", "—"],
+        ["flow ▽ ‡", "2.1", "2.2", "2.5", "—"],
     ]
     assert "▽ more bits" in table.notes[-1]
     assert "exact for the flow and the histogram" in table.notes[0]

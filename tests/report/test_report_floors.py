@@ -51,7 +51,7 @@ def test_the_note_names_who_is_below_what(records, frame_of):
     write(records, pca=[0.9, 0.9], ae=[0.5, 0.5])
     note = floor_note(groups(frame_of())[0])
     assert "ae (pca)" in note
-    assert "No conclusion" in note
+    assert "Nothing is concluded" in note
     write(records, ae=[0.95, 0.95])  # the later job counts
     assert "No column is below" in floor_note(groups(frame_of())[0])
 

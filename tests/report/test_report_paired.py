@@ -4,8 +4,9 @@ import pytest
 from scipy import stats
 
 from benchmark.report.comparison import comparison_tables
-from benchmark.report.paired import POOLED, comparisons, holm, signed_rank, without_shared_seeds
+from benchmark.report.paired import POOLED, comparisons, holm, least_p, signed_rank, without_shared_seeds
 from benchmark.report.statistics import groups, t_interval
+from benchmark.report.tables import scores_table
 
 A = [0.90, 0.92, 0.94, 0.96, 0.98, 0.91, 0.95]
 B = [0.91, 0.90, 0.90, 0.90, 0.90, 0.88, 0.80]  # A - B: -.01 .02 .04 .06 .08 .03 .15
@@ -117,3 +118,22 @@ def test_the_verdict_names_the_larger_column_or_that_they_are_not_separated(reco
     rows = {row[0].text: [entry.text for entry in row] for row in table_of(frame).rows}
     assert rows["pca – ae"][-2:] == ["0.0469", "ae larger"]
     assert rows["pca – ae"][5:7] == ["0/7", "-1.00"]
+
+
+def test_trivial_floors_are_not_compared_and_what_cannot_be_separated_is_said(records, frame_of):
+    """Seven columns over six classes: 21 pairs at least, the least p is 2 / 64 each, far above 0.05 corrected."""
+    columns = ("mean_image", "histogram", "pca", "ae", "vae", "aae", "anogan")
+    for i, model in enumerate(columns):
+        records.job(*({"model": model, "k": k, "auroc": 0.5 + 0.05 * i + 0.001 * k, "classes": 6} for k in range(6)))
+    found = comparisons(groups(frame_of()))
+    assert len(found) == 10  # of the five columns that are no trivial floor
+    assert {c.first for c in found} | {c.second for c in found} == set(columns) - {"mean_image", "histogram"}
+    assert least_p(found) == pytest.approx(10 * 2 / 64)
+    assert all(c.verdict == "not separated" for c in found)
+    (table,) = comparison_tables(groups(frame_of()))
+    assert any("no corrected p can be below 0.31" in note for note in table.notes)
+
+
+def test_the_standard_error_is_no_score(records, frame_of):
+    records.job({"model": "ae", "k": 0, "auroc": 0.9, "metrics": {"auroc_se": 0.01}})
+    assert [row[0].text for row in scores_table(groups(frame_of())[0]).rows] == ["reconstruction"]
