@@ -51,7 +51,7 @@ def test_bits_per_dimension_by_hand(records, frame_of):
         ["diffusion", "", "2", "3", "750"],
         ["flow ▽ ‡", "2.1", "2.2", "2.5", "—"],
     ]
-    assert "▽ more bits" in table.notes[-1]
+    assert "‡ more bits" in table.notes[-1]
     assert "exact for the flow and the histogram" in table.notes[0]
     assert "bound may be looser than another's" in table.notes[0]
 
