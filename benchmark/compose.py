@@ -89,6 +89,13 @@ def _compose(line: CommandLine, overrides: list[str], **how: Any) -> Any:
 
 def _refuse_mode(hydra: Any, line: CommandLine) -> None:
     """Raise ``UsageError`` if Hydra would run other jobs than those that are planned here."""
+    for override in line.overrides:
+        key, _, value = override.partition("=")
+        if key.lstrip("+") == "experiment" and any(mark in value for mark in ",[("):
+            raise UsageError(
+                f"{override} names several presets, and each has its own models and data sets: one preset a command. "
+                "Type for example: python -m benchmark -m +experiment=quick"
+            )
     swept = sorted(key.lstrip("+~") for key in hydra.sweeper.get("params") or {})
     if swept and not line.multirun:
         what = next((o for o in line.overrides if o.startswith("+experiment=")), "this")

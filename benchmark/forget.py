@@ -73,7 +73,7 @@ def select_job(status: Status, given: str) -> Selection:
     if len(found) != 1:
         what = "is no job of the experiment" if not found else "may be several"
         raise UsageError(
-            f"job={given[:40]} {what}. There is: {', '.join(found or ids)}. Type for example: job={ids[0]}"
+            f"job={given[:40]} {what}. There is: {', '.join(found or ids)}. Type for example: job={(found or ids)[0]}"
         )
     fingerprints = {entry["fingerprint"] for job in status.jobs if job["job"] in found for entry in job["cells"]}
     cells = [cell for cell in planned_cells(status) if cell.fingerprint in fingerprints]

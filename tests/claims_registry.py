@@ -162,10 +162,10 @@ CLAIMS: dict[str, list[Claim]] = {
         ),
         Claim(
             "each pixel on its own needs {:.2f} bits per dimension on MNIST and {:.2f} on Fashion-MNIST, the flow "
-            "{:.2f} and {:.2f}, the estimate of the diffusion model's bound is {:.2f} and {:.2f}.",
+            "{:.2f} and {:.2f}.",
             lambda: [
                 mean("family", model, dataset, "test_bits_per_dim_normal")
-                for model in ("histogram", "flow", "diffusion")
+                for model in ("histogram", "flow")
                 for dataset in CLASSES
             ],
         ),
@@ -299,6 +299,8 @@ CLAIMS: dict[str, list[Claim]] = {
     ],
 }
 for _path in sorted((ROOT / "docs" / "models").glob("*.md")):
+    if _path.stem == "diffusion":
+        continue  # its cells are still to be run, as its page says
     CLAIMS.setdefault(f"docs/models/{_path.name}", []).extend(
         [
             Claim(FAMILY, lambda model=_path.stem: family_values(model)),

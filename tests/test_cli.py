@@ -14,6 +14,7 @@ from typing import TypeVar
 import pytest
 
 from benchmark.compose import compose_jobs
+from benchmark.config import UsageError
 from benchmark.data.cache import data_dir as cache_dir
 from benchmark.models import model_names
 from tests.faults.helpers import run_here
@@ -177,3 +178,10 @@ def test_the_collector_looks_seldom_until_a_job_trains(tmp_path: Path) -> None:
         )
         assert done.stdout.splitlines()[-1] == words, done.stderr
         assert "leaked" not in done.stderr  # by what looks at the end for objects that nothing took down
+
+
+@pytest.mark.parametrize("presets", ["+experiment=quick,paper", "+experiment=[quick,paper]"])
+def test_several_presets_in_one_command_are_refused(presets: str) -> None:
+    """Crossed, each would lose its models and data sets, and one job of the defaults would stand for them."""
+    with pytest.raises(UsageError, match="names several presets"):
+        compose_jobs(["-m", presets])
