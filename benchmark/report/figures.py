@@ -113,12 +113,16 @@ def cells_of(group: Group, cells: Sequence[PlannedCell]) -> list[PlannedCell]:
 
 
 def palette(labels: Sequence[str]) -> dict[str, tuple[str, Any]]:
-    """Colour and line style of every column: a model keeps its own whatever else is shown; variants differ in line."""
+    """Colour and line style of every column: a model keeps its own whatever else is shown; variants differ in line.
+
+    So do models without a colour of their own, where there are more of them than spare colours.
+    """
     models = [label.split(" (", 1)[0] for label in labels]
     unknown = [model for model in dict.fromkeys(models) if model not in COLOURS]
     colours = COLOURS | {model: SPARE[i % len(SPARE)] for i, model in enumerate(unknown)}
+    lines = {model: i // len(SPARE) for i, model in enumerate(unknown)}
     return {
-        label: (colours[model], LINES[models[:i].count(model) % len(LINES)])
+        label: (colours[model], LINES[(models[:i].count(model) + lines.get(model, 0)) % len(LINES)])
         for i, (label, model) in enumerate(zip(labels, models, strict=True))
     }
 

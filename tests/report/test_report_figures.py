@@ -73,6 +73,8 @@ def test_legend_columns_follow_the_width_of_the_names():
 def test_variants_of_a_model_differ_in_line(records):
     names = ["gan", *(f"gan ({variant})" for variant in LONG)]
     assert len({str(line) for _, line in palette(names).values()}) == len(names) <= len(LINES)
+    many = [f"model{i}" for i in range(17)]
+    assert len({str(look) for look in palette(many).values()}) == len(many)
 
 
 def test_columns_below_a_floor_are_marked_in_every_figure_and_the_caption_says_so(records, tmp_path):
