@@ -166,15 +166,20 @@ def test_anogan_more_restarts_never_hurt(gan: Fleet, digits: ImageData) -> None:
 
 
 def test_anogan_search_follows_the_true_gradient(gan: Fleet, digits: ImageData) -> None:
-    """A batch's search is each image's own: the gradient of the sum is the gradient of each part (autograd)."""
+    """A batch's search is each image's own: the gradient of the sum is the gradient of each part (autograd).
+
+    Five steps: a product over four rows rounds otherwise than over one on some processors, and a longer search that
+    passes a kink of the generator on one side of the last bit ends elsewhere (0.004 apart after forty steps, on CI).
+    """
     model: AnoGAN = loaded(gan)  # type: ignore[assignment]
+    model.search_steps = 5
     images = to_pixels(digits.test_images[:4])
     codes = torch.randn(4, 4)
     features = model.features(images)
     together = model.search(codes, images, features)
     for i in range(4):
         alone = model.search(codes[i : i + 1], images[i : i + 1], features[i : i + 1])
-        torch.testing.assert_close(together[i : i + 1], alone, rtol=1e-3, atol=1e-3)
+        torch.testing.assert_close(together[i : i + 1], alone, rtol=1e-3, atol=1e-4)
 
 
 def test_anogan_total_is_the_papers_sum(gan: Fleet, digits: ImageData) -> None:
