@@ -35,18 +35,18 @@ report: $(STAMP)  ## the report of the quick benchmark again, into results/quick
 
 bench: data  ## training and scoring speed beside a plain loop, PyOD and the floor, into results/speed (quiet machine!)
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet --editable '.[test,bench]' --constraint requirements.lock
-	$(BIN)/python -m tests.benchmarks.speed
+	$(BIN)/python -m tests.tools.speed.speed
 
 test: data  ## the whole test suite
 	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -n 2 --dist loadgroup
 
 soak: $(STAMP)  ## kills, outages, many writers, ten thousand cells, into results/reliability.md (half an hour and more)
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet --editable '.[test,joblib,server]' --constraint requirements.lock
-	$(BIN)/python -m tests.soak
+	$(BIN)/python -m tests.tools.soak
 
 audit: $(STAMP)  ## known vulnerabilities in the versions of requirements.lock, by pip-audit
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet "pip-audit>=2.9"
-	$(BIN)/python -m tests.audit
+	$(BIN)/python -m tests.tools.audit
 
 lint: $(STAMP)  ## ruff, as pre-commit runs it
 	$(BIN)/ruff check .

@@ -15,12 +15,12 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from benchmark.arguments import resuming
-from benchmark.collector import collect_seldom
 from benchmark.config import CONF_DIR, UsageError, register_schemas
-from benchmark.flags import CommandLine, read_flags, version
-from benchmark.session import Session
-from benchmark.stopping import UNTAKEN, run_until_told
+from benchmark.sweep.arguments import resuming
+from benchmark.sweep.collector import collect_seldom
+from benchmark.sweep.flags import CommandLine, read_flags, version
+from benchmark.sweep.signals import UNTAKEN, run_until_told
+from benchmark.sweep.sweep import Session
 
 
 class Unwritable(Exception):
@@ -62,8 +62,8 @@ def _main(arguments: list[str], session: Session) -> int:
 
 def _show(line: CommandLine, session: Session) -> int:
     """Let Hydra print its help, the configuration or a shell's completion; nothing is left behind."""
-    from benchmark.compose import check_composition
-    from benchmark.help import annotate
+    from benchmark.sweep.compose import check_composition
+    from benchmark.sweep.help import annotate
 
     choices = check_composition(line) if line.shows not in ("hydra_help", "shell_completion") else {}
     if line.shows != "help":
@@ -79,9 +79,9 @@ def _check(arguments: list[str]) -> Any:
 
     Returns the composed command.
     """
-    from benchmark.compose import compose_command
     from benchmark.data.classes import resolve_classes
-    from benchmark.stores import refuse_account, refuse_other_schema, tracking_uri
+    from benchmark.sweep.compose import compose_command
+    from benchmark.tracking.client import refuse_account, refuse_other_schema, tracking_uri
 
     command = compose_command(arguments)
     configs = [job.config for job in command.jobs]
@@ -106,7 +106,7 @@ def _check(arguments: list[str]) -> Any:
 
 def _recover(output_dirs: set[str]) -> None:
     """Put right what a killed process left behind."""
-    from benchmark.leftovers import recover
+    from benchmark.store.recovery import recover
 
     for output_dir in output_dirs:
         try:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from benchmark import instructions
 from benchmark.code_hash import model_code
 from benchmark.config import is_plain_name
-from benchmark.records import STATUS_FILE, Record, RecordError, read_record
 from benchmark.seeds import derive_seed
+from benchmark.store.records import STATUS_FILE, Record, RecordError, read_record
 
 if TYPE_CHECKING:
     from benchmark.data.splits import Split

@@ -15,15 +15,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from benchmark.arguments import help_text, parse, true_or_false
-from benchmark.checkpoints import checkpoint_path
 from benchmark.config import UsageError, is_plain_name
-from benchmark.leases import lease_path, lock, read_lease
-from benchmark.records import NUMBER, RecordError, read_jobs, write_job
-from benchmark.report.collect import PlannedCell
 from benchmark.status import Status, experiment_status, experiments, no_cells, required_experiment
-from benchmark.stopping import ends_in_order
-from benchmark.stored import remove
+from benchmark.store.checkpoints import checkpoint_path
+from benchmark.store.experiments import PlannedCell
+from benchmark.store.files import remove
+from benchmark.store.leases import lease_path, lock, read_lease
+from benchmark.store.records import NUMBER, RecordError, read_jobs, write_job
+from benchmark.sweep.arguments import help_text, parse, true_or_false
+from benchmark.sweep.signals import ends_in_order
 
 KEYS = {
     "experiment": "name of the experiment (experiment_name of the runs)",

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.config import UsageError
-from benchmark.stopping import ends_in_order
+from benchmark.sweep.signals import ends_in_order
 
 DEFAULT = ("mnist", "fashion_mnist")
 

@@ -12,14 +12,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from benchmark.arguments import help_text, parse, resuming, true_or_false
 from benchmark.cells import NUMERICS_VERSION, code_fault
-from benchmark.checkpoints import epochs_kept
 from benchmark.config import UsageError
-from benchmark.leases import read_lease
-from benchmark.records import RecordError
-from benchmark.report.collect import MISSING, UNREADABLE, PlannedCell, collect, column_label
-from benchmark.stopping import ends_in_order
+from benchmark.store.checkpoints import epochs_kept
+from benchmark.store.experiments import MISSING, UNREADABLE, PlannedCell, collect, column_label
+from benchmark.store.leases import read_lease
+from benchmark.store.records import RecordError
+from benchmark.sweep.arguments import help_text, parse, resuming, true_or_false
+from benchmark.sweep.signals import ends_in_order
 
 KEYS = {
     "experiment": "name of the experiment (experiment_name of the runs)",

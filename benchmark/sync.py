@@ -13,14 +13,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmark.arguments import help_text, parse
 from benchmark.config import TrackingConfig, UsageError
-from benchmark.records import Record, RecordError, means
-from benchmark.report.collect import UNREADABLE, collect
 from benchmark.status import no_cells, required_experiment
-from benchmark.stopping import ends_in_order
-from benchmark.stores import refuse_account, refuse_other_schema, tracking_uri
-from benchmark.tracking import Tracker
+from benchmark.store.experiments import UNREADABLE, collect
+from benchmark.store.records import Record, RecordError, means
+from benchmark.sweep.arguments import help_text, parse
+from benchmark.sweep.signals import ends_in_order
+from benchmark.tracking.client import refuse_account, refuse_other_schema, tracking_uri
+from benchmark.tracking.tracker import Tracker
 
 KEYS = {
     "experiment": "name of the experiment (experiment_name of the runs)",

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from benchmark.data import load_dataset_config
 from benchmark.data.images import load_images
-from benchmark.fleet import Fleet
+from benchmark.engine.fleet import Fleet
+from benchmark.engine.score import assess
+from benchmark.engine.train import Settings, train
 from benchmark.models.base import Model
-from benchmark.score import assess
-from benchmark.train import Settings, train
 from tests.tiny_models import build
 
 KINDS: Mapping[str, dict[str, Any]] = {

@@ -32,8 +32,8 @@ import pandas as pd
 
 from benchmark.report.frame import read_frame
 from benchmark.report.paired import POOLED, SEPARATED, Comparison, comparisons
-from benchmark.report.published import read_published
 from benchmark.report.statistics import Group, groups
+from benchmark.report.tables.published import read_published
 
 ROOT = Path(__file__).parent.parent
 NUMBER = r"[+-]?\d+(?:,\d{3})*(?:\.\d+)?%?"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from benchmark.report.statistics import MARK
-from tests.benchmarks.gan_tables import expected
 from tests.claims import ROOT, auroc, floors_below, frame
+from tests.tools.speed.gan_tables import expected
 
 CLASSES = {"mnist": (0, 3, 8), "fashion_mnist": (0, 5, 6)}  # of the family table
 TITLES = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST"}

@@ -8,18 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from benchmark import environment
 from benchmark.code_hash import ROOT, code_of, model_code
 from benchmark.models import model_names
+from benchmark.store import environment
 
 MODELS = {
     "models/one.py": '"""One."""\nfrom benchmark.models.layers import wide\nfrom .base import Model\n\n'
     "class One(Model):\n"
     '    """It is one."""\n\n    sign = 1\n\n    def score(self, x):\n        return self.sign * wide(x)\n',
-    "models/layers.py": "import benchmark.metrics\n\ndef wide(x):\n    return x\n",
+    "models/layers.py": "import benchmark.models.parts.distances\n\ndef wide(x):\n    return x\n",
     "models/base.py": "class Model:\n    pass\n",
     "models/two.py": "class Two:\n    pass\n",
-    "metrics.py": "def distance():\n    return 1\n",
+    "models/parts/distances.py": "def distance():\n    return 1\n",
     "train.py": "pass\n",
 }
 
@@ -39,7 +39,7 @@ def code(folder: Path, name: str = "", before: str = "", after: str = "") -> str
         ("models/one.py", "sign = 1", "sign = -1"),
         ("models/layers.py", "return x", "return 2 * x"),
         ("models/base.py", "pass", "learnt = True"),
-        ("metrics.py", "return 1", "return 2"),
+        ("models/parts/distances.py", "return 1", "return 2"),
         ("models/one.py", "sign = 1", "sign = 1 1"),  # half written
     ],
 )
@@ -67,7 +67,8 @@ def test_every_model_has_its_own_code(tmp_path: Path) -> None:
     assert len({*codes.values()}) == len(codes)
     assert model_code("none") == ""
     copy = shutil.copytree(ROOT, tmp_path / "benchmark")
-    (copy / "models" / "search.py").write_text((copy / "models" / "search.py").read_text() + "\nX = 1\n")
+    search = copy / "models" / "parts" / "search.py"
+    search.write_text(search.read_text() + "\nX = 1\n")
     changed = {name for name in codes if code_of(f"benchmark.models.{name}", copy) != codes[name]}
     assert {"anogan"} <= changed
     assert not changed & {"ae", "pca", "vae"}
@@ -75,11 +76,11 @@ def test_every_model_has_its_own_code(tmp_path: Path) -> None:
 
 def test_a_file_that_is_not_committed_is_no_clean_revision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "benchmark" / "models").mkdir(parents=True)
-    (tmp_path / "benchmark" / "environment.py").write_text("")
+    (tmp_path / "benchmark" / "seeds.py").write_text("")
     git = ["git", "-C", str(tmp_path), "-c", "user.name=a", "-c", "user.email=a@b"]
     for command in (["init", "-q"], ["add", "."], ["commit", "-qm", "one"]):
         subprocess.run([*git, *command], check=True)
-    monkeypatch.setattr(environment, "__file__", str(tmp_path / "benchmark" / "environment.py"))
+    monkeypatch.setattr(environment, "__file__", str(tmp_path / "benchmark" / "store" / "environment.py"))
     found = []
     for file in ("notes.txt", "benchmark/models/mine.py"):
         (tmp_path / file).write_text("x = 1\n")

@@ -21,10 +21,10 @@ import torch
 from mlflow import MlflowClient
 from sklearn.metrics import roc_auc_score
 
-from benchmark import train
 from benchmark.config import CONF_DIR
-from benchmark.dead_runs import close_dead_runs
-from benchmark.records import read_record
+from benchmark.engine import train
+from benchmark.store.records import read_record
+from benchmark.tracking.heartbeat import close_dead_runs
 from tests.faults.helpers import run_here as run
 from tests.test_cli import run as run_alone
 from tests.test_cli import user_environment

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from benchmark.checkpoints import checkpoint_path
 from benchmark.forget import main
-from benchmark.leases import lease_path
-from benchmark.records import NUMBER, read_jobs
-from benchmark.report.collect import collect
+from benchmark.store.checkpoints import checkpoint_path
+from benchmark.store.experiments import collect
+from benchmark.store.leases import lease_path
+from benchmark.store.records import NUMBER, read_jobs
 from tests.faults.helpers import holding
 from tests.report.conftest import Records
 from tests.test_status import done

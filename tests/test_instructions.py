@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from benchmark import instructions
-from benchmark.environment import environment
-from benchmark.launchers import available_cores
+from benchmark.store.environment import environment
+from benchmark.sweep.launchers import available_cores
 from tests.test_cli import run
 
 on_pinned = pytest.mark.skipif(instructions.in_force() != "pinned", reason="nothing is pinned on this processor")
@@ -50,8 +50,8 @@ def test_the_switch_leaves_the_environment_alone() -> None:
 
 @on_pinned
 def test_cells_of_the_fastest_instructions_have_fingerprints_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    from benchmark.compose import compose_command
-    from benchmark.jobs import prepare_job
+    from benchmark.sweep.compose import compose_command
+    from benchmark.sweep.job import prepare_job
 
     (config,) = (job.config for job in compose_command(["dataset=digits", "split.normal_class=3", "device=cpu"]).jobs)
     prints = {}

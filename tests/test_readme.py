@@ -11,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.compose import compose_jobs
 from benchmark.config import CONF_DIR
 from benchmark.data import dataset_names
 from benchmark.models import model_names
 from benchmark.report.__main__ import parse
 from benchmark.report.frame import read_frame
-from tests.test_launchers import is_installed
+from benchmark.sweep.compose import compose_jobs
+from tests.sweep.test_launchers import is_installed
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")

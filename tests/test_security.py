@@ -18,13 +18,13 @@ import torch
 import benchmark
 from benchmark.data.files import sha256_of
 from benchmark.data.sources import Unreachable, fetch
-from benchmark.figures import cell_figure
-from benchmark.records import RecordError, read_record
 from benchmark.report.build import build_report
-from tests.audit import judge
+from benchmark.store.records import RecordError, read_record
+from benchmark.tracking.figure import cell_figure
 from tests.data.test_sources import executable
 from tests.report.conftest import Records
-from tests.test_records import edit, write
+from tests.store.test_records import edit, write
+from tests.tools.audit import judge
 
 SOURCES = sorted(Path(benchmark.__file__).parent.rglob("*.py"))
 PICKLERS = {"pickle", "cPickle", "_pickle", "joblib", "dill", "cloudpickle", "shelve", "marshal"}

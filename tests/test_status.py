@@ -14,7 +14,7 @@ from benchmark.cells import NUMERICS_VERSION
 from benchmark.status import experiment_status, main, resuming
 from tests.faults.helpers import holding
 from tests.report.conftest import Records
-from tests.test_records import edit
+from tests.store.test_records import edit
 
 
 @pytest.fixture

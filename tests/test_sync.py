@@ -15,13 +15,13 @@ from typing import Any
 
 import pytest
 
-from benchmark import processes
 from benchmark.config import TrackingConfig
-from benchmark.processes import SILENCE, Process
+from benchmark.store import processes
+from benchmark.store.processes import SILENCE, Process
 from benchmark.sync import main, sync
-from benchmark.tracking import Tracker
+from benchmark.tracking.tracker import Tracker
 from tests.faults.helpers import dead_process
-from tests.test_tracking import EXPERIMENT, cell, connect, job, output_dir, runs
+from tests.tracking.test_tracker import EXPERIMENT, cell, connect, job, output_dir, runs
 
 
 @pytest.fixture(scope="module")

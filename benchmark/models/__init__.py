@@ -91,7 +91,7 @@ def constructor(name: str) -> dict[str, Keyword]:
 
 
 def _annotation(text: str) -> Any:
-    from benchmark.models import choices
+    from benchmark.models.parts import choices
 
     return eval(text, {"Literal": Literal, "Sequence": Sequence, **vars(choices)})
 

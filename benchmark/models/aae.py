@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from benchmark.metrics import active_units, mmd_to_gaussians, moment_matched_kl
 from benchmark.models.ae import pixel_loss
 from benchmark.models.base import (
     RECONSTRUCTION_SCORES,
@@ -20,8 +19,9 @@ from benchmark.models.base import (
     gan_diagnostics,
     reconstruction_scores,
 )
-from benchmark.models.choices import Activation, Network, PixelLoss, Schedule
-from benchmark.models.networks import Decoder, Encoder, ImageShape, dense
+from benchmark.models.parts.choices import Activation, Network, PixelLoss, Schedule
+from benchmark.models.parts.latent import active_units, mmd_to_gaussians, moment_matched_kl
+from benchmark.models.parts.networks import Decoder, Encoder, ImageShape, dense
 
 
 class AAE(Model):

@@ -18,8 +18,8 @@ from benchmark.models.base import (
     bernoulli_divergence,
     reconstruction_scores,
 )
-from benchmark.models.choices import Activation, Network, PixelLoss, Schedule
-from benchmark.models.networks import Decoder, Encoder, ImageShape
+from benchmark.models.parts.choices import Activation, Network, PixelLoss, Schedule
+from benchmark.models.parts.networks import Decoder, Encoder, ImageShape
 
 
 class AE(Model):

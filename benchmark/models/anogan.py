@@ -8,18 +8,18 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from benchmark.models.adversarial import Game, generate, round_robin
 from benchmark.models.base import RECONSTRUCTION_SCORES, Model, Noise, reconstruction_scores
-from benchmark.models.choices import GanObjective, Network, Schedule
-from benchmark.models.networks import ImageShape
-from benchmark.models.search import descend, nearest
+from benchmark.models.parts.adversarial import Game, generate, round_robin
+from benchmark.models.parts.choices import GanObjective, Network, Schedule
+from benchmark.models.parts.networks import ImageShape
+from benchmark.models.parts.search import descend, nearest
 
 
 class AnoGAN(Model):
     """Generative adversarial network, and for each image a search of the latent vector that generates it best.
 
     Training: min_G max_D V = E[log D(x)] + E[log(1 - D(G(z)))], z ~ N(0, I), or another ``objective`` of
-    ``benchmark.models.adversarial``, ``discriminator_steps`` updates of D for each of G. At the optimum D = 1/2 and
+    ``parts.adversarial``, ``discriminator_steps`` updates of D for each of G. At the optimum D = 1/2 and
     V = -log 4. Options, off as shipped: minibatch discrimination (``closeness``, the number of its features), an
     unrolled discriminator (``unrolled_steps``), and labels (``conditional``).
 
@@ -47,7 +47,7 @@ class AnoGAN(Model):
     4. With several restarts the one with the least A(x) counts.
     5. Dense networks of 256 units as shipped instead of DCGAN's. ``network=conv`` has DCGAN's kind of layers, its
        initialisation and its Adam, in two halvings of 32 and 64 channels, with kernels of 4 x 4 (the authors' code:
-       5 x 5). What differs under other objectives is listed in ``benchmark.models.adversarial``.
+       5 x 5). What differs under other objectives is listed in ``parts.adversarial``.
     6. With labels, a test image's class is unknown: the candidates run through all classes seen in training, and the
        search keeps the class of the candidate it starts from.
     """

@@ -10,11 +10,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from benchmark.models.adversarial import one_hot, round_robin
 from benchmark.models.ae import pixel_loss
 from benchmark.models.base import RECONSTRUCTION_SCORES, Model, Noise, Phase, reconstruction_scores
-from benchmark.models.choices import Activation, Network, PixelLoss, Schedule
-from benchmark.models.networks import Decoder, Encoder, ImageShape, dense
+from benchmark.models.parts.adversarial import one_hot, round_robin
+from benchmark.models.parts.choices import Activation, Network, PixelLoss, Schedule
+from benchmark.models.parts.networks import Decoder, Encoder, ImageShape, dense
 
 
 class CondAAE(Model):

@@ -12,9 +12,9 @@ from torch.nn import functional as F
 
 from benchmark.models.ae import pixel_loss
 from benchmark.models.base import RECONSTRUCTION_SCORES, Model, Phase, reconstruction_scores
-from benchmark.models.choices import PixelLoss, Schedule
-from benchmark.models.networks import ImageShape
-from benchmark.models.recurrent import ConvLSTMCell, State
+from benchmark.models.parts.choices import PixelLoss, Schedule
+from benchmark.models.parts.networks import ImageShape
+from benchmark.models.parts.recurrent import ConvLSTMCell, State
 
 
 class ConvLSTMAE(Model):

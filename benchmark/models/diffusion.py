@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from benchmark.models.base import RECONSTRUCTION_SCORES, Model, Noise, Phase, reconstruction_scores
-from benchmark.models.choices import Schedule
-from benchmark.models.networks import ImageShape
-from benchmark.models.pixel_mixture import PARTS, PixelMixture
-from benchmark.models.unet import UNet
+from benchmark.models.parts.choices import Schedule
+from benchmark.models.parts.networks import ImageShape
+from benchmark.models.parts.pixel_mixture import PARTS, PixelMixture
+from benchmark.models.parts.unet import UNet
 
 LOG_SNR = 9.2, -8.0  # log(a / (1 - a)) of step 1 (noise of 1.3 grey levels) and of step T
 LAST = 8  # every so many images of a batch are also decoded from step 1 in training

@@ -8,18 +8,18 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor
 
-from benchmark.models.adversarial import Game, evaluating, generate
 from benchmark.models.base import RECONSTRUCTION_SCORES, Model, Noise, Phase, reconstruction_scores
-from benchmark.models.choices import Network, Schedule, SearchLoss, SearchStart
-from benchmark.models.networks import Encoder, ImageShape
-from benchmark.models.search import descend, nearest
+from benchmark.models.parts.adversarial import Game, evaluating, generate
+from benchmark.models.parts.choices import Network, Schedule, SearchLoss, SearchStart
+from benchmark.models.parts.networks import Encoder, ImageShape
+from benchmark.models.parts.search import descend, nearest
 
 
 class FAnoGAN(Model):
     """Wasserstein GAN with gradient penalty, then an encoder E trained so that G(E(x)) is x (izi_f).
 
     Training: the first ``gan_share`` of the epochs train G and the critic D (``wasserstein_penalty`` of
-    ``benchmark.models.adversarial``, ``discriminator_steps`` updates of D for each of G). The rest train E with G and D
+    ``parts.adversarial``, ``discriminator_steps`` updates of D for each of G). The rest train E with G and D
     fixed: min_E E[1/n ||x - G(E(x))||^2 + kappa/m ||f(x) - f(G(E(x)))||^2], n pixels, f the m features of D's last
     hidden layer.
 

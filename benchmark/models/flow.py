@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmark.models.base import Model, Phase
-from benchmark.models.choices import Schedule
-from benchmark.models.networks import ImageShape
+from benchmark.models.parts.choices import Schedule
+from benchmark.models.parts.networks import ImageShape
 
 LEVELS = 256  # grey levels k = 255 x of a pixel
 

@@ -9,18 +9,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from benchmark.models.adversarial import RUNNING, Game, evaluating, generate, round_robin
 from benchmark.models.base import Model, Noise
-from benchmark.models.choices import GanObjective, Network, Schedule
-from benchmark.models.discriminator import best_logit
-from benchmark.models.networks import ImageShape
+from benchmark.models.parts.adversarial import RUNNING, Game, evaluating, generate, round_robin
+from benchmark.models.parts.choices import GanObjective, Network, Schedule
+from benchmark.models.parts.discriminator import best_logit
+from benchmark.models.parts.networks import ImageShape
 
 
 class GAN(Model):
     """Generative adversarial network whose discriminator D is asked whether an image is a normal one.
 
     Training: min_G max_D V = E[log D(x)] + E[log(1 - D(G(z)))], z ~ N(0, I), or another ``objective`` of
-    ``benchmark.models.adversarial``; options as for AnoGAN. The mean m of the features f(x) of training images is a
+    ``parts.adversarial``; options as for AnoGAN. The mean m of the features f(x) of training images is a
     running mean, taken along with every update of D.
 
     Scores: ``discriminator``, -log D(x), which orders images as 1 - D(x) does but is not rounded to 1 for sure
@@ -41,7 +41,7 @@ class GAN(Model):
     1. The papers train D to help G; that D judges images no generator made (Schlegl's P_D) is this baseline's premise.
     2. The feature distance is Euclidean, to a running mean over training images (weight 0.01 for a new batch).
     3. Networks and training are those of AnoGAN here, so that the two differ in the score alone: dense layers of 256
-       units, Adam; further differences are listed there and in ``benchmark.models.adversarial``.
+       units, Adam; further differences are listed there and in ``parts.adversarial``.
     """
 
     score_names = ("discriminator", "feature_distance")

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from benchmark.models.base import Model
-from benchmark.models.networks import ImageShape
+from benchmark.models.parts.networks import ImageShape
 
 LEVELS = 256  # grey levels k = 255 x of a pixel
 

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from benchmark.models.base import Model
-from benchmark.models.choices import Features
-from benchmark.models.fitted import Fitted, squared_distances, without_itself
-from benchmark.models.networks import ImageShape
+from benchmark.models.parts.choices import Features
+from benchmark.models.parts.fitted import Fitted, squared_distances, without_itself
+from benchmark.models.parts.networks import ImageShape
 
 
 class KNN(Fitted, Model):

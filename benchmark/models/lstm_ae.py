@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from benchmark.models.ae import pixel_loss
 from benchmark.models.base import RECONSTRUCTION_SCORES, Model, Phase, reconstruction_scores
-from benchmark.models.choices import PixelLoss, Schedule
-from benchmark.models.networks import ImageShape
-from benchmark.models.recurrent import LSTMCell
+from benchmark.models.parts.choices import PixelLoss, Schedule
+from benchmark.models.parts.networks import ImageShape
+from benchmark.models.parts.recurrent import LSTMCell
 
 
 class LSTMAE(Model):

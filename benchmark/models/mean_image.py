@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from benchmark.models.base import RECONSTRUCTION_SCORES, Model, reconstruction_scores
-from benchmark.models.fitted import exact
-from benchmark.models.networks import ImageShape
+from benchmark.models.parts.fitted import exact
+from benchmark.models.parts.networks import ImageShape
 
 
 class MeanImage(Model):

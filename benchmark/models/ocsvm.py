@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from benchmark.models.base import Model
-from benchmark.models.choices import Features
-from benchmark.models.fitted import Fitted, exact, squared_distances
-from benchmark.models.networks import ImageShape
+from benchmark.models.parts.choices import Features
+from benchmark.models.parts.fitted import Fitted, exact, squared_distances
+from benchmark.models.parts.networks import ImageShape
 
 
 class OCSVM(Fitted, Model):

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from benchmark.models.base import RECONSTRUCTION_SCORES, Model, reconstruction_scores
-from benchmark.models.networks import ImageShape
+from benchmark.models.parts.networks import ImageShape
 
 LARGE = 2000  # pixels from which on the eigenvectors of their covariance cost more than an SVD of the images
 

@@ -10,7 +10,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from benchmark.metrics import active_units, kl_to_standard_normal, mmd_to_gaussians, moment_matched_kl
 from benchmark.models.base import (
     RECONSTRUCTION_SCORES,
     Model,
@@ -18,8 +17,9 @@ from benchmark.models.base import (
     Phase,
     reconstruction_scores,
 )
-from benchmark.models.choices import Activation, Network, Schedule
-from benchmark.models.networks import Decoder, Encoder, ImageShape
+from benchmark.models.parts.choices import Activation, Network, Schedule
+from benchmark.models.parts.latent import active_units, kl_to_standard_normal, mmd_to_gaussians, moment_matched_kl
+from benchmark.models.parts.networks import Decoder, Encoder, ImageShape
 
 
 class VAE(Model):

@@ -8,10 +8,10 @@ import shlex
 import sys
 from typing import TYPE_CHECKING, Any
 
-from benchmark.arguments import help_text, true_or_false
-from benchmark.arguments import parse as arguments_of
 from benchmark.config import UsageError
-from benchmark.stopping import ends_in_order
+from benchmark.sweep.arguments import help_text, true_or_false
+from benchmark.sweep.arguments import parse as arguments_of
+from benchmark.sweep.signals import ends_in_order
 
 if TYPE_CHECKING:
     from benchmark.report.build import Report
@@ -44,8 +44,8 @@ def main(arguments: list[str] | None = None) -> int:
         return 0
     try:
         settings = parse(arguments)
-        from benchmark.records import RecordError
         from benchmark.report.build import NoRecords, build_report
+        from benchmark.store.records import RecordError
 
         try:
             words = [os.fsencode(word).decode("utf-8", "replace") for word in arguments]
@@ -74,7 +74,7 @@ def show(report: Report, settings: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    from benchmark.report.formats import to_rich
+    from benchmark.report.tables.formats import to_rich
 
     terminal = sys.stdout.isatty()
     console = Console(highlight=False, width=None if terminal else 140)

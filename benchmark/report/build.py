@@ -12,18 +12,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.config import UsageError
-from benchmark.report.collect import Collection, collect
-from benchmark.report.comparison import comparison_tables
-from benchmark.report.details import detail_tables
-from benchmark.report.floors import explained
-from benchmark.report.formats import escape_markdown, latex_document, to_csv, to_latex, to_markdown
 from benchmark.report.frame import build_frame, read_frame, write_frame
 from benchmark.report.manifest import MANIFEST, build_manifest
 from benchmark.report.page import Figure, build_page
 from benchmark.report.publish import compare, move
-from benchmark.report.published import appendix_tables, beside_table, read_published
 from benchmark.report.statistics import groups
-from benchmark.report.tables import DATASET_TITLES, Table, group_tables, group_title
+from benchmark.report.tables.comparison import comparison_tables
+from benchmark.report.tables.details import detail_tables
+from benchmark.report.tables.floors import explained
+from benchmark.report.tables.formats import escape_markdown, latex_document, to_csv, to_latex, to_markdown
+from benchmark.report.tables.published import appendix_tables, beside_table, read_published
+from benchmark.report.tables.tables import DATASET_TITLES, Table, group_tables, group_title
+from benchmark.store.experiments import Collection, collect
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -78,7 +78,7 @@ def build_report(
     keep = publish and not replace
     if source == "folders":
         return _build(experiment, output_dir, results_dir, figures, command, keep)
-    from benchmark.fetch import fetch_cells
+    from benchmark.tracking.download import fetch_cells
 
     with tempfile.TemporaryDirectory() as folder:
         fetched = fetch_cells(experiment, uri, output_dir, Path(folder))
@@ -155,7 +155,7 @@ def _write_tables(made: Path, experiment: str, sections: dict[str, list[Table]])
 
 
 def _draw(made: Path, collection: Collection, frame: pd.DataFrame) -> list[Figure]:
-    from benchmark.report.figures import draw_figures
+    from benchmark.report.figures.draw import draw_figures
 
     return draw_figures(collection.cells, groups(frame), made / "figures")
 

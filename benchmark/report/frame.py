@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark.report.collect import PlannedCell
+from benchmark.store.experiments import PlannedCell
 
 if TYPE_CHECKING:
     import pandas as pd

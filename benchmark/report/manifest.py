@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from benchmark.environment import git_revision
-from benchmark.report.collect import Collection, hide_paths
+from benchmark.store.environment import git_revision
+from benchmark.store.experiments import Collection, hide_paths
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark.report.formats import to_html
 from benchmark.report.glossary import GLOSSARY
-from benchmark.report.tables import Table
+from benchmark.report.tables.formats import to_html
+from benchmark.report.tables.tables import Table
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmark.report.collect import column_label, shared_settings
+from benchmark.store.experiments import column_label, shared_settings
 
 if TYPE_CHECKING:
     import pandas as pd

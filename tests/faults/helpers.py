@@ -18,7 +18,7 @@ from typing import Any
 HOLDER = """
 import sys
 from pathlib import Path
-from benchmark.leases import Leases
+from benchmark.store.leases import Leases
 with Leases(Path(sys.argv[1])) as leases:
     busy = leases.take([Path(path) for path in sys.argv[2:]])
     print("busy" if busy else "mine", flush=True)
@@ -83,6 +83,6 @@ def run_here(folder: Path, *arguments: str, module: str = "benchmark") -> subpro
 
 def dead_process() -> dict[str, Any]:
     """A process that was and is no more, as it stands in leases and tags."""
-    code = "import json; from benchmark.processes import Process; print(json.dumps(Process.here().to_json()))"
+    code = "import json; from benchmark.store.processes import Process; print(json.dumps(Process.here().to_json()))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     return json.loads(done.stdout)

@@ -16,8 +16,8 @@ import pytest
 
 from benchmark.models import constructor, model_names
 from benchmark.ranges import RANGES
-from benchmark.records import read_record
-from benchmark.stored import DAMAGED
+from benchmark.store.files import DAMAGED
+from benchmark.store.records import read_record
 from tests.faults.bad_input import CASES, PAGE, Bad, cell, edited, lay_out_data, other_auroc, other_weights, page
 from tests.faults.helpers import run_here
 from tests.test_cli import run

@@ -9,7 +9,7 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-from benchmark.records import read_record
+from benchmark.store.records import read_record
 from tests.faults.helpers import holding
 from tests.test_cli import run, user_environment
 

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from benchmark.records import read_record
+from benchmark.store.records import read_record
 from tests.test_cli import run, user_environment
 
 SWEEP = [

@@ -16,9 +16,9 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark.checkpoints import Checkpoints, epochs_kept
-from benchmark.records import Record, read_record
-from benchmark.snapshots import Snapshot
+from benchmark.engine.state import Snapshot
+from benchmark.store.checkpoints import Checkpoints, epochs_kept
+from benchmark.store.records import Record, read_record
 from tests.faults.helpers import run_here
 from tests.test_cli import run, user_environment
 

@@ -16,9 +16,9 @@ from threading import Thread
 import pytest
 from mlflow import MlflowClient
 
-from benchmark import stores
-from benchmark.patience import SilentError, heard, within
-from benchmark.records import read_record
+from benchmark.store.records import read_record
+from benchmark.tracking import client as stores
+from benchmark.tracking.patience import SilentError, heard, within
 from tests.faults.helpers import run_here
 from tests.faults.servers import Server, SilentServer
 from tests.test_cli import run, user_environment

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmark.leftovers import recover
-from benchmark.records import read_record
+from benchmark.store.records import read_record
+from benchmark.store.recovery import recover
 from tests.test_cli import user_environment
 
 SOON = 15.0  # seconds; on a quiet machine two
@@ -105,7 +105,7 @@ def test_a_server_that_never_answers_keeps_nobody(tmp_path: Path, started) -> No
 
 SLOW_WRITER = textwrap.dedent("""
     import sys, time
-    from benchmark import records
+    from benchmark.store import records
     from benchmark.__main__ import main
 
     original, seconds = records.sync, float(sys.argv.pop(1))
@@ -150,7 +150,7 @@ def test_a_second_signal_waits_for_nothing_and_does_no_harm(tmp_path: Path, star
 
 SMALL_COMMAND = textwrap.dedent("""
     import sys, time
-    from benchmark.stopping import ends_in_order
+    from benchmark.sweep.signals import ends_in_order
 
     @ends_in_order("benchmark.small")
     def main(arguments=None):

@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.data.images import ImageData
-from benchmark.evaluate import Outcome, _add_diagnostics
-from benchmark.fleet import Fleet, to_pixels
-from benchmark.models.adversarial import Game, gradient_penalty, one_hot, round_robin
-from benchmark.models.discriminator import Discriminator, judge_batches
-from benchmark.score import draw_noise
-from benchmark.train import Batches, Settings, train
+from benchmark.engine.evaluate import Outcome, _add_diagnostics
+from benchmark.engine.fleet import Fleet, to_pixels
+from benchmark.engine.score import draw_noise
+from benchmark.engine.train import Batches, Settings, train
+from benchmark.models.parts.adversarial import Game, gradient_penalty, one_hot, round_robin
+from benchmark.models.parts.discriminator import Discriminator, judge_batches
 from tests.models.test_models import fitted, loaded
 from tests.tiny_models import build
 
@@ -170,7 +170,7 @@ def test_a_conditional_generator_draws_the_class_it_is_told(digits: ImageData) -
 
 
 def test_the_discriminator_knows_normal_images_from_others(digits: ImageData) -> None:
-    from benchmark.metrics import auroc
+    from benchmark.engine.metrics import auroc
 
     fleet = fitted("gan", digits, epochs=40, discriminator_learning_rate=5e-4, learning_rate=5e-4)
     model = loaded(fleet)

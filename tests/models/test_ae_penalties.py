@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from benchmark.data.images import ImageData
-from benchmark.fleet import Fleet, to_pixels
+from benchmark.engine.fleet import Fleet, to_pixels
+from benchmark.engine.train import Settings, train
 from benchmark.models.ae import squared_jacobian
-from benchmark.train import Settings, train
 from tests.tiny_models import build
 
 

@@ -16,9 +16,9 @@ from sklearn.svm import OneClassSVM
 from threadpoolctl import threadpool_limits
 
 from benchmark.data.images import ImageData
-from benchmark.fleet import Fleet, to_pixels
-from benchmark.score import assess
-from benchmark.train import Settings, train
+from benchmark.engine.fleet import Fleet, to_pixels
+from benchmark.engine.score import assess
+from benchmark.engine.train import Settings, train
 from tests.tiny_models import build
 
 SEED = 2**40 + 7

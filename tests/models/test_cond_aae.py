@@ -8,8 +8,8 @@ from torch import Tensor
 from torch.distributions import Normal
 
 from benchmark.data.images import ImageData
-from benchmark.fleet import Fleet, to_pixels
-from benchmark.train import Settings, train
+from benchmark.engine.fleet import Fleet, to_pixels
+from benchmark.engine.train import Settings, train
 from tests.models.test_models import loaded
 from tests.tiny_models import build
 

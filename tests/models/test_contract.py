@@ -11,12 +11,12 @@ from torch import Tensor
 
 from benchmark.config import CONF_DIR
 from benchmark.data.images import ImageData
-from benchmark.fleet import Fleet, to_pixels
-from benchmark.metrics import auroc
+from benchmark.engine.fleet import Fleet, to_pixels
+from benchmark.engine.metrics import auroc
+from benchmark.engine.score import assess
+from benchmark.engine.train import Settings, Training, train
 from benchmark.models import constructor, model_class, model_names
-from benchmark.programs import make_plan
-from benchmark.score import assess
-from benchmark.train import Settings, Training, train
+from benchmark.sweep.fleets import make_plan
 from tests.tiny_models import build, tiny
 
 VARIANTS = [

@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.distributions import Bernoulli, Normal, kl_divergence
 
 from benchmark.models.diffusion import Diffusion, evenly
-from benchmark.models.pixel_mixture import PixelMixture
+from benchmark.models.parts.pixel_mixture import PixelMixture
 
 SHAPE = (1, 8, 8)
 

@@ -18,11 +18,11 @@ from torch import Tensor
 from benchmark.config import CONF_DIR
 from benchmark.data import load_dataset_config
 from benchmark.data.images import load_images
-from benchmark.fleet import Fleet, to_pixels
+from benchmark.engine.fleet import Fleet, to_pixels
+from benchmark.engine.score import draw_noise
+from benchmark.engine.train import Settings, train
 from benchmark.models import constructor, model_class, model_names
 from benchmark.models.base import Model
-from benchmark.score import draw_noise
-from benchmark.train import Settings, train
 
 SHORT = {  # searches and chains are short; networks and what they see are as shipped
     "search_steps": 3, "candidates": 16, "restarts": 1, "bound_steps": 1, "denoise_steps": 1, "noise_draws": 1,

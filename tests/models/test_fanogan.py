@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from benchmark.data.images import ImageData
-from benchmark.fleet import Fleet, to_pixels
-from benchmark.train import Settings, train
+from benchmark.engine.fleet import Fleet, to_pixels
+from benchmark.engine.train import Settings, train
 from tests.models.test_models import fitted, loaded
 from tests.tiny_models import build
 

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 
 from benchmark.data.images import ImageData
-from benchmark.fleet import Fleet, to_pixels
+from benchmark.engine.fleet import Fleet, to_pixels
+from benchmark.engine.score import assess
+from benchmark.engine.train import Settings, train
 from benchmark.models.flow import Flow, MaskedNetwork
-from benchmark.score import assess
-from benchmark.train import Settings, train
 from tests.tiny_models import build
 
 

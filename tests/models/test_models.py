@@ -11,10 +11,10 @@ from torch import Tensor
 from torch.distributions import Bernoulli, Laplace, Normal
 
 from benchmark.data.images import ImageData
-from benchmark.fleet import Fleet, to_pixels
+from benchmark.engine.fleet import Fleet, to_pixels
+from benchmark.engine.score import assess, draw_noise
+from benchmark.engine.train import Settings, train
 from benchmark.models.anogan import AnoGAN
-from benchmark.score import assess, draw_noise
-from benchmark.train import Settings, train
 from tests.tiny_models import build
 
 

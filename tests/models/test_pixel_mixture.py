@@ -10,7 +10,7 @@ import torch
 from scipy.stats import norm
 from torch import Tensor
 
-from benchmark.models.pixel_mixture import PixelMixture, log_normal_below
+from benchmark.models.parts.pixel_mixture import PixelMixture, log_normal_below
 
 
 def pixel(black: float, white: float, centre: float, log_variance: float) -> PixelMixture:

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from benchmark.data.images import ImageData
-from benchmark.fleet import Fleet, to_pixels
-from benchmark.models.search import descend
-from benchmark.train import Settings, train
+from benchmark.engine.fleet import Fleet, to_pixels
+from benchmark.engine.train import Settings, train
+from benchmark.models.parts.search import descend
 from tests.tiny_models import build
 
 

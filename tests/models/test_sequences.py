@@ -8,7 +8,7 @@ from torch import nn
 
 from benchmark.models.conv_lstm_ae import ConvLSTMAE
 from benchmark.models.lstm_ae import LSTMAE
-from benchmark.models.recurrent import ConvLSTMCell, LSTMCell
+from benchmark.models.parts.recurrent import ConvLSTMCell, LSTMCell
 
 
 def test_lstm_cell_is_torchs() -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from benchmark.cells import NUMERICS_VERSION
 from benchmark.code_hash import model_code
-from benchmark.records import write_job, write_record
+from benchmark.store.records import write_job, write_record
 
 
 class Records:
@@ -116,7 +116,7 @@ def records(tmp_path: Path) -> Records:
 @pytest.fixture
 def frame_of(records: Records) -> Callable[[], Any]:
     """Collects the experiment and returns its frame."""
-    from benchmark.report.collect import collect
     from benchmark.report.frame import build_frame
+    from benchmark.store.experiments import collect
 
     return lambda: build_frame(collect(records.output_dir, records.experiment).cells)

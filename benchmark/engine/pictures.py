@@ -1,0 +1,178 @@
+"""Pictures of a trained cell, as arrays: contact sheet, samples, styles, latent space, lines between codes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmark.cells import Cell
+from benchmark.engine.fleet import Fleet, to_pixels
+from benchmark.engine.score import assess
+from benchmark.models.base import Model
+from benchmark.store.format import PRIOR_RADIUS
+
+if TYPE_CHECKING:
+    from benchmark.engine.evaluate import Outcome
+
+BATCH = 256  # images generated at once
+PANEL = 8  # images in each group of the contact sheet
+SAMPLES = 32  # generated images kept
+STYLES = 8  # styles that are shown in every class
+GRID = 15  # decoded images along each axis of a 2-D latent space
+STEPS = 10  # decoded images on the line between two codes
+
+
+def add_pictures(
+    fleet: Fleet,
+    cells: Sequence[Cell],
+    images: Tensor,
+    seeds: Sequence[int],
+    precision: str,
+    evaluated: Sequence[dict[str, Any]],
+    outcomes: Sequence[Outcome],
+) -> None:
+    """Contact sheet, generated samples and, for 2-D codes, the latent space."""
+    panels = [_panel(cell, found["scores"][fleet.model.headline]) for cell, found in zip(cells, evaluated, strict=True)]
+    rows = [cell.split.eval_index[chosen] for cell, (chosen, _) in zip(cells, panels, strict=True)]
+    shown = assess(fleet, images, rows, seeds, len(rows[0]), precision, ("reconstruction",))
+    for i, (cell, outcome, (chosen, groups)) in enumerate(zip(cells, outcomes, panels, strict=True)):
+        content = {
+            "index": rows[i].numpy(),
+            "label": cell.split.eval_label[chosen].numpy().astype(np.uint8),
+            "target": cell.split.eval_target[chosen].numpy(),
+            "group": np.array(groups),
+            "input": side_by_side(images[rows[i].to(images.device)]),
+            "score": evaluated[i]["scores"][fleet.model.headline][chosen].numpy(),
+        }
+        if "reconstruction" in shown[i]:
+            content["reconstruction"] = _to_uint8(shown[i]["reconstruction"])
+        decode = decoder_of(fleet, i)
+        code = evaluated[i].get("code")
+        generated = generated_images(fleet.model, code, SAMPLES, seeds[i], decode)
+        if generated is not None:
+            content["samples"] = _to_uint8(generated)
+        styles = _styles(fleet.model, seeds[i], decode)
+        if styles is not None:
+            content["styles"] = styles
+        if code is not None:
+            content |= _interpolation(cell, code, decode, images)
+        if code is not None and code.shape[1] == 2:
+            latent = _latent_space(cell, code, decode, outcome, images)
+            outcome.arrays |= {"latent": latent} if latent else {}
+        outcome.arrays["images"] = content
+
+
+def generated_images(model: Model, code: Tensor | None, count: int, seed: int, decode: Any) -> Tensor | None:
+    """``count`` generated images (B, C, H, W) from noise of the given seed; None if the model generates nothing."""
+    shape = model.sample_shape if code is None else model.sample_shape or tuple(code.shape[1:])
+    if not shape:
+        return None
+    noise = torch.randn(count, *shape, generator=torch.Generator().manual_seed(seed))
+    parts = [decode("sample", part) for part in noise.split(BATCH)]
+    return None if parts[0] is None else torch.cat(parts)
+
+
+def _styles(model: Model, seed: int, decode: Any) -> np.ndarray | None:
+    """STYLES styles of the model in every class, uint8 (STYLES, classes, H, C*W); None if it has no such codes."""
+    if not model.sample_shape:
+        return None
+    images = decode("styles", torch.randn(STYLES, *model.sample_shape, generator=torch.Generator().manual_seed(seed)))
+    return None if images is None else np.stack([_to_uint8(row) for row in images])
+
+
+def _panel(cell: Cell, headline: Tensor) -> tuple[Tensor, list[str]]:
+    """Positions of the images that the contact sheet shows, and the group of each."""
+    label = cell.split.eval_label
+    generator = torch.Generator().manual_seed(cell.stream("panel"))
+    chosen, groups = [], []
+    for name, value in (("normal", 0), ("anomalous", 1)):
+        positions = (label == value).nonzero().flatten()
+        picks = positions[torch.randperm(len(positions), generator=generator)[:PANEL]]
+        ranked = positions[headline[positions].argsort(descending=value == 0)[:PANEL]]
+        extreme = "normal_most" if value == 0 else "anomalous_least"
+        chosen += [picks, ranked]
+        groups += [name] * len(picks) + [extreme] * len(ranked)
+    return torch.cat(chosen), groups
+
+
+def decoder_of(fleet: Fleet, cell: int) -> Any:
+    """A function that runs ``decode`` or ``sample`` with the cell's weights: images (B, C, H, W) or None."""
+    parameters = {name: stack[cell] for name, stack in fleet.parameters.items()}
+    buffers = {name: stack[cell] for name, stack in fleet.buffers.items()}
+
+    def run(method: str, codes: Tensor) -> Tensor | None:
+        with torch.no_grad():
+            images = fleet.call(method, parameters, buffers, codes.to(fleet.device))
+        return None if images is None else images.float().cpu()
+
+    return run
+
+
+def _latent_space(cell: Cell, code: Tensor, decode: Any, outcome: Outcome, images: Tensor) -> dict[str, np.ndarray]:
+    """Codes, and images decoded over two grids: the range of the model's own codes, and the square of N(0, I)."""
+    normal = code[cell.split.eval_label == 0]
+    low, high = normal.quantile(0.01, dim=0), normal.quantile(0.99, dim=0)
+    xs, ys = (torch.linspace(float(low[d]), float(high[d]), GRID) for d in (0, 1))
+    grid = _decoded_grid(decode, xs, ys)
+    if grid is None:
+        return {}
+    prior = torch.linspace(-PRIOR_RADIUS, PRIOR_RADIUS, GRID)
+    prior_grid = _decoded_grid(decode, prior, prior)
+    return {
+        "codes": code.numpy().astype(np.float32),
+        "label": cell.split.eval_label.numpy().astype(np.uint8),
+        "target": cell.split.eval_target.numpy(),
+        "grid": grid,
+        "grid_x": xs.numpy(),
+        "grid_y": ys.numpy(),
+        "prior_grid": prior_grid,
+        "prior_axis": prior.numpy(),
+        **_interpolation(cell, code, decode, images),
+    }
+
+
+def _interpolation(cell: Cell, code: Tensor, decode: Any, images: Tensor) -> dict[str, np.ndarray]:
+    """Images decoded along the straight line between the codes of two normal images; empty without a decoder."""
+    positions = (cell.split.eval_label == 0).nonzero().flatten()
+    pixels = to_pixels(images[cell.split.eval_index[positions].to(images.device)]).flatten(1).cpu()
+    far = (pixels - pixels[0]).square().sum(1)  # in pixels: every model is asked for the same two images
+    ends = positions[torch.stack([torch.tensor(0), far.argsort()[int(0.9 * (len(far) - 1))]])]
+    line = torch.lerp(code[ends[0]], code[ends[1]], torch.linspace(0, 1, STEPS).unsqueeze(1))  # (STEPS, D)
+    decoded = decode("decode", line)
+    if decoded is None:
+        return {}
+    return {
+        "interpolation": _to_uint8(decoded),
+        "interpolation_codes": line.numpy().astype(np.float32),
+        "interpolation_ends": side_by_side(images[cell.split.eval_index[ends].to(images.device)]),
+    }
+
+
+def _decoded_grid(decode: Any, xs: Tensor, ys: Tensor) -> np.ndarray | None:
+    """Images decoded at every pair of ``xs`` (GRID,) and ``ys`` (GRID,): uint8 (y, x, H, W), or None."""
+    mesh = torch.stack(torch.meshgrid(ys, xs, indexing="ij"), dim=-1).flip(-1)  # (GRID, GRID, 2) of (x, y)
+    decoded = decode("decode", mesh.reshape(-1, 2))
+    if decoded is None:
+        return None
+    images = _to_uint8(decoded)
+    return images.reshape(GRID, GRID, *images.shape[1:])
+
+
+def _to_uint8(pixels: Tensor) -> np.ndarray:
+    """(B, C, H, W) in [0, 1] -> uint8, laid out as by ``side_by_side``."""
+    return side_by_side(pixels.clamp(0, 1).mul(255).round().byte())
+
+
+def side_by_side(images: Tensor) -> np.ndarray:
+    """Images (B, C, H, W) with their channels beside one another, as they are shown: (B, H, C*W).
+
+    More than three channels are frames: they stand in equal rows, about as many rows as columns, first frame top left.
+    """
+    count = images.shape[1]
+    columns = next(n for n in range(1, count + 1) if count % n == 0 and (n == count or (n * n >= count > 3)))
+    rows = images.unflatten(1, (-1, columns))  # (B, rows, columns, H, W)
+    return rows.transpose(2, 3).flatten(3, 4).flatten(1, 2).cpu().numpy()

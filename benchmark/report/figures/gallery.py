@@ -1,0 +1,108 @@
+"""Which figures a report has: for each its name, title, caption and drawing, where the cells have something for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING
+
+from benchmark.report.figures import curves, interpolation, latent, samples, sheets, styles
+from benchmark.report.statistics import Group
+from benchmark.store.experiments import PlannedCell
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from benchmark.report.figures.draw import Part
+
+    Draw = Callable[[Group, Sequence[PlannedCell]], Figure | None]
+    Sketches = Iterator[tuple[str, str, str, Figure]]
+
+
+def _heat_map(group: Group, cells: Sequence[PlannedCell]) -> Sketches:
+    caption = "AUROC of the headline score, mean over seeds. Blank: not done. Classes in columns, then the mean."
+    yield "heatmap", "AUROC by class", caption, curves.heat_map(group)
+
+
+def _sheets(group: Group, cells: Sequence[PlannedCell]) -> Sketches:
+    for label in group.labels:
+        drawing = sheets.contact_sheet(group, [cell for cell in cells if cell.label == label])
+        if drawing is not None:
+            name = "".join(c if c.isalnum() else "-" for c in label).strip("-")
+            yield (
+                f"sheet_{name}",
+                f"Contact sheet of {group.shown(label)}",
+                "For each class three random normal and anomalous images, then the normal ones that score highest and "
+                "the anomalous ones that score lowest. Rows: input, reconstruction, residual |x - x'| (brighter is "
+                "larger). The number above an image is its headline score.",
+                drawing,
+            )
+
+
+def _one(name: str, title: str, caption: str, draw: Draw, group: Group, cells: Sequence[PlannedCell]) -> Sketches:
+    drawing = draw(group, cells)
+    if drawing is not None:
+        yield name, title, caption, drawing
+
+
+PARTS: tuple[Part, ...] = (
+    _heat_map,
+    partial(
+        _one,
+        "roc",
+        "ROC curves by model",
+        "Each thin line is one class, the thick line their mean at equal false positive rate.",
+        curves.roc_by_model,
+    ),
+    partial(
+        _one,
+        "roc_classes",
+        "ROC curves by class",
+        "One panel a class, one line a model (mean over seeds).",
+        curves.roc_by_class,
+    ),
+    partial(
+        _one,
+        "scores",
+        "Score histograms",
+        "Headline scores of normal and anomalous test images, each scaled to the same area (first seed). The "
+        "horizontal axis ends at the 99.5th percentile. The number in a panel is its AUROC.",
+        curves.histograms,
+    ),
+    partial(
+        _one,
+        "training",
+        "Training curves",
+        "Each thin line is one cell, the thick line their mean; the quantities are defined in the glossary.",
+        curves.training_curves,
+    ),
+    _sheets,
+    partial(
+        _one,
+        "samples",
+        "Generated images",
+        "Images that each model draws from noise (first cell of one class), real normal images above. They are the "
+        "first draws, not chosen.",
+        samples.samples_figure,
+    ),
+    styles.style_figures,
+    partial(
+        _one,
+        "latent",
+        "Latent space of two dimensions",
+        "Codes of test images, classes named at their medians, all maps of a row in one range; where that makes the "
+        "middle small, a second row shows it. The circle holds 95% of N(0, I), the prior that a VAE's codes are held "
+        "to and an AE's are not. Below, images decoded over the square around that circle, and over the range that "
+        "the model's own normal codes take, which differs between models: read its axes. Bottom: decoded along the "
+        "straight line between the codes of two test images, which stand at its ends.",
+        latent.latent_figure,
+    ),
+    partial(
+        _one,
+        "interpolation",
+        "Interpolation",
+        "Decoded along the straight line between the codes of two normal test images, the same two for every "
+        "model; they stand at the ends. Rows: models.",
+        interpolation.interpolation_figure,
+    ),
+)

@@ -1,0 +1,1 @@
+"""Tables of a report, made from what the store has."""

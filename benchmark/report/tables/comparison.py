@@ -1,0 +1,83 @@
+"""Tables of paired tests between models: one a data set, and one pooled over data sets."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from benchmark.report.paired import (
+    MINIMUM_PAIRS,
+    POOLED,
+    SEPARATED,
+    Comparison,
+    comparisons,
+    least_p,
+    without_shared_seeds,
+)
+from benchmark.report.statistics import MARK, Group
+from benchmark.report.tables.tables import DATASET_TITLES, Entry, Table, file_name
+
+
+def comparison_tables(all_groups: Sequence[Group]) -> list[Table]:
+    """Paired signed-rank tests between models, a table for each split and data set, and pooled."""
+    found = comparisons(all_groups)
+    apart = without_shared_seeds(all_groups)
+    scopes = dict.fromkeys((c.split, c.evaluate_on, c.dataset) for c in found)
+    below = {label for group in all_groups for label in group.below}
+    parts = ([c for c in found if (c.split, c.evaluate_on, c.dataset) == scope] for scope in scopes)
+    tables = [_table(part, apart, below) for part in parts]
+    if apart and not tables:
+        rows = [[Entry(f"{first} – {second}")] for first, second in apart]
+        tables = [Table("tests_not_made", "Not compared: no seed in common", ["pair"], rows)]
+    return tables
+
+
+def _table(alike: Sequence[Comparison], apart: Sequence[tuple[str, str]], below: set[str]) -> Table:
+    one = alike[0]
+    rows = [
+        [
+            Entry(" – ".join(f"{label} {MARK}" if label in below else label for label in (c.first, c.second))),
+            Entry(str(c.n)), Entry(str(c.ties)), Entry(f"{c.difference:+.4f}"),
+            Entry(f"[{c.low:+.4f}, {c.high:+.4f}]"), Entry(f"{c.wins}/{c.n}"), Entry(f"{c.effect:+.2f}"),
+            Entry(_p(c.p)), Entry(_p(c.p_holm), c.p_holm < 0.05), Entry(c.verdict),
+        ]
+        for c in alike
+    ]  # fmt: skip
+    where = DATASET_TITLES.get(one.dataset, one.dataset)
+    title = ", ".join([one.split, *([] if one.evaluate_on == "test" else [one.evaluate_on]), where])
+    parts = [one.split, *([] if one.evaluate_on == "test" else [one.evaluate_on]), one.dataset]
+    columns = ["pair", "n", "ties", "mean difference", "95% interval of it", "first is larger", "effect", "p"]
+    return Table(
+        f"tests_{'_'.join(file_name(part) for part in parts)}",
+        f"Paired Wilcoxon signed-rank tests of AUROC, {title}",
+        [*columns, "p (Holm)", "verdict"],
+        rows,
+        _notes(alike, apart, below),
+    )
+
+
+def _notes(alike: Sequence[Comparison], apart: Sequence[tuple[str, str]], below: set[str]) -> list[str]:
+    pooled = alike[0].dataset == POOLED
+    over = "data set x class cells, pooled over data sets that may disagree" if pooled else "classes"
+    notes = [
+        f"Pairs are {over} (means over the seeds that both columns have); two-sided; ties are left out of the test, "
+        f"which needs {MINIMUM_PAIRS} pairs without; Holm's correction over the rows of this table; bold: below 0.05. "
+        "Effect: matched-pairs rank-biserial correlation. Not separated is not equal. Cells of one data set share "
+        "their images, so read p as a guide."
+    ]
+    if any(c.first in below or c.second in below for c in alike):
+        notes.append(f"{MARK} below a floor on a data set of this report.")
+    if (least := least_p(alike)) >= SEPARATED:
+        notes.append(
+            f"With so few classes and so many pairs no corrected p can be below {least:.2g}: nothing is separated here."
+        )
+    fewer = [f"{c.first} – {c.second}" for c in alike if c.restricted]
+    if fewer:
+        notes.append(f"On shared seeds alone, as the columns have others too: {', '.join(fewer)}.")
+    if apart:
+        pairs = ", ".join(f"{first} – {second}" for first, second in apart)
+        notes.append(f"Not compared, as they share no seed: {pairs}.")
+    return notes
+
+
+def _p(value: float) -> str:
+    return f"{value:.4f}" if value >= 0.0001 else f"{value:.1e}"

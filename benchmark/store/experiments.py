@@ -1,0 +1,152 @@
+"""Which cells an experiment planned, and what became of each of them."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from benchmark.cells import code_fault
+from benchmark.store.records import STATUS_FILE, Record, RecordError, read_jobs, read_record
+
+MISSING = "missing"  # planned, but no folder yet
+UNREADABLE = "unreadable"  # a folder whose files cannot be read
+
+
+@dataclass(frozen=True)
+class PlannedCell:
+    """A cell that a job of the experiment planned, with its record where there is one."""
+
+    axes: Mapping[str, Any]
+    variant: str
+    fingerprint: str
+    state: str  # done | failed | diverged | missing | unreadable
+    reason: str  # "" for a cell that is done
+    record: Record | None = None
+    folder: Path = Path()
+    job: str = ""  # the job that planned it last
+    shared: tuple[str, ...] = ()  # settings of its variant that all cells of the experiment have
+
+    @property
+    def label(self) -> str:
+        """Name of the cell's column: the model, and in brackets what sets it apart from the model as shipped."""
+        return column_label(self.axes["model"], self.variant, self.shared)
+
+    @property
+    def name(self) -> str:
+        axes = self.axes
+        return f"{self.label} {axes['dataset']} {axes['split']} {axes['normal_class']} seed {axes['seed']}"
+
+
+@dataclass(frozen=True)
+class Collection:
+    """The cells of an experiment, its jobs, and what was left out of the tables."""
+
+    cells: list[PlannedCell]
+    jobs: list[dict[str, Any]]
+    warnings: list[str] = field(default_factory=list)
+    stale: list[PlannedCell] = field(default_factory=list)  # of an earlier configuration
+
+
+def column_label(model: str, variant: str, shared: Sequence[str] = ()) -> str:
+    """``ae`` as shipped, ``ae (latent=2)`` with another setting; ``shared`` ones are left out."""
+    own = " ".join(part for part in variant.split() if part not in shared)
+    return f"{model} ({own})" if own else model
+
+
+def shared_settings(columns: Iterable[tuple[str, str]]) -> tuple[str, ...]:
+    """The settings that all columns (model, variant) have, be it one, and that therefore belong above the table.
+
+    >>> shared_settings([("gan", "clip=1 train_fraction=0.2"), ("vae", "train_fraction=0.2")])
+    ('train_fraction=0.2',)
+    """
+    variants = [variant.split() for _, variant in dict.fromkeys(columns)]
+    if not variants:
+        return ()
+    return tuple(part for part in variants[0] if all(part in other for other in variants))
+
+
+def hide_paths(text: str) -> str:
+    """``text`` with every absolute path cut down to its last part: a report names no folders of one machine."""
+    return re.sub(r"(?<![\w./:~])(?:[A-Za-z]:)?/(?:[\w.+@-]+/)+([\w.+@-]*)", r".../\1", text)
+
+
+def collect(output_dir: str | Path, experiment: str) -> Collection:
+    """The cells that the jobs of ``experiment`` planned, the newest configuration of each.
+
+    Where several jobs planned the same axes and variant with different fingerprints (the configuration changed in
+    between), the cell of the job started last counts; the others are named in ``warnings``, never mixed in.
+    """
+    output_dir = Path(output_dir)
+    jobs = read_jobs(output_dir, experiment)  # oldest first
+    chosen: dict[tuple[Any, ...], PlannedCell] = {}
+    stale: dict[str, PlannedCell] = {}
+    for job in jobs:
+        found = [(entry, *_open(output_dir, entry)) for entry in job["cells"]]
+        fallback = next((record.status.get("variant", "") for *_, record in found if record), _guess_variant(job))
+        for entry, state, reason, record in found:
+            variant = entry.get("variant", record.status.get("variant", "") if record else fallback)
+            axes, folder = entry["axes"], output_dir / entry["path"]
+            reason = hide_paths(reason)
+            cell = PlannedCell(axes, variant, entry["fingerprint"], state, reason, record, folder, job["job"])
+            names = ("model", "dataset", "split", "normal_class", "seed", "evaluate_on")
+            key = (*(axes.get(name) for name in names), variant)
+            before = chosen.pop(key, None)
+            if before is not None and before.fingerprint != cell.fingerprint:
+                stale[before.fingerprint] = before
+            chosen[key] = cell
+            stale.pop(cell.fingerprint, None)
+    shared = shared_settings((cell.axes["model"], cell.variant) for cell in chosen.values())
+    cells = [replace(cell, shared=shared) for cell in chosen.values()] if shared else list(chosen.values())
+    return Collection(cells, jobs, [*_warn(stale), *_warn_of_code(cells)], list(stale.values()))
+
+
+def _open(output_dir: Path, entry: Mapping[str, Any]) -> tuple[str, str, Record | None]:
+    path = output_dir / entry["path"]
+    try:
+        if not (path / STATUS_FILE).exists():
+            return MISSING, "not run yet, or interrupted", None
+        record = read_record(path)
+    except OSError as error:
+        return UNREADABLE, f"{path} cannot be read ({error.strerror}); run the cell again", None
+    except RecordError as error:
+        return UNREADABLE, str(error), None
+    if record.fingerprint != entry["fingerprint"]:
+        return MISSING, "its folder holds a cell of another fingerprint", None
+    return record.state, record.status.get("reason") or "", record
+
+
+def _guess_variant(job: Mapping[str, Any]) -> str:
+    """The variant of a job none of whose cells is recorded, from what was typed."""
+    short = (
+        *("model.", "trainer.epochs=", "trainer.batch_size="),
+        *("split.train_fraction=", "split.contamination=", "split.calibration_share="),
+    )
+    rounded = ("precision=bf16", "precision=tf32")
+    typed = [o for o in job.get("overrides", []) if o.startswith(short) or o in rounded]
+    return " ".join(o.split(".", 1)[-1] for o in typed)
+
+
+def _warn_of_code(cells: Sequence[PlannedCell]) -> list[str]:
+    done = [cell for cell in cells if cell.state == "done" and cell.record is not None]
+    found = Counter((cell.axes["model"], code_fault(cell.record)) for cell in done if cell.record is not None)
+    return [
+        f"{model}: {count} cells are of other code than here ({fault}); the sweep's command trains them again"
+        for (model, fault), count in found.items()
+        if fault is not None
+    ]
+
+
+def _warn(stale: Mapping[str, PlannedCell]) -> list[str]:
+    groups: dict[tuple[str, str], list[PlannedCell]] = {}
+    for cell in stale.values():
+        groups.setdefault((cell.label, cell.axes["dataset"]), []).append(cell)
+    return [
+        f"{label} on {dataset}: {len(cells)} stale cells of an earlier configuration left out ("
+        + ", ".join(f"class {c.axes['normal_class']} seed {c.axes['seed']} {c.fingerprint[:12]}" for c in cells)
+        + ")"
+        for (label, dataset), cells in groups.items()
+    ]

@@ -1,0 +1,1 @@
+"""What MLflow is told of cells: the only room that imports it."""

@@ -1,0 +1,46 @@
+"""How a cell and its configuration read in MLflow: names, tags, parameters and times."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from benchmark.store.records import Record
+
+MAX_TAG = 5000  # characters
+
+
+def name_of(record: Record) -> str:
+    """A name to read: ``vae mnist 3 seed 0``."""
+    axes, variant = record.axes, record.status.get("variant", "")
+    label = str(axes["normal_class"])
+    named = label if axes["normal_class_name"] == label else f"{label} {axes['normal_class_name']}"
+    return f"{axes['model']} {axes['dataset']} {named} seed {axes['seed']} {variant}".strip()
+
+
+def flatten(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+    """A configuration as parameters: names with dots, and texts."""
+    for key, value in config.items():
+        if key in ("sources", "sha256", "classes"):
+            continue
+        if isinstance(value, Mapping) and value:
+            yield from flatten(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key, str(value)
+
+
+def tags_of(tags: Mapping[str, Any]) -> dict[str, str]:
+    """Tags as MLflow takes them: texts, cut where they are too long."""
+    return {key: str(value)[:MAX_TAG] for key, value in tags.items()}
+
+
+def milliseconds(time: str) -> int:
+    """A time in ISO 8601 as MLflow has it, since 1970."""
+    return int(datetime.fromisoformat(time).timestamp() * 1000)
+
+
+def line_of(error: BaseException) -> str:
+    """An error in one line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:200]

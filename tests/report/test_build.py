@@ -1,0 +1,211 @@
+"""The whole report, and its command line."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from benchmark.config import UsageError
+from benchmark.report.__main__ import main, parse
+from benchmark.report.build import NoRecords, build_report
+from benchmark.report.figures import draw as figures
+from benchmark.report.frame import read_frame
+from benchmark.report.page import build_page
+
+NAME = "<img src=x onerror=alert(1)>"
+
+
+def files_of(folder: Path) -> dict[str, bytes]:
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+@pytest.fixture
+def half(records):
+    """Half a sweep, with arrays to draw from."""
+    records.job(
+        {"model": "ae", "k": 0, "auroc": 0.75, "name": NAME, "arrays": True},
+        {"model": "ae", "k": 1, "state": "missing"},
+        {"model": "pca", "k": 0, "auroc": 0.875, "name": NAME},
+        {"model": "pca", "k": 1, "state": "failed", "reason": "OSError: /home/me/data/x is gone <b>"},
+    )
+    return records
+
+
+def test_half_a_sweep_gives_a_whole_report(half, tmp_path):
+    half.job({"model": "pca", "k": 0, "auroc": 0.875, "name": NAME, "arrays": True, "version": 2})
+    report = build_report("small", half.output_dir, tmp_path / "r")
+    files = files_of(tmp_path / "r")
+    assert sorted(files) == report.files
+    for name in ("cells.csv", "tables.md", "tables.tex", "report.html", "manifest.json"):
+        assert files[name], name
+    keys = ("heatmap", "roc", "roc_classes", "scores", "training", "sheet_ae", "sheet_pca", "latent")
+    for key in keys:
+        assert files[f"figures/{key}_mnist_one_vs_rest.png"].startswith(b"\x89PNG")
+        assert files[f"figures/{key}_mnist_one_vs_rest.pdf"].startswith(b"%PDF")
+    page = files["report.html"].decode()
+    assert "<img src=x" not in page
+    assert "OSError: .../x is gone &lt;b&gt;" in page
+    assert page.count("data:image/png;base64,") == len(keys)
+    assert "http" not in page.replace("https://", "http://").split("</style>")[0]  # self-contained
+    assert "1 stale cells" in page
+    assert list(tmp_path.glob("*.tmp")) == []
+    assert list(tmp_path.glob(".*.tmp")) == []
+
+
+def test_the_same_records_give_the_same_bytes_in_one_process_and_in_several(half, tmp_path, monkeypatch):
+    half.job({"model": "pca", "k": 0, "auroc": 0.875, "name": NAME, "arrays": True, "version": 2})
+    build_report("small", half.output_dir, tmp_path / "a", command="c")
+    time.sleep(1.1)  # a date in seconds would differ
+    monkeypatch.setattr(figures, "MANY", 1)
+    monkeypatch.setattr(figures, "available_cores", lambda: 2)
+    monkeypatch.setattr(figures, "save", None)  # of this process: nothing is drawn here
+    build_report("small", half.output_dir, tmp_path / "b", command="c")
+    assert files_of(tmp_path / "a") == files_of(tmp_path / "b")
+
+
+def test_manifest_names_what_made_it_and_no_folder_of_this_machine(half, tmp_path):
+    command = f"python -m benchmark.report results_dir={tmp_path}/r"
+    build_report("small", half.output_dir, tmp_path / "r", figures=False, command=command)
+    text = (tmp_path / "r" / "manifest.json").read_text()
+    manifest = json.loads(text)
+    assert str(tmp_path) not in text
+    assert "/home/" not in text
+    assert manifest["commands"] == ["python -m benchmark -m output_dir=.../outputs"]
+    assert manifest["environments"][0]["cells"] == 2
+    frame = read_frame(tmp_path / "r" / "cells.csv")
+    assert [c["fingerprint"] for c in manifest["cells"]] == frame["fingerprint"].tolist()
+    assert sorted(c["auroc"] for c in manifest["cells"] if c["auroc"] is not None) == [0.75, 0.875]
+
+
+def test_a_new_report_removes_what_the_old_one_wrote_and_nothing_else(half, tmp_path):
+    target = tmp_path / "r"
+    build_report("small", half.output_dir, target, figures=False)
+    (target / "notes.md").write_text("mine")
+    (target / "tables" / "mine.csv").write_text("mine")
+    assert (target / "tables" / "losses_mnist_one_vs_rest.csv").exists()
+    for folder in half.output_dir.glob("experiments/small/*.json"):
+        folder.unlink()
+    half.job({"model": "ae", "k": 0, "auroc": 0.5, "dataset": "digits"})
+    build_report("small", half.output_dir, target, figures=False)
+    assert not (target / "tables" / "losses_mnist_one_vs_rest.csv").exists()
+    assert (target / "tables" / "losses_digits_one_vs_rest.csv").exists()
+    assert (target / "notes.md").read_text() == "mine"
+    assert (target / "tables" / "mine.csv").read_text() == "mine"
+
+
+def test_an_interrupted_report_leaves_the_old_one(half, tmp_path, monkeypatch):
+    target = tmp_path / "r"
+    build_report("small", half.output_dir, target, figures=False)
+    before = files_of(target)
+    half.job({"model": "ae", "k": 0, "auroc": 0.1, "version": 2})
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("benchmark.report.build.build_page", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        build_report("small", half.output_dir, target, figures=False)
+    assert files_of(target) == before
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["outputs", "r"]
+
+
+def test_without_records_the_message_says_how_to_make_them(tmp_path, capsys):
+    with pytest.raises(NoRecords, match="python -m benchmark"):
+        build_report("nothing", tmp_path, tmp_path / "r")
+    assert main(["experiment=nothing", f"output_dir={tmp_path}"]) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert not (tmp_path / "r").exists()
+
+
+@pytest.mark.parametrize(
+    ("argument", "said"),
+    [
+        ("experimnt=x", "did you mean experiment"),
+        ("figures=maybe", "true or false"),
+        ("source=cloud", "folders or mlflow"),
+        ("experiment=", "no value"),
+        ("experiment=../x", "not a name"),
+        ("quick", "Allowed: experiment=..."),
+    ],
+)
+def test_a_bad_argument_is_refused_in_one_line(argument, said, capsys):
+    assert main([argument]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert error.count("\n") == 1
+
+
+def test_arguments_are_parsed():
+    assert parse(["experiment=a", "figures=false"]) == {"experiment": "a", "figures": False}
+    with pytest.raises(UsageError):
+        parse(["figures"])
+
+
+def test_console_shows_the_table_what_is_not_done_and_what_comes_next(half, tmp_path, capsys):
+    arguments = ["experiment=small", f"output_dir={half.output_dir}", f"results_dir={tmp_path / 'r'}", "figures=false"]
+    assert main(arguments) == 0
+    shown = capsys.readouterr().out
+    assert "0.875" in shown
+    assert "2 of 4 cells are done" in shown
+    assert "missing: ae mnist one_vs_rest class 1 seed 0" in shown
+    assert "failed: pca mnist one_vs_rest class 1 seed 0: OSError" in shown
+    assert "report.html" in shown
+    assert "mlflow ui" in shown
+
+
+def test_own_trials_go_below_the_output_folder(half, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["experiment=small", "figures=false"]) == 0
+    assert (tmp_path / "outputs" / "reports" / "small" / "report.html").exists()
+    assert not (tmp_path / "results").exists()
+    elsewhere = build_report("small", half.output_dir, tmp_path / "mine", figures=False)
+    assert elsewhere.results_dir == tmp_path / "mine"
+
+
+def test_only_publishing_writes_results_and_no_published_cell_is_lost_unasked(records, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    published = ["experiment=small", "figures=false", "publish=true"]
+    cells = [{"model": "ae", "k": k, "auroc": 0.75} for k in range(6)]
+    records.job(*cells)
+    assert main(published) == 0
+    assert capsys.readouterr().out.count("Warning") == 0
+    before = files_of(tmp_path / "results" / "small")
+    for job in records.output_dir.glob("experiments/small/*.json"):
+        job.unlink()
+    records.job(
+        *cells[:2], {"model": "vae", "k": 0, "auroc": 0.5}, {"model": "ae", "k": 2, "version": 2, "state": "failed"}
+    )
+    assert main(published) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "4 of the 6 done cells in results/small are not done here: ae mnist one_vs_rest test 2 0, " in error
+    assert " and 1 more. " in error
+    assert "Or type replace=true" in error
+    assert files_of(tmp_path / "results" / "small") == before
+    assert main([*published, "replace=true"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "Warning: 4 of the 6 done cells in results/small are not done here" in out
+    assert "Warning: 1 of the 3 done cells are new in results/small: vae mnist one_vs_rest test 0 0" in out
+    assert files_of(tmp_path / "results" / "small") != before
+    assert main([*published, "results_dir=mine"]) == 2
+    assert "publish=true writes to results/small: leave out results_dir=mine" in capsys.readouterr().err
+
+
+def test_help_is_quick_and_loads_nothing_heavy():
+    code = (
+        "import sys; from benchmark.report.__main__ import main; main(['--help']); "
+        "print(sorted({'torch', 'pandas', 'matplotlib', 'mlflow', 'scipy'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip().endswith("[]")
+    assert "experiment" in done.stdout
+
+
+def test_the_page_shows_nothing_when_all_is_done(records, frame_of):
+    records.job({"model": "ae", "k": 0, "auroc": 0.9})
+    manifest = {"made_by": "x", "report_git_revision": "abc", "warnings": []}
+    assert "None: every planned cell is done." in build_page("small", frame_of(), {}, [], manifest)

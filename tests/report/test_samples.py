@@ -1,0 +1,39 @@
+"""The figure of generated images."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from benchmark.report.figures.samples import SHOWN, samples_figure
+from benchmark.report.frame import build_frame
+from benchmark.report.statistics import groups
+from benchmark.store.experiments import collect
+
+
+def test_every_model_that_generates_has_a_row_below_real_images(records):
+    entries = records.job(
+        {"model": "vae", "k": 0, "auroc": 0.9, "arrays": True},
+        {"model": "vae", "k": 1, "auroc": 0.9, "arrays": True},
+        {"model": "gan", "k": 1, "auroc": 0.9, "arrays": True},
+        {"model": "ae", "k": 1, "auroc": 0.9, "arrays": True},
+    )
+    for value, entry in enumerate(entries[:3], start=10):
+        path = records.output_dir / entry["path"] / "images.npz"
+        records.rewrite(path, samples=np.full((20, 28, 28), value, np.uint8))
+    cells = collect(records.output_dir, records.experiment).cells
+    (group,) = groups(build_frame(cells))
+    figure = samples_figure(group, cells)
+    (axis,) = figure.axes
+    assert "normal class: 1" in axis.get_title()
+    assert [tick.get_text() for tick in axis.get_yticklabels()] == ["real", "vae", "gan"]
+    shown = np.asarray(axis.images[0].get_array())
+    assert shown.shape == (3 * 28, SHOWN * 28)
+    assert set(shown[28:56].ravel()) == {11}
+    assert set(shown[56:].ravel()) == {12}
+
+
+def test_without_samples_there_is_no_figure(records):
+    records.job({"model": "ae", "k": 0, "auroc": 0.9, "arrays": True})
+    cells = collect(records.output_dir, records.experiment).cells
+    (group,) = groups(build_frame(cells))
+    assert samples_figure(group, cells) is None
