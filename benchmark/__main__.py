@@ -153,14 +153,16 @@ def _check_data(config: Any) -> None:
 
 
 def _check_headline(model: Any) -> None:
-    from benchmark.models import constructor, model_class
+    from benchmark.models import model_class
+    from benchmark.models.refusals import is_shipped
 
-    if model.headline != constructor(model.name)["headline"].default:  # what is shipped needs no look at the class
-        scores = model_class(model.name).score_names
-        if model.headline not in scores:
-            raise UsageError(
-                f"model.headline={model.headline} is not a score of model {model.name}; it has: {', '.join(scores)}"
-            )
+    if is_shipped(model):  # it needs no look at the class
+        return
+    scores = model_class(model._target_).score_names
+    if model.headline not in scores:
+        raise UsageError(
+            f"model.headline={model.headline} is not a score of model {model.name}; it has: {', '.join(scores)}"
+        )
 
 
 def _check_folder(output_dir: str) -> None:

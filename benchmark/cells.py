@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark import instructions
-from benchmark.code_hash import model_code
+from benchmark.code_hash import cell_code, code_now, is_ours
 from benchmark.config import is_plain_name
 from benchmark.seeds import derive_seed
 from benchmark.store.records import STATUS_FILE, Record, RecordError, read_record
@@ -50,8 +50,8 @@ class Cell:
 
     @property
     def code(self) -> str:
-        """SHA-256 of the model's code."""
-        return model_code(self.axes["model"])
+        """The model's code, as a record names it."""
+        return cell_code(self.axes["model"], self.config["model"]["_target_"])
 
     def stream(self, purpose: str) -> int:
         """Seed of one of the cell's streams of random numbers: init, order, noise, labels or score."""
@@ -78,7 +78,7 @@ def fingerprint(config: Mapping[str, Any], data_version: str, split: Split, devi
     dataset = {key: config["dataset"][key] for key in ("name", "torchvision_class", "options", "image_size")}
     content = {
         "numerics": NUMERICS_VERSION,
-        "model": config["model"],
+        "model": _hashed_model(config["model"]),
         "dataset": dataset,
         "data": data_version,
         "split": config["split"],
@@ -98,6 +98,12 @@ def fingerprint(config: Mapping[str, Any], data_version: str, split: Split, devi
     if device == "cpu" and instructions.in_force() == instructions.MACHINE:
         content["instructions"] = instructions.MACHINE  # of every processor its own
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _hashed_model(model: Mapping[str, Any]) -> dict[str, Any]:
+    """A model's configuration, with the path of its class where that is not the one of our package of this name."""
+    ours = is_ours(model["name"], model.get("_target_", f"benchmark.models.{model['name']}."))
+    return {key: value for key, value in model.items() if key != "_target_" or not ours}
 
 
 def finished_record(output_dir: Path, cell: Cell) -> Record | None:
@@ -124,7 +130,8 @@ def why_again(output_dir: Path, cell: Cell) -> str | None:
 
 def code_fault(record: Record) -> str | None:
     """What is to be said of the code that made a record, if it is not the code as it is now; else None."""
-    made_by, now = record.status.get("code"), model_code(record.axes["model"])
+    made_by = record.status.get("code")
+    now = code_now(record.axes["model"], made_by)
     if made_by == now:
         return None
     if now == "":

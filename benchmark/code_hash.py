@@ -12,36 +12,82 @@ from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
+from benchmark.targets import module_file
+
 ROOT = Path(__file__).parent
 PARTS = ("benchmark.models.",)  # what of the benchmark counts as part of a model
+KINDS = "benchmark.models.keywords"  # what settings may be, which changes no number: no part of it
 
 
 @cache
-def model_code(name: str) -> str:
-    """SHA-256 of the code of the model ``name``, as 64 hexadecimal digits; "" if there is no such model.
+def model_code(target: str) -> str:
+    """SHA-256 of the code of a model's class or module, as 64 hexadecimal digits; "" if there is none.
 
-    Read once a process: a file that is changed while a cell trains is not the code that trains it.
+    ``target`` is a dotted path, or the name of a model of this package. Read once a process: a file that is
+    changed while a cell trains is not the code that trains it.
     """
-    return code_of(f"benchmark.models.{name}", ROOT) if name.isidentifier() and len(name) < 200 else ""
+    target = target if "." in target else f"benchmark.models.{target}"
+    parts = target.split(".")
+    if not all(part.isidentifier() for part in parts) or len(target) > 1000:
+        return ""
+    if target.startswith(PARTS):
+        return code_of(".".join(parts[:3]), ROOT)
+    for count in (len(parts) - 1, len(parts)):
+        if count and (file := module_file(".".join(parts[:count]))) is not None:
+            folder = file.parents[count if file.name == "__init__.py" else count - 1]
+            return code_of(".".join(parts[:count]), folder / parts[0])
+    return ""
+
+
+def cell_code(name: str, target: str) -> str:
+    """The code of a model as a record names it: SHA-256, behind the dotted path of a class that is not ours."""
+    return model_code(target) if is_ours(name, target) else f"{target}:{model_code(target)}"
+
+
+def code_now(name: str, recorded: str | None) -> str:
+    """The code, as it is now, of the model that a record with this name and code is of; "" if there is none."""
+    target, colon, _ = (recorded or "").rpartition(":")
+    now = model_code(target or name)
+    return f"{target}{colon}{now}" if now else ""
+
+
+def is_ours(name: str, target: str) -> bool:
+    """Whether a model is the one of this package that has this name."""
+    return target.rpartition(".")[0] == f"benchmark.models.{name}"
 
 
 def code_of(module: str, root: Path) -> str:
-    """SHA-256 of a module of the package in ``root`` and of the parts that it imports, and those import, in turn."""
+    """SHA-256 of a module of the package in ``root`` and of the parts that it imports, and those import, in turn.
+
+    Parts of a package of somebody else are its modules, and those that lie beside it; of ours those of the models.
+    """
     found: dict[str, str] = {}
     waiting = [module]
     while waiting:
         name = waiting.pop()
-        path = root.joinpath(*name.split(".")[1:]).with_suffix(".py")
-        if name in found or not path.is_file():  # a name inside a module, or a package
+        path = _file(name, module.split(".")[0], root)
+        if name in found or path is None:  # a name inside a module, or a package
             continue
         found[name], imported = _read(name, path)
-        waiting += [part for part in imported if part.startswith(PARTS)]
+        waiting += [part for part in imported if not part.startswith("benchmark.") or part.startswith(PARTS)]
     if module not in found:
         return ""
     digest = hashlib.sha256()
     for name in sorted(found):
         digest.update(f"{name}\0{found[name]}\0".encode())
     return digest.hexdigest()
+
+
+def _file(module: str, own: str, root: Path) -> Path | None:
+    """The file of a module of the package ``own`` in ``root``, of one beside it, or of our models' parts."""
+    top, *rest = module.split(".")
+    if top == "benchmark":
+        path = (root if own == top else ROOT).joinpath(*rest).with_suffix(".py")
+        return path if path.is_file() and module.startswith(PARTS) and module != KINDS else None
+    if top != own and ("site-packages" in root.parts or not top.isidentifier()):
+        return None
+    path = root.parent.joinpath(top, *rest)
+    return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None)
 
 
 @cache
@@ -52,7 +98,20 @@ def _read(name: str, path: Path) -> tuple[str, tuple[str, ...]]:
         tree = ast.parse(content)
     except (SyntaxError, ValueError):  # half written: it cannot be trained, and is another one than before
         return repr(content), ()
-    return ast.unparse(_without_docstrings(tree)), tuple(_imported(tree, name))
+    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    imported = tuple(_imported(tree, package))
+    return ast.unparse(_without_kinds(_without_docstrings(tree))), imported
+
+
+def _without_kinds(tree: ast.Module) -> ast.Module:
+    """Without what its settings may be: the kinds that arguments are annotated with, and where they come from."""
+    tree.body = [node for node in tree.body if not (isinstance(node, ast.ImportFrom) and node.module == KINDS)]
+    for node in ast.walk(tree):
+        if isinstance(node, ast.arg):
+            node.annotation = None
+        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            node.returns = None
+    return tree
 
 
 def _without_docstrings(tree: ast.Module) -> ast.Module:
@@ -68,13 +127,13 @@ def _is_text(node: ast.stmt) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
-def _imported(tree: ast.Module, module: str) -> Iterator[str]:
+def _imported(tree: ast.Module, package: str) -> Iterator[str]:
     """Full names of what a module imports; of ``from a import b`` both ``a`` and ``a.b``, as ``b`` may be a module."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            package = module.split(".")[: -node.level] if node.level else []
-            base = ".".join([*package, *([node.module] if node.module else [])])
+            above = package.split(".")[: len(package.split(".")) + 1 - node.level] if node.level else []
+            base = ".".join([*above, *([node.module] if node.module else [])])
             yield base
             yield from (f"{base}.{alias.name}" for alias in node.names)

@@ -40,7 +40,8 @@ class DatasetConfig:
     """A labelled image data set with an official training and test split."""
 
     name: str = MISSING
-    torchvision_class: str | None = None  # class in torchvision.datasets; null for scikit-learn's digits
+    torchvision_class: str | None = None  # class in torchvision.datasets
+    _target_: str | None = None  # instead: a function that returns images and labels (docs/your_own.md)
     options: dict[str, Any] = field(default_factory=dict)  # further constructor arguments, e.g. split: letters
     raw_dir: str | None = None  # folder of the raw files below the data directory, as torchvision lays it out
     sha256: dict[str, str] = field(default_factory=dict)  # file name -> SHA-256 of the raw (unzipped) file
@@ -91,7 +92,7 @@ class TrackingConfig:
 class Config:
     """One Hydra job: one fleet, the cells of one model, data set and split."""
 
-    model: Any = MISSING  # the constructor's arguments, and `name`
+    model: Any = MISSING  # the constructor's arguments, `name` and `_target_`
     dataset: DatasetConfig = field(default_factory=DatasetConfig)
     split: SplitConfig = field(default_factory=SplitConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
@@ -140,7 +141,9 @@ def validate(config: Any) -> None:
     """
     if (wrong := instructions.fault()) is not None:
         raise UsageError(wrong)
-    _validate_model(config.model)
+    from benchmark.models.refusals import refuse_model
+
+    refuse_model(config.model)
     _validate_labels(config.model, len(config.dataset.classes))
     for key, allowed in CHOICES.items():
         value = _get(config, key)
@@ -231,35 +234,6 @@ def check_device(setting: str) -> None:
         raise UsageError(_refusal("device", setting, DEVICES, "device=auto"))
 
 
-def _validate_model(model: Any) -> None:
-    from difflib import get_close_matches
-
-    from benchmark.models import constructor, model_names
-
-    name = model.get("name")
-    if name not in model_names():
-        raise UsageError(_refusal("model", name, "one of " + ", ".join(model_names()), "model=vae"))
-    keywords = constructor(name)
-    for key, value in model.items():
-        if key == "name":
-            continue
-        if key not in keywords:
-            near = get_close_matches(key, keywords, 1)
-            hint = f"did you mean model.{near[0]}? " if near else ""
-            raise UsageError(f"model.{key}: model {name} has no such key; {hint}It has: {', '.join(keywords)}")
-        value = list(value) if type(value).__name__ == "ListConfig" else value
-        allowed = keywords[key].describe() if not keywords[key].accepts(value) else _out_of_range(keywords[key], value)
-        if allowed is not None:
-            default = keywords[key].default
-            example = "[" + ",".join(map(str, default)) + "]" if isinstance(default, tuple) else default
-            raise UsageError(_refusal(f"model.{key}", value, allowed, f"model.{key}={example}"))
-    if model.get("closeness", 0) > 0 and model.get("objective") == "wasserstein_penalty":
-        raise UsageError(
-            f"model.closeness={model.closeness} compares the images of a batch, wasserstein_penalty needs each judged "
-            "on its own. Type: model.closeness=0, or another model.objective"
-        )
-
-
 def _validate_classes(classes: list[str]) -> None:
     """Class names stand in tables of every kind: none twice, none that a spreadsheet or a page would act upon."""
     for i, name in enumerate(classes):
@@ -268,17 +242,6 @@ def _validate_classes(classes: list[str]) -> None:
         if not name or name[0] in "=+-@" or any(c in "[]<>" or not c.isprintable() for c in name):
             allowed = "not empty, without = + - @ in front, and without brackets [ ] < > and control characters"
             raise UsageError(f"dataset.classes: {name[:40]!r} is not allowed: a class name must be {allowed}")
-
-
-def _out_of_range(keyword: Any, value: Any) -> str | None:
-    """What a number of a model may be, in words, if this one is not; None if it may."""
-    from benchmark.ranges import RANGES
-
-    found = RANGES.get(keyword.name)
-    if found is None or found.accepts(value):
-        return None
-    several = isinstance(value, list)
-    return found.describe(keyword.is_whole, several)
 
 
 def _validate_labels(model: Any, count: int) -> None:

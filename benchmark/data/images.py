@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import traceback
 import zlib
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from benchmark.config import UsageError
 from benchmark.data.files import raw_folder, refuse_faults
+from benchmark.targets import load_target
 
 DIGITS_TRAIN_SHARE = 0.7  # of each class of scikit-learn's digits, which has no official split
 
@@ -73,8 +75,13 @@ def _load(frozen: _Frozen, data_dir: Path) -> ImageData:
     from omegaconf import OmegaConf
 
     dataset = OmegaConf.create(frozen.content)
-    if dataset.torchvision_class is None:
-        arrays = _digits()
+    if dataset._target_ is not None:
+        arrays = _of_function(dataset)
+    elif dataset.torchvision_class is None:
+        raise UsageError(
+            f"dataset/{dataset.name}.yaml names no images. Write there: _target_: my_data.load, a function that "
+            "returns them (docs/your_own.md)"
+        )
     elif dataset.sha256:
         arrays = _idx(dataset, data_dir)
     else:
@@ -109,7 +116,43 @@ def _check_labels(dataset: Any, tensors: list[Tensor]) -> None:
             )
 
 
+def _of_function(dataset: Any) -> list[np.ndarray]:
+    """What the function ``_target_`` returns, called with ``options``: images and labels of both official splits."""
+    target = dataset._target_
+    try:
+        found = load_target(target, "dataset._target_")(**dataset.options)
+    except UsageError:
+        raise
+    except Exception as error:
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        said = " ".join(str(error).split())
+        raise UsageError(
+            f"dataset._target_={target} gives no images: {where.filename}, line {where.lineno}: "
+            f"{type(error).__name__}: {said}"
+        ) from error
+    returns = f"{target} must return train_images, train_labels, test_images, test_labels"
+    if not isinstance(found, list | tuple) or len(found) != 4:
+        raise UsageError(f"{returns}, as four arrays of numpy; it returns {type(found).__name__}")
+    arrays = [np.asarray(array) for array in found]
+    for i in (0, 2):
+        if arrays[i].dtype != np.uint8 or arrays[i].ndim not in (3, 4):
+            raise UsageError(
+                f"{returns}: images as uint8 of shape (N, H, W) or (N, C, H, W), with pixels in 0..255; "
+                f"array {i + 1} is {arrays[i].dtype} of shape {arrays[i].shape}"
+            )
+        if arrays[i + 1].dtype.kind not in "iu" or arrays[i + 1].ndim != 1:
+            raise UsageError(
+                f"{returns}: labels as whole numbers of shape (N,); array {i + 2} is {arrays[i + 1].dtype} of shape "
+                f"{arrays[i + 1].shape}"
+            )
+    if arrays[0].ndim != arrays[2].ndim or (arrays[0].ndim == 4 and arrays[0].shape[1] != arrays[2].shape[1]):
+        raise UsageError(f"{returns}: images of one shape; they are {arrays[0].shape} and {arrays[2].shape}")
+    return [arrays[0], arrays[1].astype(np.int64), arrays[2], arrays[3].astype(np.int64)]
+
+
 def _again(dataset: Any) -> str:
+    if dataset._target_ is not None:
+        return f"that is what {dataset._target_} returned"
     return f"type: python -m benchmark.prepare dataset={dataset.name}"
 
 
@@ -172,7 +215,7 @@ def _refuse_legacy(dataset: Any, data_dir: Path) -> None:
         )
 
 
-def _digits() -> list[np.ndarray]:
+def digits() -> list[np.ndarray]:
     """scikit-learn's 1,797 digits of 8 x 8 pixels, the first 70% of each class as the training split."""
     from sklearn.datasets import load_digits
 
@@ -188,7 +231,8 @@ def _digits() -> list[np.ndarray]:
 def _resize(images: Tensor, size: int) -> Tensor:
     if images.shape[-2:] == (size, size):
         return images
+    plain = images.unsqueeze(1) if images.ndim == 3 else images
     resized = torch.nn.functional.interpolate(
-        images.unsqueeze(1).float(), (size, size), mode="bilinear", antialias=True, align_corners=False
+        plain.float(), (size, size), mode="bilinear", antialias=True, align_corners=False
     )
-    return resized.squeeze(1).round().clamp(0, 255).byte()
+    return resized.reshape(*images.shape[:-2], size, size).round().clamp(0, 255).byte()

@@ -39,7 +39,7 @@ class Fleet:
 
     def call(self, method: str, parameters: dict[str, Tensor], buffers: dict[str, Tensor], *args: Any) -> Any:
         """``method`` of the model for one cell, as a pure function of parameters and buffers (no leading axis)."""
-        return functional_call(self.model, (parameters, buffers), (method, *args))
+        return functional_call(self.model, (parameters, buffers), args, {"method": method})
 
     def over_cells(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """``function``, written for one cell, over arguments and results with a leading axis of cells."""

@@ -22,6 +22,7 @@ from dataclasses import dataclass, field
 from threading import Event
 
 import torch
+from threadpoolctl import threadpool_limits
 from torch import Tensor
 from torch.func import grad_and_value
 
@@ -148,7 +149,8 @@ def _from_images(fleet: Fleet, cell: int, method: str, images: Tensor, seed: int
     """Call ``fit`` or ``initialise`` of one cell's model with its training images and keep what came of it."""
     stacks = {**fleet.parameters, **fleet.buffers}
     fleet.model.load_state_dict({name: stacks[name][cell] for name in fleet.model.state_dict()})
-    getattr(fleet.model, method)(images, seed)
+    with threadpool_limits(1):  # cells are fitted side by side, a thread each
+        getattr(fleet.model, method)(images, seed)
     for name, value in fleet.model.state_dict().items():
         if fleet.size == 1:  # a fit may have given a buffer its size
             own = fleet.parameters if name in fleet.parameters else fleet.buffers

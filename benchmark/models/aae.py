@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from math import log, pi
 from typing import Any, Literal
 
@@ -19,7 +19,17 @@ from benchmark.models.base import (
     gan_diagnostics,
     reconstruction_scores,
 )
-from benchmark.models.parts.choices import Activation, Network, PixelLoss, Schedule
+from benchmark.models.keywords import (
+    Activation,
+    Betas,
+    Count,
+    Network,
+    NotNegative,
+    PixelLoss,
+    Positive,
+    Schedule,
+    Widths,
+)
 from benchmark.models.parts.latent import active_units, mmd_to_gaussians, moment_matched_kl
 from benchmark.models.parts.networks import Decoder, Encoder, ImageShape, dense
 
@@ -54,22 +64,22 @@ class AAE(Model):
         image_shape: ImageShape,
         headline: str = "reconstruction",
         network: Network = "dense",
-        hidden: Sequence[int] = (256,),
-        channels: Sequence[int] = (32, 64),
-        discriminator_hidden: Sequence[int] = (128, 128),
-        latent: int = 16,
+        hidden: Widths = (256,),
+        channels: Widths = (32, 64),
+        discriminator_hidden: Widths = (128, 128),
+        latent: Count = 16,
         activation: Activation = "relu",
         loss: PixelLoss = "l2",
         prior: Literal["gaussian", "mixture"] = "gaussian",
-        mixture_components: int = 10,
-        mixture_radius: float = 4.0,
-        energy_weight: float = 1.0,
-        epochs: int = 20,
-        batch_size: int = 128,
-        learning_rate: float = 2e-3,
-        adversarial_learning_rate: float = 1e-3,
-        adversarial_betas: Sequence[float] = (0.5, 0.999),
-        weight_decay: float = 0.0,
+        mixture_components: Count = 10,
+        mixture_radius: NotNegative = 4.0,
+        energy_weight: NotNegative = 1.0,
+        epochs: Count = 20,
+        batch_size: Count = 128,
+        learning_rate: Positive = 2e-3,
+        adversarial_learning_rate: Positive = 1e-3,
+        adversarial_betas: Betas = (0.5, 0.999),
+        weight_decay: NotNegative = 0.0,
         schedule: Schedule = "cosine",
     ) -> None:
         super().__init__()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import torch
@@ -18,7 +18,18 @@ from benchmark.models.base import (
     bernoulli_divergence,
     reconstruction_scores,
 )
-from benchmark.models.parts.choices import Activation, Network, PixelLoss, Schedule
+from benchmark.models.keywords import (
+    Activation,
+    Count,
+    Network,
+    NotNegative,
+    OpenShare,
+    PixelLoss,
+    Positive,
+    Schedule,
+    ShareBelow1,
+    Widths,
+)
 from benchmark.models.parts.networks import Decoder, Encoder, ImageShape
 
 
@@ -61,22 +72,22 @@ class AE(Model):
         image_shape: ImageShape,
         headline: str = "reconstruction",
         network: Network = "dense",
-        hidden: Sequence[int] = (256,),
-        channels: Sequence[int] = (32, 64),
-        latent: int = 16,
+        hidden: Widths = (256,),
+        channels: Widths = (32, 64),
+        latent: Count = 16,
         code: Literal["linear", "sigmoid"] = "linear",
         activation: Activation = "relu",
         loss: PixelLoss = "l2",
-        noise_std: float = 0.0,
-        masking: float = 0.0,
-        contraction: float = 0.0,
-        contraction_probes: int = 1,
-        sparsity: float = 0.0,
-        sparsity_target: float = 0.05,
-        epochs: int = 20,
-        batch_size: int = 128,
-        learning_rate: float = 2e-3,
-        weight_decay: float = 0.0,
+        noise_std: NotNegative = 0.0,
+        masking: ShareBelow1 = 0.0,
+        contraction: NotNegative = 0.0,
+        contraction_probes: Count = 1,
+        sparsity: NotNegative = 0.0,
+        sparsity_target: OpenShare = 0.05,
+        epochs: Count = 20,
+        batch_size: Count = 128,
+        learning_rate: Positive = 2e-3,
+        weight_decay: NotNegative = 0.0,
         schedule: Schedule = "cosine",
     ) -> None:
         super().__init__()

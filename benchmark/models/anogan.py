@@ -2,15 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from benchmark.models.base import RECONSTRUCTION_SCORES, Model, Noise, reconstruction_scores
+from benchmark.models.keywords import (
+    Betas,
+    Count,
+    CountOrNone,
+    GanObjective,
+    Network,
+    NotNegative,
+    Positive,
+    Schedule,
+    Share,
+    Widths,
+)
 from benchmark.models.parts.adversarial import Game, generate, round_robin
-from benchmark.models.parts.choices import GanObjective, Network, Schedule
 from benchmark.models.parts.networks import ImageShape
 from benchmark.models.parts.search import descend, nearest
 
@@ -59,34 +70,34 @@ class AnoGAN(Model):
         image_shape: ImageShape,
         headline: str = "total",
         network: Network = "dense",
-        hidden: Sequence[int] = (256,),
-        discriminator_hidden: Sequence[int] = (256,),
-        channels: Sequence[int] = (32, 64),
-        latent: int = 16,
+        hidden: Widths = (256,),
+        discriminator_hidden: Widths = (256,),
+        channels: Widths = (32, 64),
+        latent: Count = 16,
         objective: GanObjective = "non_saturating",
-        clip: float = 0.01,
-        penalty_weight: float = 10.0,
-        closeness: int = 0,
-        unrolled_steps: int = 0,
-        unrolled_learning_rate: float = 0.1,
+        clip: Positive = 0.01,
+        penalty_weight: NotNegative = 10.0,
+        closeness: CountOrNone = 0,
+        unrolled_steps: CountOrNone = 0,
+        unrolled_learning_rate: Positive = 0.1,
         conditional: bool = False,
-        classes: int = 10,
+        classes: Count = 10,
         log_gradients: bool = False,
-        discriminator_steps: int = 1,
+        discriminator_steps: Count = 1,
         batch_norm: bool = True,
-        epochs: int = 20,
-        batch_size: int = 64,
-        learning_rate: float = 2e-4,
-        discriminator_learning_rate: float = 2e-4,
-        betas: Sequence[float] = (0.5, 0.999),
+        epochs: Count = 20,
+        batch_size: Count = 64,
+        learning_rate: Positive = 2e-4,
+        discriminator_learning_rate: Positive = 2e-4,
+        betas: Betas = (0.5, 0.999),
         schedule: Schedule = "constant",
-        search_lambda: float = 0.1,
-        feature_layer: int = 1,
-        search_steps: int = 40,
-        search_learning_rate: float = 0.05,
-        search_patience: int = 0,
-        candidates: int = 512,
-        restarts: int = 1,
+        search_lambda: Share = 0.1,
+        feature_layer: Count = 1,
+        search_steps: CountOrNone = 40,
+        search_learning_rate: Positive = 0.05,
+        search_patience: CountOrNone = 0,
+        candidates: Count = 512,
+        restarts: Count = 1,
     ) -> None:
         super().__init__()
         if not 1 <= restarts <= candidates:
@@ -98,7 +109,14 @@ class AnoGAN(Model):
         self.label_share = 1.0 if conditional else 0.0
         told = classes if conditional else 0
         self.game = Game(
-            objective, latent, clip, penalty_weight, unrolled_steps, unrolled_learning_rate, told, log_gradients
+            objective=objective,
+            latent=latent,
+            clip=clip,
+            penalty_weight=penalty_weight,
+            unrolled_steps=unrolled_steps,
+            unrolled_learning_rate=unrolled_learning_rate,
+            classes=told,
+            gradients=log_gradients,
         )
         self.generator = self.game.generator(image_shape, network, hidden, channels, batch_norm)
         self.discriminator = self.game.discriminator(

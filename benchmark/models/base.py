@@ -78,9 +78,24 @@ class Model(nn.Module):
     samples_slowly: bool = False  # True: no generation metrics, 2,000 images would take minutes
     label_share: float = 0.0  # of the normal training images, those whose class the losses are told
 
-    def forward(self, method: str, *args: Any) -> Any:
-        """Call ``method``: the door through which the engine reaches a model with parameters of its choice."""
-        return getattr(self, method)(*args)
+    def forward(self, *args: Any, method: str = "score", **more: Any) -> Any:
+        """``model(images)`` is ``score``; by ``method`` the engine reaches a model with parameters of its choice."""
+        return getattr(self, method)(*args, **more)
+
+    def score(self, images: Tensor, seed: int = 0) -> Tensor:
+        """Headline scores (B,) of images (B, C, H, W) with pixels in [0, 1], larger = more anomalous.
+
+        In evaluation mode and without gradients. ``seed`` is that of the scoring noise.
+        """
+        generator, training = torch.Generator().manual_seed(seed), self.training
+        drawn = {name: noise.draw(generator=generator) for name, noise in sorted(self.score_noise.items())}
+        self.eval()
+        try:
+            with torch.no_grad():
+                found = self.assess(images, {name: value.to(images.device) for name, value in drawn.items()})
+        finally:
+            self.train(training)
+        return found["scores"][self.headline]
 
     def loss(self, phase: str, images: Tensor, noise: Mapping[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """The loss of ``phase`` and quantities to log.

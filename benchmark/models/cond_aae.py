@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from math import log, pi
 from typing import Any
 
@@ -12,8 +12,19 @@ from torch.nn import functional as F
 
 from benchmark.models.ae import pixel_loss
 from benchmark.models.base import RECONSTRUCTION_SCORES, Model, Noise, Phase, reconstruction_scores
+from benchmark.models.keywords import (
+    Activation,
+    Betas,
+    Count,
+    Network,
+    NotNegative,
+    PixelLoss,
+    Positive,
+    Schedule,
+    Share,
+    Widths,
+)
 from benchmark.models.parts.adversarial import one_hot, round_robin
-from benchmark.models.parts.choices import Activation, Network, PixelLoss, Schedule
 from benchmark.models.parts.networks import Decoder, Encoder, ImageShape, dense
 
 
@@ -51,25 +62,23 @@ class CondAAE(Model):
         image_shape: ImageShape,
         headline: str = "reconstruction",
         network: Network = "dense",
-        hidden: Sequence[int] = (256,),
-        channels: Sequence[int] = (32, 64),
-        discriminator_hidden: Sequence[int] = (128, 128),
-        latent: int = 12,
-        classes: int = 10,
-        label_share: float = 1.0,
+        hidden: Widths = (256,),
+        channels: Widths = (32, 64),
+        discriminator_hidden: Widths = (128, 128),
+        latent: Count = 12,
+        classes: Count = 10,
+        label_share: Share = 1.0,
         activation: Activation = "relu",
         loss: PixelLoss = "l2",
-        energy_weight: float = 1.0,
-        epochs: int = 20,
-        batch_size: int = 128,
-        learning_rate: float = 2e-3,
-        adversarial_learning_rate: float = 1e-3,
-        adversarial_betas: Sequence[float] = (0.5, 0.999),
+        energy_weight: NotNegative = 1.0,
+        epochs: Count = 20,
+        batch_size: Count = 128,
+        learning_rate: Positive = 2e-3,
+        adversarial_learning_rate: Positive = 1e-3,
+        adversarial_betas: Betas = (0.5, 0.999),
         schedule: Schedule = "cosine",
     ) -> None:
         super().__init__()
-        if not 0 <= label_share <= 1:
-            raise ValueError(f"label_share must be between 0 and 1, got {label_share}")
         self.headline, self.epochs, self.batch_size, self.schedule = headline, epochs, batch_size, schedule
         self.latent, self.classes, self.label_share = latent, classes, label_share
         self.loss_name, self.energy_weight = loss, energy_weight

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from benchmark.models.ae import pixel_loss
 from benchmark.models.base import RECONSTRUCTION_SCORES, Model, Phase, reconstruction_scores
-from benchmark.models.parts.choices import PixelLoss, Schedule
+from benchmark.models.keywords import Count, NotNegative, PixelLoss, Positive, Schedule, ShareBelow1
 from benchmark.models.parts.networks import ImageShape
 from benchmark.models.parts.recurrent import ConvLSTMCell, State
 
@@ -59,19 +59,19 @@ class ConvLSTMAE(Model):
         image_shape: ImageShape,
         headline: str = "reconstruction",
         target: Literal["reconstruction", "forecast"] = "reconstruction",
-        patch: int = 14,
-        fold: int = 2,
-        units: int = 16,
-        kernel: int = 3,
+        patch: Count = 14,
+        fold: Count = 2,
+        units: Count = 16,
+        kernel: Count = 3,
         peepholes: bool = False,
-        latent: int = 16,
+        latent: Count = 16,
         bottleneck: bool = True,
-        brightness: float = 0.0,
+        brightness: ShareBelow1 = 0.0,
         loss: PixelLoss = "l2",
-        epochs: int = 15,
-        batch_size: int = 32,
-        learning_rate: float = 5e-3,
-        weight_decay: float = 0.0,
+        epochs: Count = 15,
+        batch_size: Count = 32,
+        learning_rate: Positive = 5e-3,
+        weight_decay: NotNegative = 0.0,
         schedule: Schedule = "cosine",
     ) -> None:
         super().__init__()

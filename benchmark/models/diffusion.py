@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from math import log, prod
 from typing import Any
 
@@ -10,7 +10,16 @@ import torch
 from torch import Tensor
 
 from benchmark.models.base import RECONSTRUCTION_SCORES, Model, Noise, Phase, reconstruction_scores
-from benchmark.models.parts.choices import Schedule
+from benchmark.models.keywords import (
+    Count,
+    CountOrNone,
+    NotNegative,
+    Positive,
+    Schedule,
+    ShareAbove0,
+    TwoOrMore,
+    Widths,
+)
 from benchmark.models.parts.networks import ImageShape
 from benchmark.models.parts.pixel_mixture import PARTS, PixelMixture
 from benchmark.models.parts.unet import UNet
@@ -64,27 +73,23 @@ class Diffusion(Model):
         self,
         image_shape: ImageShape,
         headline: str = "reconstruction_bernoulli",
-        channels: Sequence[int] = (24, 48),
-        blocks: int = 1,
-        timesteps: int = 1000,
-        noise_level: float = 0.7,
-        denoise_steps: int = 1,
-        noise_draws: int = 0,
-        bound_steps: int = 20,
-        sample_steps: int = 50,
-        epochs: int = 25,
-        batch_size: int = 32,
-        learning_rate: float = 2e-3,
-        weight_decay: float = 0.0,
+        channels: Widths = (24, 48),
+        blocks: Count = 1,
+        timesteps: TwoOrMore = 1000,
+        noise_level: ShareAbove0 = 0.7,
+        denoise_steps: Count = 1,
+        noise_draws: CountOrNone = 0,
+        bound_steps: Count = 20,
+        sample_steps: Count = 50,
+        epochs: Count = 25,
+        batch_size: Count = 32,
+        learning_rate: Positive = 2e-3,
+        weight_decay: NotNegative = 0.0,
         schedule: Schedule = "cosine",
     ) -> None:
         super().__init__()
-        if not 0 < noise_level <= 1:
-            raise ValueError(f"noise_level must be above 0 and at most 1, got {noise_level}")
-        if noise_draws < 0:
-            raise ValueError(f"noise_draws must be at least 0, got {noise_draws}")
         for name, steps in (("bound", bound_steps), ("denoise", denoise_steps), ("sample", sample_steps)):
-            if not 1 <= steps < timesteps:
+            if steps >= timesteps:
                 raise ValueError(f"{name}_steps must be from 1 to timesteps - 1 = {timesteps - 1}, got {steps}")
         self.headline, self.epochs, self.batch_size, self.schedule = headline, epochs, batch_size, schedule
         self.timesteps, self.bound_steps, self.dimensions = timesteps, bound_steps, prod(image_shape)

@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
 from benchmark.models.base import RECONSTRUCTION_SCORES, Model, Noise, Phase, reconstruction_scores
+from benchmark.models.keywords import (
+    Betas,
+    Count,
+    CountOrNone,
+    Network,
+    NotNegative,
+    OpenShare,
+    Positive,
+    Schedule,
+    SearchLoss,
+    SearchStart,
+    Share,
+    Widths,
+)
 from benchmark.models.parts.adversarial import Game, evaluating, generate
-from benchmark.models.parts.choices import Network, Schedule, SearchLoss, SearchStart
 from benchmark.models.parts.networks import Encoder, ImageShape
 from benchmark.models.parts.search import descend, nearest
 
@@ -57,34 +70,30 @@ class FAnoGAN(Model):
         image_shape: ImageShape,
         headline: str = "total",
         network: Network = "dense",
-        hidden: Sequence[int] = (256,),
-        discriminator_hidden: Sequence[int] = (256,),
-        channels: Sequence[int] = (32, 64),
-        latent: int = 16,
-        penalty_weight: float = 10.0,
-        discriminator_steps: int = 2,
+        hidden: Widths = (256,),
+        discriminator_hidden: Widths = (256,),
+        channels: Widths = (32, 64),
+        latent: Count = 16,
+        penalty_weight: NotNegative = 10.0,
+        discriminator_steps: Count = 2,
         batch_norm: bool = True,
-        gan_share: float = 0.6,
-        kappa: float = 1.0,
+        gan_share: OpenShare = 0.6,
+        kappa: NotNegative = 1.0,
         start: SearchStart = "encoder",
-        candidates: int = 512,
-        search_steps: int = 0,
-        search_learning_rate: float = 0.02,
+        candidates: Count = 512,
+        search_steps: CountOrNone = 0,
+        search_learning_rate: Positive = 0.02,
         search_loss: SearchLoss = "squared",
-        search_lambda: float = 0.1,
-        epochs: int = 33,
-        batch_size: int = 64,
-        learning_rate: float = 5e-4,
-        discriminator_learning_rate: float = 5e-4,
-        encoder_learning_rate: float = 1e-3,
-        betas: Sequence[float] = (0.5, 0.9),
+        search_lambda: Share = 0.1,
+        epochs: Count = 33,
+        batch_size: Count = 64,
+        learning_rate: Positive = 5e-4,
+        discriminator_learning_rate: Positive = 5e-4,
+        encoder_learning_rate: Positive = 1e-3,
+        betas: Betas = (0.5, 0.9),
         schedule: Schedule = "constant",
     ) -> None:
         super().__init__()
-        if not 0 < gan_share < 1:
-            raise ValueError(
-                f"gan_share must be between 0 and 1, got {gan_share}; type for example model.gan_share=0.6"
-            )
         self.headline, self.epochs, self.batch_size, self.schedule = headline, epochs, batch_size, schedule
         self.kappa, self.search_steps, self.search_learning_rate = kappa, search_steps, search_learning_rate
         self.start, self.search_loss, self.search_lambda = start, search_loss, search_lambda

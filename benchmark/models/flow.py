@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from math import log, prod
-from typing import Any
+from typing import Annotated, Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from benchmark.models.base import Model, Phase
-from benchmark.models.parts.choices import Schedule
+from benchmark.models.keywords import Count, NotNegative, Positive, Range, Schedule, Widths
 from benchmark.models.parts.networks import ImageShape
 
 LEVELS = 256  # grey levels k = 255 x of a pixel
+Bins = Annotated[int, Range(3, 32)]  # the table of neighbours has their fourth power of numbers
 
 
 class Flow(Model):
@@ -68,17 +69,15 @@ class Flow(Model):
         self,
         image_shape: ImageShape,
         headline: str = "likelihood_ratio",
-        hidden: Sequence[int] = (784,),
-        bins: int = 10,
-        epochs: int = 12,
-        batch_size: int = 64,
-        learning_rate: float = 3e-3,
-        weight_decay: float = 0.0,
+        hidden: Widths = (784,),
+        bins: Bins = 10,
+        epochs: Count = 12,
+        batch_size: Count = 64,
+        learning_rate: Positive = 3e-3,
+        weight_decay: NotNegative = 0.0,
         schedule: Schedule = "cosine",
     ) -> None:
         super().__init__()
-        if not 3 <= bins <= LEVELS:
-            raise ValueError(f"bins must be from 3 (black, grey, white) to {LEVELS}, got {bins}")
         self.headline, self.epochs, self.batch_size, self.schedule = headline, epochs, batch_size, schedule
         self.image_shape, self.dimensions, self.bins = image_shape, prod(image_shape), bins
         self.sample_shape = (self.dimensions,)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import torch
@@ -10,8 +10,18 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from benchmark.models.base import Model, Noise
+from benchmark.models.keywords import (
+    Betas,
+    Count,
+    CountOrNone,
+    GanObjective,
+    Network,
+    NotNegative,
+    Positive,
+    Schedule,
+    Widths,
+)
 from benchmark.models.parts.adversarial import RUNNING, Game, evaluating, generate, round_robin
-from benchmark.models.parts.choices import GanObjective, Network, Schedule
 from benchmark.models.parts.discriminator import best_logit
 from benchmark.models.parts.networks import ImageShape
 
@@ -52,35 +62,42 @@ class GAN(Model):
         image_shape: ImageShape,
         headline: str = "feature_distance",
         network: Network = "dense",
-        hidden: Sequence[int] = (256,),
-        discriminator_hidden: Sequence[int] = (256,),
-        channels: Sequence[int] = (32, 64),
-        latent: int = 16,
+        hidden: Widths = (256,),
+        discriminator_hidden: Widths = (256,),
+        channels: Widths = (32, 64),
+        latent: Count = 16,
         objective: GanObjective = "non_saturating",
-        clip: float = 0.01,
-        penalty_weight: float = 10.0,
-        closeness: int = 0,
-        unrolled_steps: int = 0,
-        unrolled_learning_rate: float = 0.1,
+        clip: Positive = 0.01,
+        penalty_weight: NotNegative = 10.0,
+        closeness: CountOrNone = 0,
+        unrolled_steps: CountOrNone = 0,
+        unrolled_learning_rate: Positive = 0.1,
         conditional: bool = False,
-        classes: int = 10,
+        classes: Count = 10,
         log_gradients: bool = False,
-        discriminator_steps: int = 1,
+        discriminator_steps: Count = 1,
         batch_norm: bool = True,
-        epochs: int = 20,
-        batch_size: int = 64,
-        learning_rate: float = 2e-4,
-        discriminator_learning_rate: float = 2e-4,
-        betas: Sequence[float] = (0.5, 0.999),
+        epochs: Count = 20,
+        batch_size: Count = 64,
+        learning_rate: Positive = 2e-4,
+        discriminator_learning_rate: Positive = 2e-4,
+        betas: Betas = (0.5, 0.999),
         schedule: Schedule = "constant",
-        feature_layer: int = 1,
+        feature_layer: Count = 1,
     ) -> None:
         super().__init__()
         self.headline, self.epochs, self.batch_size, self.schedule = headline, epochs, batch_size, schedule
         self.label_share = 1.0 if conditional else 0.0
         told = classes if conditional else 0
         self.game = Game(
-            objective, latent, clip, penalty_weight, unrolled_steps, unrolled_learning_rate, told, log_gradients
+            objective=objective,
+            latent=latent,
+            clip=clip,
+            penalty_weight=penalty_weight,
+            unrolled_steps=unrolled_steps,
+            unrolled_learning_rate=unrolled_learning_rate,
+            classes=told,
+            gradients=log_gradients,
         )
         self.generator = self.game.generator(image_shape, network, hidden, channels, batch_norm)
         self.discriminator = self.game.discriminator(

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from benchmark.models.base import Model
-from benchmark.models.parts.choices import Features
+from benchmark.models.keywords import Count, Features, Positive
 from benchmark.models.parts.fitted import Fitted, exact
 from benchmark.models.parts.networks import ImageShape
 
@@ -42,17 +42,13 @@ class GMM(Fitted, Model):
         image_shape: ImageShape,
         headline: str = "negative_log_likelihood",
         features: Features = "pca",
-        components: int = 64,
+        components: Count = 64,
         whiten: bool = False,
-        mixture_components: int = 10,
+        mixture_components: Count = 10,
         covariance: Literal["full", "diag"] = "full",
-        floor: float = 1e-3,
+        floor: Positive = 1e-3,
     ) -> None:
         super().__init__()
-        if mixture_components < 1 or not floor > 0:
-            raise ValueError(
-                f"mixture_components must be at least 1 and floor above 0, got {mixture_components} and {floor}"
-            )
         self.headline, self.mixture_components = headline, mixture_components
         self.covariance, self.floor = covariance, floor
         self._prepare(image_shape, features, components, whiten)
@@ -62,16 +58,14 @@ class GMM(Fitted, Model):
 
     def fit(self, images: Tensor, seed: int) -> None:
         from sklearn.mixture import GaussianMixture
-        from threadpoolctl import threadpool_limits
 
-        with threadpool_limits(1):  # cells are fitted side by side, a thread each
-            mixture = GaussianMixture(
-                self.mixture_components,
-                covariance_type=self.covariance,
-                reg_covar=self.floor,
-                max_iter=300,
-                random_state=seed % 2**32,
-            ).fit(self.fit_features(images))
+        mixture = GaussianMixture(
+            self.mixture_components,
+            covariance_type=self.covariance,
+            reg_covar=self.floor,
+            max_iter=300,
+            random_state=seed % 2**32,
+        ).fit(self.fit_features(images))
         self.keep(log_weights=np.log(mixture.weights_), means=mixture.means_, scales=mixture.precisions_cholesky_)
 
     def assess(self, images: Tensor, noise: Mapping[str, Tensor]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from benchmark.models.base import Model
+from benchmark.models.keywords import Positive
 from benchmark.models.parts.networks import ImageShape
 
 LEVELS = 256  # grey levels k = 255 x of a pixel
@@ -44,11 +45,9 @@ class Histogram(Model):
         self,
         image_shape: ImageShape,
         headline: str = "negative_log_likelihood",
-        smoothing: float = 0.02,
+        smoothing: Positive = 0.02,
     ) -> None:
         super().__init__()
-        if not smoothing > 0:
-            raise ValueError(f"smoothing must be above 0, got {smoothing}")
         self.headline, self.smoothing, self.image_shape = headline, smoothing, image_shape
         self.sample_shape = (prod(image_shape),)
         self.register_buffer("log_probability", torch.full((LEVELS, prod(image_shape)), -log(LEVELS)))  # (256, D)

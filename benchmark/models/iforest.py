@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from benchmark.models.base import Model
-from benchmark.models.parts.choices import Features
+from benchmark.models.keywords import Count, Features, TwoOrMore
 from benchmark.models.parts.fitted import Fitted, exact
 from benchmark.models.parts.networks import ImageShape
 
@@ -45,14 +45,12 @@ class IForest(Fitted, Model):
         image_shape: ImageShape,
         headline: str = "isolation",
         features: Features = "pixels",
-        components: int = 32,
+        components: Count = 32,
         whiten: bool = False,
-        trees: int = 200,
-        subsample: int = 256,
+        trees: Count = 200,
+        subsample: TwoOrMore = 256,
     ) -> None:
         super().__init__()
-        if subsample < 2 or trees < 1:
-            raise ValueError(f"subsample must be at least 2 and trees at least 1, got {subsample} and {trees}")
         self.headline, self.trees, self.subsample = headline, trees, subsample
         self._prepare(image_shape, features, components, whiten)
         for name in ("feature", "left", "right"):  # of the nodes of each tree: (T, M), int64
@@ -64,12 +62,10 @@ class IForest(Fitted, Model):
 
     def fit(self, images: Tensor, seed: int) -> None:
         from sklearn.ensemble import IsolationForest
-        from threadpoolctl import threadpool_limits
 
-        with threadpool_limits(1):  # cells are fitted side by side, a thread each
-            x = self.fit_features(images)
-            size = min(self.subsample, len(x))
-            forest = IsolationForest(n_estimators=self.trees, max_samples=size, random_state=seed % 2**32).fit(x)
+        x = self.fit_features(images)
+        size = min(self.subsample, len(x))
+        forest = IsolationForest(n_estimators=self.trees, max_samples=size, random_state=seed % 2**32).fit(x)
         trees = [_as_arrays(estimator.tree_) for estimator in forest.estimators_]
         nodes = max(len(tree["left"]) for tree in trees)
         self.keep(

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from benchmark.models.base import Model
-from benchmark.models.parts.choices import Features
+from benchmark.models.keywords import Count, Features, Positive
 from benchmark.models.parts.fitted import Fitted, squared_distances, without_itself
 from benchmark.models.parts.networks import ImageShape
 
@@ -42,23 +42,18 @@ class KDE(Fitted, Model):
         image_shape: ImageShape,
         headline: str = "negative_log_likelihood",
         features: Features = "pixels",
-        components: int = 32,
+        components: Count = 32,
         whiten: bool = False,
-        bandwidth: float = 1.0,
-        most: int = 10000,
+        bandwidth: Positive = 1.0,
+        most: Count = 10000,
     ) -> None:
         super().__init__()
-        if not bandwidth > 0:
-            raise ValueError(f"bandwidth must be above 0, got {bandwidth}")
         self.headline, self.bandwidth, self.most = headline, bandwidth, most
         self._prepare(image_shape, features, components, whiten)
         self.register_buffer("centres", torch.zeros(0, 0))  # (N, d)
 
     def fit(self, images: Tensor, seed: int) -> None:
-        from threadpoolctl import threadpool_limits
-
-        with threadpool_limits(1):  # cells are fitted side by side, a thread each
-            self.keep(centres=self.fit_features(images, self.most))
+        self.keep(centres=self.fit_features(images, self.most))
 
     def assess(self, images: Tensor, noise: Mapping[str, Tensor]) -> dict[str, Any]:
         count, dimensions = self.centres.shape

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from benchmark.models.base import Model
-from benchmark.models.parts.choices import Features
+from benchmark.models.keywords import Count, Features
 from benchmark.models.parts.fitted import Fitted, squared_distances, without_itself
 from benchmark.models.parts.networks import ImageShape
 
@@ -42,28 +42,23 @@ class KNN(Fitted, Model):
         image_shape: ImageShape,
         headline: str = "mean_distance",
         features: Features = "pixels",
-        components: int = 32,
+        components: Count = 32,
         whiten: bool = False,
-        neighbours: int = 5,
-        most: int = 10000,
+        neighbours: Count = 5,
+        most: Count = 10000,
     ) -> None:
         super().__init__()
-        if neighbours < 1:
-            raise ValueError(f"neighbours must be at least 1, got {neighbours}")
         self.headline, self.neighbours, self.most = headline, neighbours, most
         self._prepare(image_shape, features, components, whiten)
         self.register_buffer("points", torch.zeros(0, 0))  # (N, d)
 
     def fit(self, images: Tensor, seed: int) -> None:
-        from threadpoolctl import threadpool_limits
-
         if len(images) <= self.neighbours:
             raise ValueError(
                 f"{self.neighbours} neighbours need more training images than that, got {len(images)}; "
                 f"type model.neighbours={len(images) - 1} or fewer"
             )
-        with threadpool_limits(1):  # cells are fitted side by side, a thread each
-            self.keep(points=self.fit_features(images, self.most))
+        self.keep(points=self.fit_features(images, self.most))
 
     def assess(self, images: Tensor, noise: Mapping[str, Tensor]) -> dict[str, Any]:
         distances = without_itself(squared_distances(self.as_features(images), self.points))  # (B, N)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from benchmark.models.ae import pixel_loss
 from benchmark.models.base import RECONSTRUCTION_SCORES, Model, Phase, reconstruction_scores
-from benchmark.models.parts.choices import PixelLoss, Schedule
+from benchmark.models.keywords import Count, NotNegative, PixelLoss, Positive, Schedule
 from benchmark.models.parts.networks import ImageShape
 from benchmark.models.parts.recurrent import LSTMCell
 
@@ -49,16 +49,16 @@ class LSTMAE(Model):
         image_shape: ImageShape,
         headline: str = "reconstruction",
         steps: Literal["rows", "frames"] = "rows",
-        units: int = 64,
-        latent: int = 16,
+        units: Count = 64,
+        latent: Count = 16,
         bottleneck: bool = True,
         decoder: Literal["unconditional", "conditional"] = "unconditional",
         order: Literal["reversed", "forward"] = "reversed",
         loss: PixelLoss = "l2",
-        epochs: int = 12,
-        batch_size: int = 32,
-        learning_rate: float = 5e-3,
-        weight_decay: float = 0.0,
+        epochs: Count = 12,
+        batch_size: Count = 32,
+        learning_rate: Positive = 5e-3,
+        weight_decay: NotNegative = 0.0,
         schedule: Schedule = "cosine",
     ) -> None:
         super().__init__()

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from benchmark.models.base import Model
-from benchmark.models.parts.choices import Features
+from benchmark.models.keywords import Count, Features, Positive, ShareAbove0
 from benchmark.models.parts.fitted import Fitted, exact, squared_distances
 from benchmark.models.parts.networks import ImageShape
 
@@ -43,15 +43,13 @@ class OCSVM(Fitted, Model):
         image_shape: ImageShape,
         headline: str = "decision",
         features: Features = "pixels",
-        components: int = 32,
+        components: Count = 32,
         whiten: bool = False,
-        nu: float = 0.1,
-        gamma: float = 16.0,
-        most: int = 10000,
+        nu: ShareAbove0 = 0.1,
+        gamma: Positive = 16.0,
+        most: Count = 10000,
     ) -> None:
         super().__init__()
-        if not 0 < nu <= 1:
-            raise ValueError(f"nu must be above 0 and at most 1, got {nu}")
         self.headline, self.nu, self.gamma, self.most = headline, nu, gamma, most
         self._prepare(image_shape, features, components, whiten)
         self.register_buffer("vectors", torch.zeros(0, 0))  # support vectors (S, d)
@@ -61,12 +59,10 @@ class OCSVM(Fitted, Model):
 
     def fit(self, images: Tensor, seed: int) -> None:
         from sklearn.svm import OneClassSVM
-        from threadpoolctl import threadpool_limits
 
-        with threadpool_limits(1):  # cells are fitted side by side, a thread each
-            x = self.fit_features(images, self.most)
-            g = self.gamma / (x.shape[1] * x.var())
-            svm = OneClassSVM(nu=self.nu, gamma=g, cache_size=500).fit(x)
+        x = self.fit_features(images, self.most)
+        g = self.gamma / (x.shape[1] * x.var())
+        svm = OneClassSVM(nu=self.nu, gamma=g, cache_size=500).fit(x)
         total = svm.dual_coef_.sum()
         self.keep(vectors=svm.support_vectors_, weights=svm.dual_coef_[0] / total)
         self.keep(offset=-svm.intercept_[0] / total, inverse_width=g)

@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 
 from benchmark.models.base import RECONSTRUCTION_SCORES, Model, reconstruction_scores
+from benchmark.models.keywords import Count
+from benchmark.models.parts.fitted import principal_axes
 from benchmark.models.parts.networks import ImageShape
 
 LARGE = 2000  # pixels from which on the eigenvectors of their covariance cost more than an SVD of the images
@@ -35,7 +37,7 @@ class PCA(Model):
         self,
         image_shape: ImageShape,
         headline: str = "reconstruction",
-        components: int = 32,
+        components: Count = 32,
     ) -> None:
         super().__init__()
         self.headline, self.components, self.image_shape = headline, components, image_shape
@@ -43,9 +45,6 @@ class PCA(Model):
         self.register_buffer("axes", torch.zeros(components, prod(image_shape)))
 
     def fit(self, images: Tensor, seed: int) -> None:
-        from sklearn.decomposition import PCA as SklearnPCA
-        from threadpoolctl import threadpool_limits
-
         if len(images) < self.components:
             raise ValueError(
                 f"PCA with {self.components} components needs as many training images, got {len(images)}; "
@@ -53,8 +52,7 @@ class PCA(Model):
             )
         flat = images.flatten(1).double().cpu().numpy()
         solver = "covariance_eigh" if flat.shape[1] <= LARGE else "full"
-        with threadpool_limits(1):  # cells are fitted side by side, a thread each
-            pca = SklearnPCA(self.components, svd_solver=solver).fit(flat)
+        pca = principal_axes(flat, self.components, solver)
         self.mean.copy_(torch.from_numpy(pca.mean_))
         self.axes.copy_(torch.from_numpy(pca.components_))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from math import log, pi
 from typing import Any, Literal
 
@@ -17,7 +17,7 @@ from benchmark.models.base import (
     Phase,
     reconstruction_scores,
 )
-from benchmark.models.parts.choices import Activation, Network, Schedule
+from benchmark.models.keywords import Activation, Count, Network, NotNegative, Positive, Schedule, Widths
 from benchmark.models.parts.latent import active_units, kl_to_standard_normal, mmd_to_gaussians, moment_matched_kl
 from benchmark.models.parts.networks import Decoder, Encoder, ImageShape
 
@@ -63,18 +63,18 @@ class VAE(Model):
         image_shape: ImageShape,
         headline: str = "elbo_excess",
         network: Network = "dense",
-        hidden: Sequence[int] = (256,),
-        channels: Sequence[int] = (32, 64),
-        latent: int = 16,
+        hidden: Widths = (256,),
+        channels: Widths = (32, 64),
+        latent: Count = 16,
         activation: Activation = "relu",
         likelihood: Literal["bernoulli", "gaussian", "l1"] = "gaussian",
-        scale: float = 0.2,
-        beta: float = 1.0,
-        score_samples: int = 4,
-        epochs: int = 20,
-        batch_size: int = 128,
-        learning_rate: float = 2e-3,
-        weight_decay: float = 0.0,
+        scale: Positive = 0.2,
+        beta: NotNegative = 1.0,
+        score_samples: Count = 4,
+        epochs: Count = 20,
+        batch_size: Count = 128,
+        learning_rate: Positive = 2e-3,
+        weight_decay: NotNegative = 0.0,
         schedule: Schedule = "cosine",
     ) -> None:
         super().__init__()

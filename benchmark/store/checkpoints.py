@@ -50,7 +50,7 @@ class Checkpoints:
         if not path.exists():
             return None
         try:
-            return _decode(path.read_bytes(), cell.fingerprint)
+            return _decode(path.read_bytes(), _made_for(cell))
         except Exception as error:  # torch names damage in many ways
             self.refuse(cell, error)
             return None
@@ -69,7 +69,7 @@ class Checkpoints:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with temporary.open("wb") as file:
-                file.write(_encode(snapshot, cell.fingerprint))
+                file.write(_encode(snapshot, _made_for(cell)))
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(temporary, path)
@@ -150,6 +150,11 @@ def engine_version() -> str:
     return digest.hexdigest()
 
 
+def _made_for(cell: Cell) -> str:
+    """The cell, and its model's code where that is none of ours: the rest is in ``engine_version``."""
+    return f"{cell.fingerprint} {cell.code}" if ":" in cell.code else cell.fingerprint
+
+
 def _encode(snapshot: Snapshot, fingerprint: str) -> bytes:
     import torch
 
@@ -174,7 +179,7 @@ def _decode(content: bytes, fingerprint: str) -> Snapshot:
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError("its first line is not what was written") from error
     if made_for != fingerprint:
-        raise ValueError("it belongs to a cell of another fingerprint")
+        raise ValueError("it belongs to a cell of another fingerprint, or its model's code changed")
     if engine != engine_version():
         raise ValueError("it was made by another version of the code, of torch, or on another kind of processor")
     if digest != hashlib.sha256(rest).hexdigest():

@@ -182,11 +182,12 @@ def _first_line(text: str) -> str:
 
 
 def _keys_of(parent: str, overrides: Sequence[str]) -> list[str]:
-    from benchmark.models import constructor, model_names
+    from benchmark.models import model_names
+    from benchmark.models.refusals import shipped_keywords
 
     if parent == "model":
         chosen = [override.removeprefix("model=") for override in overrides if override.startswith("model=")]
-        return list(constructor(chosen[-1])) if chosen and chosen[-1] in model_names() else list(constructor("ae"))
+        return shipped_keywords(chosen[-1] if chosen and chosen[-1] in model_names() else "ae")
     return [field.name for field in fields(SCHEMAS[parent])] if parent in SCHEMAS else []
 
 

@@ -6,9 +6,10 @@ import argparse
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NoReturn
 
-from benchmark.config import UsageError
+from benchmark.config import CONF_DIR, UsageError
 from benchmark.sweep.explain import near_setting
 
 SHOWING = ("help", "hydra_help", "cfg", "info", "shell_completion")
@@ -84,7 +85,20 @@ def read_flags(arguments: Sequence[str]) -> CommandLine:
             raise UsageError(f"--{name} belongs to --cfg. Type for example: --cfg job --{name}")
     if line.config_dir is not None and not os.path.isdir(line.config_dir):
         raise UsageError(f"--config-dir={line.config_dir}: there is no such folder")
+    if line.config_dir is not None and not os.path.samefile(line.config_dir, CONF_DIR):
+        _refuse_shipped_names(line.config_dir)
     return line
+
+
+def _refuse_shipped_names(folder: str) -> None:
+    """Raise ``UsageError`` if a file of ``--config-dir`` has the name of one of ours, which would count."""
+    for shipped in sorted(CONF_DIR.rglob("*.yaml")):
+        name = shipped.relative_to(CONF_DIR)
+        if Path(folder, name).is_file():
+            raise UsageError(
+                f"{Path(folder, name)} has the name of a file of this project, which would be taken in its place. "
+                f"Give it another name, such as {name.with_stem(f'my_{name.stem}').as_posix()}"
+            )
 
 
 def version() -> str:

@@ -15,13 +15,14 @@ import torch
 from omegaconf import OmegaConf
 
 from benchmark.cells import Cell, fingerprint
-from benchmark.config import CONF_DIR, UsageError, resolve_device, seeds
+from benchmark.config import UsageError, resolve_device, seeds
 from benchmark.data.cache import data_dir
 from benchmark.data.classes import resolve_classes
 from benchmark.data.images import ImageData, load_images
 from benchmark.data.splits import make_split
 from benchmark.engine.train import Settings
 from benchmark.models import constructor, model_class
+from benchmark.models.refusals import arguments_of, refuse_built
 from benchmark.store.checkpoints import Checkpoints
 from benchmark.store.environment import git_revision
 from benchmark.store.leases import lock
@@ -92,7 +93,7 @@ def prepare_job(
     device, precision = resolve_device(config.device, config.precision) if device is None else device
     data = load_images(config.dataset, data_dir(config.data_dir))
     _refuse_model(config.model, data)
-    model_settings = {**{name: k.default for name, k in constructor(config.model.name).items()}, **config.model}
+    model_settings = {**{name: k.default for name, k in constructor(config.model._target_).items()}, **config.model}
     epochs = config.trainer.epochs if config.trainer.epochs is not None else model_settings.get("epochs", 0)
     batch_size = (
         config.trainer.batch_size if config.trainer.batch_size is not None else model_settings.get("batch_size", 1)
@@ -116,10 +117,10 @@ def prepare_job(
 
 def _refuse_model(model: Any, data: ImageData) -> None:
     """Raise ``UsageError`` if the model cannot be built for these images: for what depends on several keywords."""
-    arguments = {name: value for name, value in OmegaConf.to_container(model, resolve=True).items() if name != "name"}
+    arguments = arguments_of(OmegaConf.to_container(model, resolve=True))
     try:
         with torch.random.fork_rng(devices=[]):
-            model_class(model.name)(data.image_shape, **arguments)
+            refuse_built(model_class(model._target_)(data.image_shape, **arguments))
     except Exception as error:
         shape = " x ".join(map(str, data.image_shape))
         raise UsageError(
@@ -159,9 +160,9 @@ def _lay_out(
 
 def variant(config: Any) -> str:
     """What differs from the model and split as shipped, in words such as ``latent=2``; "" if nothing does."""
-    shipped = OmegaConf.load(CONF_DIR / "model" / f"{config.model.name}.yaml")
-    plain = OmegaConf.to_container(config.model, resolve=True)
-    changes = [f"{key}={_short(value)}" for key, value in plain.items() if value != shipped.get(key)]
+    defaults = {key: keyword.default for key, keyword in constructor(config.model._target_).items()}
+    plain = arguments_of(OmegaConf.to_container(config.model, resolve=True))
+    changes = [f"{key}={_short(value)}" for key, value in plain.items() if value != _listed(defaults[key])]
     for section, key, default in (
         ("trainer", "epochs", None),
         ("trainer", "batch_size", None),
@@ -174,6 +175,10 @@ def variant(config: Any) -> str:
     if config.precision not in ("auto", "fp32"):
         changes.append(f"precision={config.precision}")
     return " ".join(changes)
+
+
+def _listed(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _short(value: Any) -> str:

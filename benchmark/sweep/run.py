@@ -19,6 +19,7 @@ from benchmark.engine.fleet import Fleet
 from benchmark.engine.state import Misfit
 from benchmark.engine.train import Interrupted, Training, allow_tf32, train
 from benchmark.models import model_class
+from benchmark.models.refusals import arguments_of
 from benchmark.store.leases import Leases
 from benchmark.store.records import Record, means
 from benchmark.sweep import recording
@@ -243,10 +244,10 @@ def _fewer(items: Sequence[Item], error: Exception) -> tuple[Sequence[Item], Seq
 
 def build_model(job: Job, cell: Cell) -> Model:
     """The cell's model with its first weights, which depend on the cell's own seed alone."""
-    arguments = {key: value for key, value in cell.config["model"].items() if key != "name"}
+    settings = cell.config["model"]
     with _BUILD_LOCK, torch.random.fork_rng(devices=[]):
         torch.manual_seed(cell.stream("init"))
-        model = model_class(cell.config["model"]["name"])(job.data.image_shape, **arguments)
+        model = model_class(settings["_target_"])(job.data.image_shape, **arguments_of(settings))
     model.batch_size = job.settings.batch_size  # which trainer.batch_size may have changed
     return model
 

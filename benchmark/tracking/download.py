@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmark.code_hash import model_code
+from benchmark.code_hash import code_now
 from benchmark.config import UsageError
 from benchmark.store.records import RecordError, read_record, write_job
 from benchmark.tracking.client import connect, pages, public, refuse_account, refuse_other_schema, tracking_uri
@@ -69,7 +69,7 @@ def _fetch(client: Any, experiment_name: str, destination: Path) -> Path:
 
 def _rank(run: Any) -> tuple[bool, bool]:
     tags = run.data.tags
-    return run.info.status == "FINISHED", tags.get("code") == model_code(tags.get("model", ""))
+    return run.info.status == "FINISHED", tags.get("code") == code_now(tags.get("model", ""), tags.get("code"))
 
 
 def _refuse(uri: str) -> None:

@@ -103,8 +103,3 @@ def test_it_trains_on_one_class(digits: ImageData) -> None:
         with torch.no_grad():
             found = loaded(fleet).assess(to_pixels(digits.test_images), {})["scores"]
         assert all(torch.isfinite(values).all() for values in found.values())
-
-
-def test_label_share_is_checked() -> None:
-    with pytest.raises(ValueError, match="label_share must be between 0 and 1"):
-        build("cond_aae", label_share=1.5)

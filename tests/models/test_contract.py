@@ -84,6 +84,8 @@ def test_configuration_mirrors_the_constructor() -> None:
     for name in model_names():
         written = yaml.safe_load((CONF_DIR / "model" / f"{name}.yaml").read_text())
         assert written.pop("name") == name
+        cls = model_class(name)
+        assert written.pop("_target_") == f"{cls.__module__}.{cls.__qualname__}"
         assert list(written) == list(constructor(name))
         for key, value in written.items():
             default = constructor(name)[key].default

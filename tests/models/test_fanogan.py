@@ -64,11 +64,6 @@ def test_the_encoders_phase_leaves_generator_and_critic_as_they_are(digits: Imag
         assert torch.equal(value, states[1][name]) != name.startswith("encoder"), name
 
 
-def test_gan_share_is_checked() -> None:
-    with pytest.raises(ValueError, match="gan_share must be between 0 and 1"):
-        build("fanogan", gan_share=1.0)
-
-
 def test_phases_count_what_they_used(digits: ImageData) -> None:
     """Two epochs of the GAN with three batches a step, two of the encoder with one: 4 steps each."""
     fleet = Fleet([build("fanogan", 3, discriminator_steps=3, gan_share=0.5)])

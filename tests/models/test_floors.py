@@ -47,11 +47,6 @@ def test_samples_have_the_histograms_of_the_pixels() -> None:
         assert (share - wanted).abs().max() < 0.02  # 5.6 standard deviations of a share of a half
 
 
-def test_a_smoothing_of_zero_is_refused() -> None:
-    with pytest.raises(ValueError, match="smoothing must be above 0, got 0"):
-        Histogram(SHAPE, smoothing=0)
-
-
 def test_the_distance_is_that_from_the_mean_image() -> None:
     model, seen, other = MeanImage(SHAPE), images(30), images(4, seed=1)
     model.fit(seen, 0)

@@ -161,11 +161,6 @@ def test_the_background_is_the_table_of_neighbours_left_above_and_above_left() -
     assert int(rows[2, 0, 3]) == int(bins[2, 0, 2] * 36)
 
 
-def test_bins_that_are_none_are_refused() -> None:
-    with pytest.raises(ValueError, match="bins must be from 3"):
-        Flow((1, 4, 4), bins=2)
-
-
 def test_typicality_is_the_distance_from_the_training_mean(digits: ImageData) -> None:
     fleet = Fleet([build("flow", 3)])
     rows = (digits.train_labels == 0).nonzero().flatten()

@@ -33,7 +33,7 @@ from torch.func import functional_call, grad
 from torch.nn import functional as F
 
 from benchmark.models.base import Noise, Phase, gan_diagnostics
-from benchmark.models.parts.choices import GanObjective, Network
+from benchmark.models.keywords import GanObjective, Network
 from benchmark.models.parts.discriminator import Discriminator, aside, copied_buffers, judge_batches
 from benchmark.models.parts.networks import Decoder, ImageShape, initialise_as_dcgan
 

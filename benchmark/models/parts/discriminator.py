@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.func import functional_call
 
-from benchmark.models.parts.choices import Network
+from benchmark.models.keywords import Network
 from benchmark.models.parts.networks import Encoder, ImageShape, initialise_as_dcgan
 
 

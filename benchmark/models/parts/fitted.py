@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmark.models.parts.choices import Features
+from benchmark.models.keywords import Features
 from benchmark.models.parts.networks import ImageShape
 
 
@@ -52,14 +52,12 @@ class Fitted:
         return self.as_features(images).double().cpu().numpy()
 
     def _fit_axes(self, flat: np.ndarray) -> None:
-        from sklearn.decomposition import PCA
-
         if len(flat) < self.components:
             raise ValueError(
                 f"{self.components} principal components need as many training images, got {len(flat)}; "
                 f"type model.components={len(flat)} or fewer, or model.features=pixels"
             )
-        pca = PCA(self.components, svd_solver="covariance_eigh").fit(flat)
+        pca = principal_axes(flat, self.components)
         scale = np.sqrt(pca.explained_variance_) if self.whiten else np.ones(self.components)
         self.keep(pixel_mean=pca.mean_, axes=pca.components_ / scale[:, None])
 
@@ -74,6 +72,13 @@ class Fitted:
             if value is not None and value.shape != buffer.shape:
                 setattr(self, name, buffer.new_empty(value.shape))
         super()._load_from_state_dict(state_dict, prefix, *arguments)  # type: ignore[misc]
+
+
+def principal_axes(flat: np.ndarray, components: int, solver: str = "covariance_eigh") -> Any:
+    """scikit-learn's PCA of images (N, P) in float64."""
+    from sklearn.decomposition import PCA
+
+    return PCA(components, svd_solver=solver).fit(flat)
 
 
 def exact(values: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from math import prod
 import torch
 from torch import Tensor, nn
 
-from benchmark.models.parts.choices import Activation, Network
+from benchmark.models.keywords import Activation, Network
 
 ImageShape = tuple[int, int, int]  # C, H, W
 

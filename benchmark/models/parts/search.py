@@ -37,29 +37,30 @@ def descend(losses: Losses, codes: Tensor, steps: int, learning_rate: float, pat
         return each.sum(), each.detach()
 
     slopes = grad_and_value(summed, has_aux=True)
-    mean, square = torch.zeros_like(codes), torch.zeros_like(codes)
+    now = {"codes": codes, "mean": torch.zeros_like(codes), "square": torch.zeros_like(codes)}  # of those that go on
     kept = codes.clone() if patience > 0 else codes
     rows = torch.arange(len(codes), device=codes.device) if patience > 0 else None
-    best, stale = codes.new_full((len(codes),), torch.inf), torch.zeros(len(codes), device=codes.device)
+    if rows is not None:
+        now |= {"rows": rows, "best": codes.new_full((len(codes),), torch.inf)}
+        now["stale"] = torch.zeros(len(codes), device=codes.device)
     for step in range(steps):
-        g, (_, each) = slopes(codes, rows)
-        if rows is not None:
-            stale = torch.where(each < (1 - LEAST_FALL) * best, 0, stale + 1)
-            best = torch.minimum(best, each)
-            if (stale >= patience).any():
-                going = (stale < patience).nonzero().flatten()
-                kept[rows] = codes
-                rows, codes, g, mean, square, best, stale = (
-                    t[going] for t in (rows, codes, g, mean, square, best, stale)
-                )
-                if len(rows) == 0:
+        now["slope"], (_, each) = slopes(now["codes"], now.get("rows"))
+        if patience > 0:
+            now["stale"] = torch.where(each < (1 - LEAST_FALL) * now["best"], 0, now["stale"] + 1)
+            now["best"] = torch.minimum(now["best"], each)
+            if (now["stale"] >= patience).any():
+                kept[now["rows"]] = now["codes"]
+                going = (now["stale"] < patience).nonzero().flatten()
+                now = {name: values[going] for name, values in now.items()}
+                if len(going) == 0:
                     break
-        mean = 0.9 * mean + 0.1 * g
-        square = 0.999 * square + 0.001 * g * g
+        slope = now["slope"]
+        now["mean"] = 0.9 * now["mean"] + 0.1 * slope
+        now["square"] = 0.999 * now["square"] + 0.001 * slope * slope
         rate = learning_rate * 0.5 * (1 + cos(pi * step / steps))
-        unbiased = (square / (1 - 0.999 ** (step + 1))).sqrt() + 1e-8
-        codes = codes - rate * mean / (1 - 0.9 ** (step + 1)) / unbiased
-    if rows is None:
-        return codes
-    kept[rows] = codes
+        unbiased = (now["square"] / (1 - 0.999 ** (step + 1))).sqrt() + 1e-8
+        now["codes"] = now["codes"] - rate * now["mean"] / (1 - 0.9 ** (step + 1)) / unbiased
+    if patience == 0:
+        return now["codes"]
+    kept[now["rows"]] = now["codes"]
     return kept
