@@ -44,7 +44,7 @@ def test_the_page_has_its_files() -> None:
 def test_the_page_runs_in_a_folder_of_ones_own(tmp_path: Path) -> None:
     """As typed, in processes of their own: a sweep with workers, status, report."""
     lay_out(tmp_path)
-    for command in COMMANDS[2:]:
+    for command in COMMANDS[2:]:  # the first two have tests of their own
         words = shlex.split(command, comments=True)[1:]
         if words[1] == "benchmark":
             words += QUICK
@@ -89,16 +89,16 @@ def edit(name: str, before: str, after: str) -> Callable[[Path], object]:
 
 
 MISTAKES = {
-    "no annotation": (edit(MODEL, "latent: Count = 8", "latent=8"), "latent has no annotation. Write for example latent"),
+    "no annotation": (edit(MODEL, "latent: Count = 8", "latent=8"), "latent has no annotation. Write for"),
     "no default": (edit(MODEL, "latent: Count = 8,", "*, latent: Count,"), "latent has no default. Write latent: "),
     "another kind": (edit(MODEL, "latent: Count", "latent: dict"), "allowed are int, float, str, bool, Literal"),
     "no YAML": (lambda folder: (folder / YAML).unlink(), "model=mine: there is no such model"),
-    "no _target_": (edit(YAML, "_target_:", "target_:"), "mine.yaml has no _target_. Write there the path of its class"),
+    "no _target_": (edit(YAML, "_target_:", "target_:"), "mine.yaml has no _target_. Write there the path"),
     "no name": (edit(YAML, "name: mine", "nam: mine"), "Write into the model's YAML: name: mine"),
     "a shipped name": (edit(YAML, "name: mine", "name: vae"), "is the name of a model of this package"),
     "no learnt": (edit(MODEL, 'learnt = "reconstruction"', 'learnt = "error"'), "which is none of its scores. Write"),
-    "no score_names": (edit(MODEL, "score_names = RECONSTRUCTION_SCORES", "score_names = ()"), "names no scores. Write"),
-    "no headline": (edit(MODEL, "        headline: str", "        head: str"), 'Write behind image_shape: headline: str'),
+    "no score_names": (edit(MODEL, "score_names = RECONSTRUCTION_SCORES", "score_names = ()"), "names no scores."),
+    "no headline": (edit(MODEL, "        headline: str", "        head: str"), 'Write behind image_shape: headline'),
     "no assess": (edit(MODEL, "def assess", "def asses"), "has no assess. Write: def assess(self, images, noise)"),
     "no loss": (edit(MODEL, "def loss", "def los"), "cannot be trained. Write: def loss(self, phase, images, noise)"),
     "no phases": (edit(MODEL, "self.phases", "self.phase"), "it has a loss but no phases. Write in __init__"),
@@ -115,7 +115,7 @@ MISTAKES = {
         lambda folder: (folder / "my_conf" / "model" / "vae.yaml").write_text("name: vae\n"),
         "model/vae.yaml has the name of a file of this project",
     ),
-    "no images": (edit(DATA, "_target_: own_data.load", "raw_dir: x"), "ours.yaml names no images. Write there: _target_"),
+    "no images": (edit(DATA, "_target_: own_data.load", "raw_dir: x"), "ours.yaml names no images. Write there: _t"),
     "an error in it": (edit("my_data.py", "parts = []", "parts = 1 / 0"), "ZeroDivisionError: division by zero"),
     "float images": (edit("my_data.py", "parts += [pixels", "parts += [pixels / 255"), "images as uint8 of shape"),
     "three arrays": (edit("my_data.py", "return parts", "return parts[:3]"), "test_images, test_labels, as four"),
@@ -143,6 +143,39 @@ def test_a_mistake_of_a_first_attempt_is_one_line_that_says_what_to_type(
     assert done.stderr.count("\n") == 1, done.stderr
     assert says in done.stderr
     assert not (tmp_path / "outputs" / "cells").exists()
+
+
+SCORES = '"scores": reconstruction_scores(images, reconstruction)'
+NOISY = '"scores": {k: v + torch.rand(()) for k, v in reconstruction_scores(images, reconstruction).items()}'
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "says"),
+    [
+        ("", "", "mine: 16 of 16 checks passed"),
+        ("error = (", "error = 0 * (", "failed  training improves what it is for on normal images: reconstruction of"),
+        (SCORES, NOISY, "failed  scores are the same when asked twice: reconstruction is"),
+        ('("encoder", "decoder")', '("encoder",)', "failed  every parameter belongs to a phase: decoder.weight is tr"),
+        ("images.flatten(1))\n        rec", "images.flatten(1) - images.flatten(1).mean(0))\n        rec",
+         "failed  scores do not depend on the batch: reconstruction of an image depends on the others"),
+    ],
+)  # fmt: skip
+def test_checks_of_a_model_of_ones_own(
+    before: str, after: str, says: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture
+) -> None:
+    from benchmark.check import main
+
+    module = f"checked{abs(hash((before, after)))}"
+    lay_out(tmp_path, my_models=module)
+    path = tmp_path / f"{module}.py"
+    assert before in path.read_text()
+    path.write_text(path.read_text().replace(before, after))
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    code = main(["--config-dir", "my_conf", "model=mine"])
+    said = capsys.readouterr().out
+    assert says in said
+    assert code == (1 if before else 0)
 
 
 def test_a_trained_model_called_with_images_gives_its_headline_scores() -> None:

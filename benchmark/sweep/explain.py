@@ -154,7 +154,8 @@ def _of_a_key(text: str, file: str, overrides: Sequence[str]) -> str | None:
         group, option = found.groups()
         if group == "hydra/launcher" and option in EXTRAS:
             return f"the launcher {option} is not installed. Type: pip install -e '.[{EXTRAS[option]}]'"
-        return with_hint(f"{group}={option}: there is no such {group}", option, _options(group), _typed(group))
+        known = with_hint(f"{group}={option}: there is no such {group}", option, _options(group), _typed(group))
+        return f"{known}. One of your own: docs/your_own.md" if group in ("model", "dataset") else known
     if found := re.search(r"Could not override '([^']+)'\.", text):
         return unknown_key(found[1], overrides)
     if found := re.search(r"Key '\w+' (?:is )?not in '\w+'\s+full_key: (\S+)", text):

@@ -41,7 +41,7 @@ def test_a_value_outside_its_range_is_refused(model: str, setting: str, allowed:
 
 
 def test_a_keyword_cannot_be_left_out() -> None:
-    with pytest.raises(UsageError, match="~model.latent: model.latent cannot be left out. Type model.latent="):
+    with pytest.raises(UsageError, match=r"~model\.latent: model\.latent cannot be left out\. Type model\.latent="):
         compose_jobs(["model=vae", "~model.latent"])
 
 
