@@ -126,3 +126,19 @@ def test_refusals_say_what_to_type(digits: ImageData) -> None:
         train(Fleet([build("knn")]), digits.train_images, *few)
     with pytest.raises(ValueError, match=r"type model\.components=4 or fewer, or model\.features=pixels"):
         train(Fleet([build("kde", features="pca")]), digits.train_images, *few)
+
+
+def test_a_fit_has_one_thread(digits: ImageData) -> None:
+    """Cells are fitted side by side, a thread each: whatever BLAS may use outside."""
+    from threadpoolctl import threadpool_info, threadpool_limits
+
+    from benchmark.models.base import Model
+
+    class Counting(Model):
+        def fit(self, images: torch.Tensor, seed: int) -> None:
+            self.threads = {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+
+    fleet = Fleet([Counting()])
+    with threadpool_limits(2):
+        train(fleet, digits.train_images, [torch.arange(4)], [0], [0], Settings(1, 1, 1))
+    assert fleet.model.threads == {1}

@@ -97,7 +97,9 @@ def through_a_file(snapshot: Snapshot, folder: Path) -> Snapshot:
 
 def cell_of(folder: Path, fingerprint: str = "ab" * 32) -> Any:
     """What a checkpoint needs of a cell."""
-    return SimpleNamespace(name="ae digits 0 seed 0", path=Path("cells/class0-seed0-abab"), fingerprint=fingerprint)
+    return SimpleNamespace(
+        name="ae digits 0 seed 0", path=Path("cells/class0-seed0-abab"), fingerprint=fingerprint, code="c" * 64
+    )
 
 
 @pytest.mark.parametrize("kind", MODELS)
@@ -288,3 +290,14 @@ def test_half_a_checkpoint_of_a_dead_process_is_removed_and_that_of_a_live_one_i
         holder.kill()
         assert recover(tmp_path).removed == 2  # its lease, too
     assert [path.name for path in half.parent.iterdir()] == [f"{cell.name}.pt"]
+
+
+def test_a_checkpoint_of_ones_own_model_is_dropped_when_its_code_changed(tmp_path: Path, capsys) -> None:
+    """Our own models' code is part of the engine's version; somebody else's is named by the cell."""
+    cell, store = cell_of(tmp_path), Checkpoints(tmp_path, 1)
+    cell.code = "my_models.Mine:1"
+    store.save(cell, snapshot())
+    assert store.load(cell) is not None
+    cell.code = "my_models.Mine:2"
+    assert store.load(cell) is None
+    assert "or its model's code changed" in capsys.readouterr().err
