@@ -777,4 +777,4 @@ def test_two_modules_import_mlflow() -> None:
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             if any(name.split(".")[0] == "mlflow" for name in names):
                 found.add(path.relative_to(package).as_posix())
-    assert found == {"client.py", "tracker.py"}
+    assert found == {"tracking/client.py", "tracking/tracker.py"}
