@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.config import UsageError, is_plain_name
+from benchmark.data.writing import remove
 from benchmark.status import Status, experiment_status, experiments, no_cells, required_experiment
 from benchmark.store.checkpoints import checkpoint_path
 from benchmark.store.experiments import PlannedCell
-from benchmark.store.files import remove
 from benchmark.store.leases import lease_path, lock, read_lease
 from benchmark.store.records import NUMBER, RecordError, read_jobs, write_job
 from benchmark.sweep.arguments import help_text, parse, true_or_false

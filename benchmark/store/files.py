@@ -1,13 +1,9 @@
-"""Stored files: written so that they stay, read so that damage is named, removed whatever they are."""
+"""Stored files: JSON in and out, and what is wrong with a file that is not the one that was written."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
-import sys
-import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -61,50 +57,3 @@ def fault_of(path: Path, written: Mapping[str, Any]) -> str | None:
 def other(found: str, written: Mapping[str, Any]) -> ValueError:
     """What to say of a file that is not the one that was written."""
     return ValueError(f"its SHA-256 is {found[:16]}..., written was {written['sha256'][:16]}...")
-
-
-def sync(path: Path) -> None:
-    """Wait until a file, or the names in a folder, are on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def swap(temporary: Path, path: Path) -> None:
-    """Rename ``temporary`` to ``path``. What was there goes; where it cannot, that is said and the next start tries."""
-    if not os.path.lexists(path):
-        os.rename(temporary, path)
-        return
-    old = path.parent / f".{path.name}.{uuid.uuid4().hex}.old"
-    os.rename(path, old)
-    try:
-        os.rename(temporary, path)
-    except OSError:
-        os.rename(old, path)
-        raise
-    try:
-        remove(old)
-    except OSError as error:
-        print(
-            f"warning: {path} is written; what was there before could not be removed ({error}) and lies in {old.name}",
-            file=sys.stderr,
-            flush=True,
-        )
-
-
-def remove(path: Path) -> None:
-    """Remove a file, a link (not what it leads to) or a folder, though its own permissions be against it."""
-    if path.is_symlink() or not path.is_dir():
-        path.unlink()
-        return
-    try:
-        shutil.rmtree(path)
-    except PermissionError:
-        path.chmod(0o700)
-        for folder, folders, _ in os.walk(path):
-            for inner in (Path(folder, name) for name in folders):
-                if not inner.is_symlink():
-                    inner.chmod(0o700)
-        shutil.rmtree(path)

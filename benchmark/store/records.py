@@ -9,10 +9,7 @@ opened; other arrays and weights when they are read.
 from __future__ import annotations
 
 import io
-import os
 import re
-import shutil
-import uuid
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
@@ -23,6 +20,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from benchmark.data.files import sha256_of
+from benchmark.data.writing import replacing
+from benchmark.say import one_line
 from benchmark.store.files import (
     DAMAGED,
     DIGEST,
@@ -31,12 +30,9 @@ from benchmark.store.files import (
     fault_of,
     other,
     read_json,
-    swap,
-    sync,
     write_json,
 )
 from benchmark.store.format import OLD_STATES, check_arrays, check_job, check_metrics, check_status
-from benchmark.sweep.signals import WRITES
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -155,7 +151,6 @@ class Record:
             raise _unreadable(path, error) from error
 
 
-@WRITES.one()
 def write_record(
     path: Path,
     *,
@@ -173,10 +168,8 @@ def write_record(
     ``arrays`` maps a file's stem ("scores", "images", "latent") to its arrays. A folder that is already at ``path``
     is replaced in the same rename, so a reader sees the old record or the new one, never a mixture.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.parent / f".{path.name}.{uuid.uuid4().hex}.tmp"
-    temporary.mkdir()
-    try:
+    with replacing(path) as temporary:
+        temporary.mkdir()
         (temporary / "config.yaml").write_text(config_yaml, encoding="utf-8")
         write_json(temporary / "metrics.json", dict(metrics))
         write_json(temporary / "environment.json", dict(environment))
@@ -199,14 +192,6 @@ def write_record(
         }
         complete = {**status, "files": files}
         write_json(temporary / STATUS_FILE, {**complete, DIGEST: digest_of(complete)})
-        for file in temporary.iterdir():
-            sync(file)
-        sync(temporary)
-        swap(temporary, path)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
-    sync(path.parent)
     return path
 
 
@@ -235,7 +220,6 @@ def read_record(path: str | Path) -> Record:
     return Record(path=path, status=status, metrics=metrics)
 
 
-@WRITES.one()
 def write_job(output_dir: Path, experiment_name: str, job: Mapping[str, Any]) -> Path:
     """Write which cells belong to a job of an experiment, atomically, so that a report knows what is missing.
 
@@ -246,14 +230,8 @@ def write_job(output_dir: Path, experiment_name: str, job: Mapping[str, Any]) ->
     path.parent.mkdir(parents=True, exist_ok=True)
     if NUMBER not in job:
         job = {NUMBER: 1 + max((_number(other) for other in path.parent.glob("*.json")), default=0), **job}
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
-    try:
+    with replacing(path) as temporary:
         write_json(temporary, dict(job))
-        sync(temporary)
-        os.replace(temporary, path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
     return path
 
 
@@ -308,4 +286,4 @@ def _read_arrays(path: Path) -> dict[str, np.ndarray]:
 
 
 def _unreadable(path: Path, error: Exception) -> RecordError:
-    return RecordError(f"{path} cannot be read ({' '.join(str(error).split())[:200]}); {_cell_again(path)}")
+    return RecordError(f"{path} cannot be read ({one_line(error)}); {_cell_again(path)}")

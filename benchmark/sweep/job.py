@@ -16,12 +16,13 @@ from omegaconf import OmegaConf
 
 from benchmark.cells import Cell, fingerprint
 from benchmark.config import CONF_DIR, UsageError, resolve_device, seeds
-from benchmark.data.cache import data_dir
 from benchmark.data.classes import resolve_classes
+from benchmark.data.files import data_dir
 from benchmark.data.images import ImageData, load_images
 from benchmark.data.splits import make_split
 from benchmark.engine.train import Settings
 from benchmark.models import constructor, model_class
+from benchmark.say import one_line
 from benchmark.store.checkpoints import Checkpoints
 from benchmark.store.environment import git_revision
 from benchmark.store.leases import lock
@@ -123,7 +124,7 @@ def _refuse_model(model: Any, data: ImageData) -> None:
     except Exception as error:
         shape = " x ".join(map(str, data.image_shape))
         raise UsageError(
-            f"model={model.name} cannot be built for images of {shape}: {' '.join(str(error).split())[:200]}. "
+            f"model={model.name} cannot be built for images of {shape}: {one_line(error)}. "
             f"What its keywords mean: conf/model/{model.name}.yaml"
         ) from error
 

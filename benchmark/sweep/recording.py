@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from omegaconf import OmegaConf
 
 from benchmark.cells import NUMERICS_VERSION, Cell
+from benchmark.say import named
 from benchmark.store.environment import environment
 from benchmark.store.records import Record, RecordError, read_record, write_record
 from benchmark.sweep.job import Job, now
@@ -65,20 +66,20 @@ def write(
         return read_record(path)
     except (OSError, RecordError) as error:
         before = f"{reason}; then " if reason is not None else ""
-        why = f"{before}its record could not be written ({line(error)}); what was there before is kept"
+        why = f"{before}its record could not be written ({named(error, 300)}); what was there before is kept"
         return Record(path, status | {"state": "failed", "reason": why, "unwritten": True}, {})
 
 
 def failed(job: Job, cell: Cell, start: str, error: Exception, progress: Progress) -> Record:
     """Write and say that the cell failed, with the traceback."""
-    record = write(job, cell, "failed", line(error), start, trace="".join(traceback.format_exception(error)))
+    record = write(job, cell, "failed", named(error, 300), start, trace="".join(traceback.format_exception(error)))
     show(progress, cell, record)
     return record
 
 
 def unleased(job: Job, cell: Cell, error: OSError, progress: Progress) -> Record:
     """Say that nothing may be written for the cell, as its lease could not be taken."""
-    reason = f"its lease could not be taken ({line(error)})"
+    reason = f"its lease could not be taken ({named(error, 300)})"
     status = {"state": "failed", "reason": reason, "fingerprint": cell.fingerprint, "axes": dict(cell.axes)}
     record = Record(job.output_dir / cell.path, status | {"unwritten": True}, {})
     show(progress, cell, record)
@@ -89,9 +90,3 @@ def show(progress: Progress, cell: Cell, record: Record, how: str = "") -> None:
     """Say what became of the cell."""
     what = f"{how}AUROC {record.metrics['auroc']:.4f}" if record.state == "done" else record.status["reason"]
     progress.cell_done(cell.name, record.state, what)
-
-
-def line(error: BaseException) -> str:
-    """An error in one line."""
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}"[:300]

@@ -26,6 +26,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from benchmark.data.writing import WRITES
+
 GRACE = 1.2  # seconds from the signal to the end of the process
 PATIENCE = 0.5  # seconds of these for threads that may be about to look at their stop flag
 EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}  # as a shell has it: 128 and the signal's number
@@ -37,36 +39,6 @@ class Terminated(KeyboardInterrupt):
     """SIGTERM, as schedulers send it."""
 
 
-class Writes:
-    """Writes in progress in any thread, which the end of the process waits for; none begins once it is near."""
-
-    def __init__(self) -> None:
-        self.running, self.closed = 0, False
-        self.changed = threading.Condition()
-
-    @contextlib.contextmanager
-    def one(self) -> Iterator[None]:
-        """Around a write."""
-        with self.changed:
-            while self.closed:  # the process is about to end, and this thread with it
-                self.changed.wait()
-            self.running += 1
-        try:
-            yield
-        finally:
-            with self.changed:
-                self.running -= 1
-                self.changed.notify_all()
-
-    def close(self) -> None:
-        """Wait for those in progress; no other begins from here on."""
-        with self.changed:
-            self.closed = True
-            while self.running > 0:
-                self.changed.wait()
-
-
-WRITES = Writes()
 _told = threading.Event()  # a signal has come
 _leaving = threading.Lock()
 _abandoned = threading.Event()  # threads of this process go on that nobody waits for

@@ -11,13 +11,13 @@ import logging
 import os
 import re
 import sqlite3
-import uuid
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlparse
 
 from benchmark.config import UsageError
+from benchmark.data.writing import replacing
 from benchmark.store.leases import lock
 from benchmark.tracking.patience import SilentError, heard, patience, within
 
@@ -145,13 +145,8 @@ def create_store(database: Path) -> None:
             leftover.unlink()
         if database.exists():
             return
-        temporary = database.with_name(f".{database.name}.{uuid.uuid4().hex}.tmp")
-        try:
+        with replacing(database, wait=False) as temporary:  # it takes seconds
             connect(f"sqlite:///{temporary}").search_experiments(max_results=1)
-            os.rename(temporary, database)
-        except Exception:
-            temporary.unlink(missing_ok=True)
-            raise
 
 
 def write_ahead(database: Path) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 from benchmark.code_hash import model_code
 from benchmark.config import UsageError
+from benchmark.say import one_line
 from benchmark.store.records import RecordError, read_record, write_job
 from benchmark.tracking.client import connect, pages, public, refuse_account, refuse_other_schema, tracking_uri
 from benchmark.tracking.patience import heard, patience, within
@@ -30,8 +31,8 @@ def fetch_cells(experiment_name: str, uri: str | None, output_dir: Path, destina
     except (UsageError, RecordError, OSError):
         raise
     except Exception as error:  # MLflow's own, or of its database's driver
-        reason = " ".join(str(error).split())[:200]
-        raise RecordError(f"MLflow at {public(address)} cannot be read ({reason}). Type source=folders") from error
+        reason = f"MLflow at {public(address)} cannot be read ({one_line(error)})"
+        raise RecordError(f"{reason}. Type source=folders") from error
 
 
 def _fetch(client: Any, experiment_name: str, destination: Path) -> Path:

@@ -39,8 +39,3 @@ def tags_of(tags: Mapping[str, Any]) -> dict[str, str]:
 def milliseconds(time: str) -> int:
     """A time in ISO 8601 as MLflow has it, since 1970."""
     return int(datetime.fromisoformat(time).timestamp() * 1000)
-
-
-def line_of(error: BaseException) -> str:
-    """An error in one line."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:200]

@@ -8,20 +8,20 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+from benchmark.say import named, warn
 from benchmark.store.leases import lock
 from benchmark.store.processes import Pulse
 from benchmark.store.records import Record, means
 from benchmark.tracking.client import connect, create_store, public, silent, tracking_uri, write_ahead
 from benchmark.tracking.heartbeat import HEARTBEAT, close_dead_runs, owner_tags, sign_of_life
 from benchmark.tracking.patience import SilentError, bounded, did_not_answer, heard, patience
-from benchmark.tracking.texts import flatten, line_of, milliseconds, name_of, tags_of
+from benchmark.tracking.texts import flatten, milliseconds, name_of, tags_of
 
 Result = TypeVar("Result")
 MAX_METRICS = 1000  # of one log_batch
@@ -72,8 +72,8 @@ class Tracker:
 
             experiment_id = bounded(uri, patience(), begin)
         except Exception as error:
-            _warn(
-                f"MLflow at {public(uri)} cannot be used ({line_of(error)}); cells are kept in {output_dir / 'cells'}, "
+            warn(
+                f"MLflow at {public(uri)} cannot be used ({named(error)}); cells are kept in {output_dir / 'cells'}, "
                 f"and python -m benchmark.sync experiment={experiment_name} sends them"
             )
             return None
@@ -256,8 +256,8 @@ class Tracker:
             return result
         except Exception as error:
             if not self.warned:
-                _warn(
-                    f"MLflow did not take {what} ({line_of(error)}); the cell folders are complete, and "
+                warn(
+                    f"MLflow did not take {what} ({named(error)}); the cell folders are complete, and "
                     f"python -m benchmark.sync experiment={self.experiment_name} sends what it misses"
                 )
             self.warned = True
@@ -293,7 +293,3 @@ def _metrics(record: Record) -> Iterator[Any]:
         for key, value in row.items():
             if key.startswith("train/"):
                 yield Metric(f"history/{key.removeprefix('train/')}", value, now, int(row["epoch"]))
-
-
-def _warn(text: str) -> None:
-    print(f"warning: {text}", file=sys.stderr, flush=True)
