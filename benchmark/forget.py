@@ -13,15 +13,14 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from benchmark.config import UsageError, is_plain_name
 from benchmark.data.writing import remove
-from benchmark.status import Status, experiment_status, experiments, no_cells, required_experiment
+from benchmark.status import ExperimentStatus, experiment_status, experiments, no_cells, required_experiment
 from benchmark.store.checkpoints import checkpoint_path
-from benchmark.store.experiments import PlannedCell
+from benchmark.store.experiments import PlannedCell, read_jobs, write_job
 from benchmark.store.leases import lease_path, lock, read_lease
-from benchmark.store.records import NUMBER, RecordError, read_jobs, write_job
+from benchmark.store.records import RecordError
 from benchmark.sweep.arguments import help_text, parse, true_or_false
 from benchmark.sweep.signals import ends_in_order
 
@@ -60,34 +59,29 @@ class Forgotten:
     kept: list[str] = field(default_factory=list)  # folders that were to be deleted and were not, with why
 
 
-def planned_cells(status: Status) -> list[PlannedCell]:
+def planned_cells(status: ExperimentStatus) -> list[PlannedCell]:
     """Every cell of an experiment, those of an earlier configuration with the same labels as the others."""
     shared = status.cells[0].shared if status.cells else ()
     return [*status.cells, *(replace(cell, shared=shared) for cell in status.replaced)]
 
 
-def select_job(status: Status, given: str) -> Selection:
+def select_job(status: ExperimentStatus, given: str) -> Selection:
     """The cells of one job. Raises ``UsageError`` unless one ID begins with ``given``."""
-    ids = [job["job"] for job in status.jobs]
+    ids = [job.job for job in status.jobs]
     found = [given] if given in ids else [name for name in ids if name.startswith(given)]
     if len(found) != 1:
         what = "is no job of the experiment" if not found else "may be several"
         raise UsageError(
             f"job={given[:40]} {what}. There is: {', '.join(found or ids)}. Type for example: job={(found or ids)[0]}"
         )
-    fingerprints = {entry["fingerprint"] for job in status.jobs if job["job"] in found for entry in job["cells"]}
+    fingerprints = {entry.fingerprint for job in status.jobs if job.job in found for entry in job.cells}
     cells = [cell for cell in planned_cells(status) if cell.fingerprint in fingerprints]
-    names = {_key(cell.axes, cell.variant) for cell in cells}
-    others = {
-        _key(entry["axes"], entry.get("variant", ""))
-        for job in status.jobs
-        if job["job"] not in found
-        for entry in job["cells"]
-    }
+    names = {(cell.axes, cell.variant) for cell in cells}
+    others = {(entry.axes, entry.variant or "") for job in status.jobs if job.job not in found for entry in job.cells}
     return Selection(cells, frozenset(found), len(names & others))
 
 
-def select_cells(status: Status, words: str) -> Selection:
+def select_cells(status: ExperimentStatus, words: str) -> Selection:
     """The cells of a column, or whose names begin with ``words``; they are given up by every job that plans them.
 
     Raises ``UsageError`` if there is none.
@@ -101,12 +95,7 @@ def select_cells(status: Status, words: str) -> Selection:
             f'no cell is called cells="{wanted[:60]}". Columns are: {", ".join(labels)}. '
             f"Type for example: {shlex.quote(f'cells={labels[0]}')}"
         )
-    return Selection(found, frozenset(job["job"] for job in status.jobs))
-
-
-def _key(axes: Mapping[str, Any], variant: str) -> str:
-    names = ("model", "dataset", "split", "normal_class", "seed", "evaluate_on")
-    return repr((*(axes.get(name) for name in names), variant))
+    return Selection(found, frozenset(job.job for job in status.jobs))
 
 
 def forget(output_dir: str | Path, experiment: str, selection: Selection, records: bool = False) -> Forgotten:
@@ -116,18 +105,18 @@ def forget(output_dir: str | Path, experiment: str, selection: Selection, record
     """
     output_dir, result = Path(output_dir), Forgotten()
     with lock(output_dir):
-        jobs = [job for job in read_jobs(output_dir, experiment) if job["job"] in selection.jobs]
-        files = {job["job"]: _job_file(output_dir, experiment, job["job"]) for job in jobs}
+        jobs = [job for job in read_jobs(output_dir, experiment) if job.job in selection.jobs]
+        files = {job.job: _job_file(output_dir, experiment, job.job) for job in jobs}
         if records:
             _delete_records(output_dir, experiment, selection, result)
         for job in jobs:
-            left = [entry for entry in job["cells"] if entry["fingerprint"] not in selection.fingerprints]
-            result.cells += len(job["cells"]) - len(left)
+            left = tuple(entry for entry in job.cells if entry.fingerprint not in selection.fingerprints)
+            result.cells += len(job.cells) - len(left)
             if not left:
-                files[job["job"]].unlink()
+                files[job.job].unlink()
                 result.jobs += 1
-            elif len(left) < len(job["cells"]):
-                write_job(output_dir, experiment, {NUMBER: 0, **job, "cells": left})  # one of before numbers stays so
+            elif len(left) < len(job.cells):  # a job of before there were numbers stays one
+                write_job(output_dir, experiment, replace(job, number=job.number or 0, cells=left))
         with contextlib.suppress(OSError):  # of an experiment without jobs nothing is left
             (output_dir / "experiments" / experiment).rmdir()
     return result
@@ -144,8 +133,8 @@ def _delete_records(output_dir: Path, experiment: str, selection: Selection, res
     wanted = set()  # folders of cells that stay planned
     for other in {*experiments(output_dir), experiment}:
         for job in read_jobs(output_dir, other):
-            gone = selection.fingerprints if other == experiment and job["job"] in selection.jobs else set()
-            wanted |= {output_dir / entry["path"] for entry in job["cells"] if entry["fingerprint"] not in gone}
+            gone = selection.fingerprints if other == experiment and job.job in selection.jobs else set()
+            wanted |= {output_dir / entry.path for entry in job.cells if entry.fingerprint not in gone}
     for folder, cell in {cell.folder: cell for cell in selection.cells}.items():
         lease = read_lease(folder)
         if folder in wanted:
@@ -162,20 +151,20 @@ def _delete_records(output_dir: Path, experiment: str, selection: Selection, res
             checkpoint_path(output_dir, folder).unlink(missing_ok=True)
 
 
-def show_choices(status: Status, experiment: str, output_dir: str) -> None:
+def show_choices(status: ExperimentStatus, experiment: str, output_dir: str) -> None:
     """Print the jobs and columns of an experiment, and what to type to forget one."""
     print(f"{experiment} in {output_dir}: {len(status.cells)} cells.")
     print("Jobs:")
     for job in status.jobs:
-        cells = [cell for cell in planned_cells(status) if cell.job == job["job"]]
-        more = len({entry["fingerprint"] for entry in job["cells"]} - {cell.fingerprint for cell in cells})
+        cells = [cell for cell in planned_cells(status) if cell.job == job.job]
+        more = len({entry.fingerprint for entry in job.cells} - {cell.fingerprint for cell in cells})
         later = f"; {more} planned again by a later job" if more else ""
-        print(f"  {job['job']}: {', '.join(_columns(cells)) or 'nothing of its own'}{later}")
+        print(f"  {job.job}: {', '.join(_columns(cells)) or 'nothing of its own'}{later}")
     print("Columns:")
     for line in _columns(planned_cells(status)):
         print(f"  {line}")
     print("To forget a job or a column, type (nothing changes before yes=true):")
-    print(f"  {_command(experiment, output_dir, {'job': status.jobs[0]['job']})}")
+    print(f"  {_command(experiment, output_dir, {'job': status.jobs[0].job})}")
     print(f"  {_command(experiment, output_dir, {'cells': planned_cells(status)[0].label})}")
 
 
@@ -183,7 +172,7 @@ def _columns(cells: Iterable[PlannedCell]) -> list[str]:
     """A line for each column and data set: how many cells, and in which state."""
     found: dict[str, Counter[str]] = {}
     for cell in cells:
-        found.setdefault(f"{cell.label} {cell.axes['dataset']} {cell.axes['split']}", Counter())[cell.state] += 1
+        found.setdefault(f"{cell.label} {cell.axes.dataset} {cell.axes.split}", Counter())[cell.state] += 1
     return [
         f"{name}: {counts.total()} cells ({', '.join(f'{count} {state}' for state, count in counts.items())})"
         for name, counts in found.items()

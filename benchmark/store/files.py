@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from benchmark.store.format import Written
+
 SMALL = (".json", ".yaml", ".csv", ".txt")  # compared when a record is opened; others when they are read
 DIGEST = "digest"  # entry of status.json: SHA-256 of all its others
 DAMAGED = "damaged.txt"  # beside the files of a record in which `benchmark.status verify=true` found another content
@@ -39,21 +41,21 @@ def digest_of(status: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
-def fault_of(path: Path, written: Mapping[str, Any]) -> str | None:
+def fault_of(path: Path, written: Written) -> str | None:
     """What is wrong with a file of a record, None if nothing is; of arrays and weights the size alone is looked at."""
     try:
         content = path.read_bytes() if path.suffix in SMALL else None  # whole: several times as fast as in blocks
         found = path.stat().st_size if content is None else len(content)
-        if found != written["bytes"]:
-            return f"has {found:,} bytes, written were {written['bytes']:,}"
-        digest = written["sha256"] if content is None else hashlib.sha256(content).hexdigest()
+        if found != written.bytes:
+            return f"has {found:,} bytes, written were {written.bytes:,}"
+        digest = written.sha256 if content is None else hashlib.sha256(content).hexdigest()
     except FileNotFoundError:
         return "is missing"
     except OSError as error:
         return f"cannot be read ({error.strerror})"
-    return None if digest == written["sha256"] else f"cannot be read ({other(digest, written)})"
+    return None if digest == written.sha256 else f"cannot be read ({other(digest, written)})"
 
 
-def other(found: str, written: Mapping[str, Any]) -> ValueError:
+def other(found: str, written: Written) -> ValueError:
     """What to say of a file that is not the one that was written."""
-    return ValueError(f"its SHA-256 is {found[:16]}..., written was {written['sha256'][:16]}...")
+    return ValueError(f"its SHA-256 is {found[:16]}..., written was {written.sha256[:16]}...")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import torch
 
-from benchmark.cells import Cell, finished_record, why_again
+from benchmark.cells import Cell
 from benchmark.data.splits import told_classes
 from benchmark.engine.evaluate import evaluate
 from benchmark.engine.fleet import Fleet
@@ -20,6 +20,7 @@ from benchmark.engine.state import Misfit
 from benchmark.engine.train import Interrupted, Training, allow_tf32, train
 from benchmark.models import model_class
 from benchmark.say import named, warn
+from benchmark.store.finished import finished_record, why_again
 from benchmark.store.leases import Leases
 from benchmark.store.records import Record, means
 from benchmark.sweep import recording
@@ -87,7 +88,7 @@ def run_job(job: Job, tracker: Tracker | BackgroundTracker | None, progress: Pro
         with closing(_run_cells(job, todo, progress, result.busy)) as records:  # an interrupt ends its programs
             for record in records:
                 result.records.append(record)
-                if tracker is not None and not record.status.get("unwritten"):
+                if tracker is not None and record.written:
                     tracker.log_cell(record, parent)
         ended = "FAILED" if result.not_done else "FINISHED"
     finally:

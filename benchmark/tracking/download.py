@@ -10,7 +10,10 @@ from typing import Any
 from benchmark.code_hash import model_code
 from benchmark.config import UsageError
 from benchmark.say import one_line
-from benchmark.store.records import RecordError, read_record, write_job
+from benchmark.store.experiments import write_job
+from benchmark.store.files import RecordError
+from benchmark.store.format import Entry, PlannedJob
+from benchmark.store.records import read_record
 from benchmark.tracking.client import connect, pages, public, refuse_account, refuse_other_schema, tracking_uri
 from benchmark.tracking.patience import heard, patience, within
 
@@ -62,9 +65,8 @@ def _fetch(client: Any, experiment_name: str, destination: Path) -> Path:
             os.replace(found, target)
         heard()
         record = read_record(target)
-        cells.append({"axes": record.axes, "fingerprint": record.fingerprint, "path": relative})
-    job = {"job": "mlflow", "command": "", "overrides": [], "git_revision": "", "config_hash": "", "cells": cells}
-    write_job(destination, experiment_name, job)
+        cells.append(Entry(axes=record.axes, fingerprint=record.fingerprint, path=relative))
+    write_job(destination, experiment_name, PlannedJob(job="mlflow", cells=tuple(cells)))
     return destination
 
 

@@ -14,10 +14,9 @@ MAX_TAG = 5000  # characters
 
 def name_of(record: Record) -> str:
     """A name to read: ``vae mnist 3 seed 0``."""
-    axes, variant = record.axes, record.status.get("variant", "")
-    label = str(axes["normal_class"])
-    named = label if axes["normal_class_name"] == label else f"{label} {axes['normal_class_name']}"
-    return f"{axes['model']} {axes['dataset']} {named} seed {axes['seed']} {variant}".strip()
+    axes, label = record.axes, str(record.axes.normal_class)
+    named = label if axes.normal_class_name in ("", label) else f"{label} {axes.normal_class_name}"
+    return f"{axes.model} {axes.dataset} {named} seed {axes.seed} {record.status.variant}".strip()
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:

@@ -11,10 +11,12 @@ import sqlite3
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
 from benchmark.say import named, warn
+from benchmark.store.format import PlannedJob
 from benchmark.store.leases import lock
 from benchmark.store.processes import Pulse
 from benchmark.store.records import Record, means
@@ -79,12 +81,12 @@ class Tracker:
             return None
         return cls(client, experiment_id, output_dir, config.figures, experiment_name)
 
-    def start_job(self, job: Mapping[str, Any]) -> str | None:
+    def start_job(self, job: PlannedJob) -> str | None:
         """Start the parent run of a job (as in its file in ``experiments/``); returns its id."""
-        axes = job["cells"][0]["axes"]
-        name = f"{axes['model']} {axes['dataset']} {axes['split']}: {len(job['cells'])} cells"
-        tags = {key: axes[key] for key in ("model", "dataset", "split", "evaluate_on")}
-        tags |= {"kind": "job", "job": job["job"], "git_revision": job["git_revision"], "command": job["command"]}
+        axes = job.cells[0].axes
+        name = f"{axes.model} {axes.dataset} {axes.split}: {len(job.cells)} cells"
+        tags = {key: getattr(axes, key) for key in ("model", "dataset", "split", "evaluate_on")}
+        tags |= {"kind": "job", "job": job.job, "git_revision": job.git_revision, "command": job.command}
 
         def start() -> str:
             run = self.client.create_run(self.experiment_id, run_name=name, tags=tags_of(tags | owner_tags()))
@@ -134,7 +136,7 @@ class Tracker:
             self.missed.setdefault(parent, []).append(record)
         return False
 
-    def log_missing(self, job: Mapping[str, Any], records: Sequence[Record]) -> None:
+    def log_missing(self, job: PlannedJob, records: Sequence[Record]) -> None:
         """Log those cells of a finished job that MLflow does not have, below its newest run, or a new one."""
 
         def look() -> tuple[list[Record], str | None]:
@@ -152,10 +154,10 @@ class Tracker:
         """Whether a FINISHED run holds fingerprint and code of a cell that is done; of another cell, this attempt."""
         query = f"tags.fingerprint = '{record.fingerprint}' and attributes.status = "
         query += "'FINISHED'" if record.state == "done" else "'FAILED'"
-        if "code" in record.status:
-            query += f" and tags.code = '{record.status['code']}'"
+        if record.status.code:
+            query += f" and tags.code = '{record.status.code}'"
         if record.state != "done":
-            query += f" and attributes.start_time = {milliseconds(record.status['started'])}"
+            query += f" and attributes.start_time = {milliseconds(record.status.started)}"
         found = self.client.search_runs([self.experiment_id], query, max_results=1)
         heard()
         return len(found) > 0
@@ -164,9 +166,9 @@ class Tracker:
         """What ``call`` returns or raises, given up when the store says nothing."""
         return bounded(self.client.tracking_uri, patience(), call)
 
-    def find_job(self, job: Mapping[str, Any]) -> str | None:
+    def find_job(self, job: PlannedJob) -> str | None:
         """The newest parent run of a job, or None."""
-        query = f"tags.kind = 'job' and tags.job = '{job['job']}'"
+        query = f"tags.kind = 'job' and tags.job = '{job.job}'"
         found = self.client.search_runs([self.experiment_id], query, max_results=1)
         return found[0].info.run_id if found else None
 
@@ -180,20 +182,19 @@ class Tracker:
     def _log(self, record: Record, parent: str | None) -> None:
         from mlflow.entities import Param
 
-        axes = record.axes
-        config = record.config
-        tags = {**axes, "kind": "cell", "state": record.state, "fingerprint": record.fingerprint}
-        tags |= {"code": record.status["code"]} if "code" in record.status else {}
-        tags |= {"variant": record.status.get("variant", ""), "headline": record.status.get("headline", "")}
+        status, config = record.status, record.config()
+        tags = {**asdict(record.axes), "kind": "cell", "state": record.state, "fingerprint": record.fingerprint}
+        tags |= {"code": status.code} if status.code else {}
+        tags |= {"variant": status.variant, "headline": status.headline or ""}
         tags |= {"git_revision": record.environment()["git_revision"]}
         tags["cell_path"] = record.path.absolute().relative_to(self.output_dir).as_posix()
-        if record.status.get("reason") is not None:
-            tags["reason"] = record.status["reason"]
+        if status.reason is not None:
+            tags["reason"] = status.reason
         if parent is not None:
             tags["mlflow.parentRunId"] = parent
         tags |= owner_tags()
         run = self.client.create_run(
-            self.experiment_id, milliseconds(record.status["started"]), tags_of(tags), name_of(record)
+            self.experiment_id, milliseconds(record.status.started), tags_of(tags), name_of(record)
         )
         run_id = run.info.run_id
         heard()
@@ -216,18 +217,18 @@ class Tracker:
                 self._log_figure(run_id, record)
             ended = "FINISHED" if record.state == "done" else "FAILED"
         finally:
-            self.client.set_terminated(run_id, ended, milliseconds(record.status["finished"]))
+            self.client.set_terminated(run_id, ended, milliseconds(record.status.finished))
 
     def _log_inputs(self, run_id: str, record: Record) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag
         from mlflow.exceptions import MlflowException
 
-        axes, split = record.axes, record.status.get("split", {})
-        digest = str(record.status.get("data_version", ""))[:8] + str(split.get("hash", ""))[:8]
-        source = json.dumps({"split": axes["split"], "normal_class": axes["normal_class"], **split})
+        axes, split = record.axes, record.status.split
+        digest = record.status.data_version[:8] + str(split.get("hash", ""))[:8]
+        source = json.dumps({"split": axes.split, "normal_class": axes.normal_class, **split})
         inputs = []
         for context in ("train", "test"):  # MLflow keeps one input of a run for each name and digest
-            name = f"{axes['dataset']} {axes['normal_class']} {context}"
+            name = f"{axes.dataset} {axes.normal_class} {context}"
             profile = json.dumps({key: record.metrics[key] for key in (f"n_{context}",) if key in record.metrics})
             dataset = Dataset(name, digest, "local", source, profile=profile)
             inputs.append(DatasetInput(dataset, [InputTag("mlflow.data.context", context)]))
@@ -285,7 +286,7 @@ def _experiment(client: Any, name: str, artifacts: str | None) -> str:
 def _metrics(record: Record) -> Iterator[Any]:
     from mlflow.entities import Metric
 
-    now = milliseconds(record.status["finished"])
+    now = milliseconds(record.status.finished)
     for key, value in record.metrics.items():
         yield Metric(key, value, now, 0)
     history = record.history()
