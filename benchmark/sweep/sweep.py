@@ -11,8 +11,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmark.store.processes import end_with_parent
 from benchmark.sweep.collector import collect_as_usual
-from benchmark.sweep.launchers import Launcher, deal_gpu, end_with_parent
+from benchmark.sweep.launchers import Launcher, deal_gpu
 from benchmark.tracking.background import BackgroundTracker
 
 if TYPE_CHECKING:
