@@ -82,7 +82,7 @@ def _check(arguments: list[str]) -> Any:
     """
     from benchmark.data.classes import resolve_classes
     from benchmark.sweep.compose import compose_command
-    from benchmark.tracking.client import refuse_account, refuse_other_schema, tracking_uri
+    from benchmark.tracking.client import refuse, tracking_uri
 
     command = compose_command(arguments)
     configs = [job.config for job in command.jobs]
@@ -99,9 +99,7 @@ def _check(arguments: list[str]) -> Any:
         _check_folder(config.output_dir)
     uris = {tracking_uri(c.tracking.uri, c.output_dir) for c in configs if c.tracking.enabled}
     for uri in uris:
-        refuse_other_schema(uri)
-        if uri.startswith("http"):
-            refuse_account(uri)
+        refuse(uri)
     return command
 
 

@@ -1,7 +1,8 @@
 """Take planned cells out of an experiment: ``python -m benchmark.forget experiment=NAME [job=ID | cells="WORDS"]``.
 
 A job that was planned by mistake, or a column of it, then counts no more in status and report. Nothing changes without
-``yes=true``, and nothing that was trained is deleted without ``records=true``. MLflow keeps what it was sent.
+``yes=true``, and nothing that was trained is deleted without ``records=true``. MLflow keeps what it was sent, marked as
+forgotten, which reports from there leave out.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from benchmark.store.leases import lease_path, lock, read_lease
 from benchmark.store.records import RecordError
 from benchmark.sweep.arguments import help_text, parse, true_or_false
 from benchmark.sweep.signals import ends_in_order
+from benchmark.tracking.forgotten import mark_forgotten
 
 KEYS = {
     "experiment": "name of the experiment (experiment_name of the runs)",
@@ -32,6 +34,8 @@ KEYS = {
     "records": "true | false: also delete the folders of these cells, but for those that another job or experiment "
     "plans or that are being trained; default: false",
     "output_dir": "where the runner wrote; default: outputs",
+    "uri": "address of the MLflow store in which the cells are marked as forgotten; default: MLFLOW_TRACKING_URI, else "
+    "the one in output_dir",
 }
 WHAT = "Take planned cells out of an experiment: they count no more in status and report. Nothing is done unasked."
 
@@ -56,6 +60,7 @@ class Forgotten:
     cells: int = 0  # entries taken out of jobs
     jobs: int = 0  # of which no cell was left: their files are gone
     folders: int = 0  # of records, deleted
+    runs: int = 0  # in MLflow, marked
     kept: list[str] = field(default_factory=list)  # folders that were to be deleted and were not, with why
 
 
@@ -186,15 +191,26 @@ def show_plan(selection: Selection, records: bool, command: str) -> None:
         print(f"  {line}")
     if selection.kept:
         print(f"{selection.kept} of these cells stand in another job too, and go on to count there.")
+    _warn_of_training(selection)
     print(f"Folders of these cells would be {'deleted' if records else 'kept (records=true deletes them)'}.")
     print("Nothing is changed. To do it, type:")
     print(f"  {command}")
+
+
+def _warn_of_training(selection: Selection) -> None:
+    """Say that a process goes on to train cells that are forgotten."""
+    leases = [lease for cell in selection.cells if (lease := read_lease(cell.folder)) is not None and lease.is_alive]
+    if leases:
+        holders = ", ".join(dict.fromkeys(lease.holder for lease in leases))
+        print(f"{len(leases)} of these cells are being trained now, by {holders}: end that, or it goes on.")
 
 
 def show_done(done: Forgotten, experiment: str) -> None:
     """Print what was forgotten."""
     files = f" with {done.jobs} whole job{'s' * (done.jobs != 1)}" if done.jobs else ""
     print(f"{done.cells} planned cells of {experiment} forgotten{files}; {done.folders} folders deleted.")
+    if done.runs:
+        print(f"{done.runs} runs in MLflow marked as forgotten.")
     for line in done.kept:
         print(f"  kept: {line}")
     print("The command that planned them would plan them again.")
@@ -243,14 +259,18 @@ def _run(settings: Mapping[str, str], output_dir: str) -> int:
         show_choices(status, experiment, output_dir)
         return 0
     if not yes:
-        chosen = {key: settings[key] for key in ("job", "cells", "records") if key in settings}
+        chosen = {key: settings[key] for key in ("job", "cells", "records", "uri") if key in settings}
         show_plan(selection, records, _command(experiment, output_dir, {**chosen, "yes": "true"}))
         return 0
+    stays = {entry.fingerprint for job in status.jobs if job.job not in selection.jobs for entry in job.cells}
+    gone = selection.fingerprints - stays
+    runs = mark_forgotten(settings.get("uri"), Path(output_dir), experiment, gone)  # first, as is said of folders
     try:
-        done = forget(output_dir, experiment, selection, records)
+        done = replace(forget(output_dir, experiment, selection, records), runs=runs)
     except OSError as error:
         raise RecordError(f"{output_dir} cannot be changed ({error}). Mend that, then type the same again") from error
     show_done(done, experiment)
+    _warn_of_training(selection)
     return 0
 
 

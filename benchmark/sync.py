@@ -18,7 +18,7 @@ from benchmark.store.format import PlannedJob
 from benchmark.store.records import Record, RecordError, means
 from benchmark.sweep.arguments import help_text, parse
 from benchmark.sweep.signals import ends_in_order
-from benchmark.tracking.client import refuse_account, refuse_other_schema, tracking_uri
+from benchmark.tracking.client import refuse, tracking_uri
 from benchmark.tracking.tracker import Tracker
 
 KEYS = {
@@ -94,9 +94,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _sync(uri: str | None, output_dir: str, experiment: str) -> int:
     address = tracking_uri(uri, Path(output_dir))
-    refuse_other_schema(address, "type uri=<another store>")
-    if address.startswith("http"):
-        refuse_account(address)
+    refuse(address, "type uri=<another store>")
     tracker = Tracker.open(TrackingConfig(uri=uri), output_dir, experiment)
     if tracker is None:  # it has said why
         return 1

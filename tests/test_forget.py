@@ -147,6 +147,16 @@ def test_records_that_others_want_stay(experiment: Records, capsys: pytest.Captu
     assert "ae/class7" not in records_left()
 
 
+def test_cells_that_are_being_trained_are_said(experiment: Records, capsys: pytest.CaptureFixture[str]) -> None:
+    (cell,) = (one for one in collect("outputs", "small").cells if one.axes.model == "vae" and one.state == "missing")
+    with holding(Path("outputs"), cell.folder) as live:
+        for settings in (["job=job2"], ["job=job2", "yes=true"]):
+            assert forget(*settings) == 0
+            assert f"1 of these cells are being trained now, by process {live.pid} on " in capsys.readouterr().out
+    assert forget("cells=ae") == 0
+    assert "being trained" not in capsys.readouterr().out
+
+
 def test_a_folder_of_another_name_is_not_deleted(experiment: Records) -> None:
     """A job file that was edited."""
     path = Path("outputs/experiments/small/job2.json")

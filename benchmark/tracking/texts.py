@@ -1,4 +1,4 @@
-"""How a cell and its configuration read in MLflow: names, tags, parameters and times."""
+"""How a cell and its configuration read in MLflow: names, tags, parameters, metrics and times."""
 
 from __future__ import annotations
 
@@ -28,6 +28,17 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
             yield from flatten(value, f"{prefix}{key}.")
         else:
             yield prefix + key, str(value)
+
+
+def metrics_of(record: Record) -> Iterator[tuple[str, float, int]]:
+    """Name, value and step of each metric: of the cell at step 0, of its training at the end of each epoch."""
+    for key, value in record.metrics.items():
+        yield key, value, 0
+    history = record.history()
+    for row in [] if history is None else history.to_dict("records"):
+        for key, value in row.items():
+            if key.startswith("train/"):
+                yield f"history/{key.removeprefix('train/')}", value, int(row["epoch"])
 
 
 def tags_of(tags: Mapping[str, Any]) -> dict[str, str]:

@@ -10,7 +10,7 @@ import json
 import sqlite3
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
@@ -21,13 +21,15 @@ from benchmark.store.leases import lock
 from benchmark.store.processes import Pulse
 from benchmark.store.records import Record, means
 from benchmark.tracking.client import connect, create_store, public, silent, tracking_uri, write_ahead
+from benchmark.tracking.forgotten import is_forgotten
 from benchmark.tracking.heartbeat import HEARTBEAT, close_dead_runs, owner_tags, sign_of_life
 from benchmark.tracking.patience import SilentError, bounded, did_not_answer, heard, patience
-from benchmark.tracking.texts import flatten, milliseconds, name_of, tags_of
+from benchmark.tracking.texts import flatten, metrics_of, milliseconds, name_of, tags_of
 
 Result = TypeVar("Result")
 MAX_METRICS = 1000  # of one log_batch
 MAX_PARAMS = 100
+MAX_ATTEMPTS = 100  # runs of one cell that are looked at
 MAX_VALUE = 6000  # characters of a parameter
 SILENCE = 30.0  # seconds for which a server that did not answer is not asked again
 
@@ -151,16 +153,19 @@ class Tracker:
             self.end_job(parent, "FINISHED", means(records))
 
     def has(self, record: Record) -> bool:
-        """Whether a FINISHED run holds fingerprint and code of a cell that is done; of another cell, this attempt."""
+        """Whether a FINISHED run holds fingerprint and code of a cell that is done; of another cell, this attempt.
+
+        One whose cell was forgotten since does not count: the cell has been planned again.
+        """
         query = f"tags.fingerprint = '{record.fingerprint}' and attributes.status = "
         query += "'FINISHED'" if record.state == "done" else "'FAILED'"
         if record.status.code:
             query += f" and tags.code = '{record.status.code}'"
         if record.state != "done":
             query += f" and attributes.start_time = {milliseconds(record.status.started)}"
-        found = self.client.search_runs([self.experiment_id], query, max_results=1)
+        found = self.client.search_runs([self.experiment_id], query, max_results=MAX_ATTEMPTS)
         heard()
-        return len(found) > 0
+        return not all(map(is_forgotten, found))
 
     def ask(self, call: Callable[[], Result]) -> Result:
         """What ``call`` returns or raises, given up when the store says nothing."""
@@ -180,7 +185,7 @@ class Tracker:
                 database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def _log(self, record: Record, parent: str | None) -> None:
-        from mlflow.entities import Param
+        from mlflow.entities import Metric, Param
 
         status, config = record.status, record.config()
         tags = {**asdict(record.axes), "kind": "cell", "state": record.state, "fingerprint": record.fingerprint}
@@ -201,7 +206,8 @@ class Tracker:
         ended = "KILLED"
         try:
             params = [Param(key, value[:MAX_VALUE]) for key, value in flatten(config)]
-            metrics = list(_metrics(record))
+            now = milliseconds(status.finished)
+            metrics = [Metric(key, value, now, step) for key, value, step in metrics_of(record)]
             self.client.log_batch(run_id, metrics=metrics[:MAX_METRICS], params=params[:MAX_PARAMS])
             for i in range(MAX_METRICS, len(metrics), MAX_METRICS):
                 self.client.log_batch(run_id, metrics=metrics[i : i + MAX_METRICS])
@@ -281,16 +287,3 @@ def _experiment(client: Any, name: str, artifacts: str | None) -> str:
         if found is None:
             raise
         return found.experiment_id
-
-
-def _metrics(record: Record) -> Iterator[Any]:
-    from mlflow.entities import Metric
-
-    now = milliseconds(record.status.finished)
-    for key, value in record.metrics.items():
-        yield Metric(key, value, now, 0)
-    history = record.history()
-    for row in [] if history is None else history.to_dict("records"):
-        for key, value in row.items():
-            if key.startswith("train/"):
-                yield Metric(f"history/{key.removeprefix('train/')}", value, now, int(row["epoch"]))

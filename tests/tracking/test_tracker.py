@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -27,13 +28,14 @@ from pandas.testing import assert_frame_equal
 from sqlalchemy.exc import OperationalError
 
 import benchmark
+from benchmark import forget
 from benchmark.code_hash import model_code
 from benchmark.config import TrackingConfig, UsageError
 from benchmark.report.frame import build_frame
 from benchmark.store.experiments import collect, write_job
 from benchmark.store.format import Entry, PlannedJob, read_status
 from benchmark.store.records import Content, Record, read_record, write_record
-from benchmark.tracking.client import tracking_uri
+from benchmark.tracking.client import schema_relation, tracking_uri
 from benchmark.tracking.download import fetch_cells
 from benchmark.tracking.tracker import Tracker
 
@@ -748,6 +750,33 @@ def test_a_sweep_that_still_runs_can_be_fetched(output: Path, tmp_path: Path) ->
     tracker.client.create_run(tracker.experiment_id, tags=tags)
     fetched = fetch_cells("cells", None, output, tmp_path / "fetched")
     assert [c.fingerprint for c in collect(fetched, "cells").cells] == [record.fingerprint]
+
+
+def test_what_was_forgotten_is_not_fetched_until_it_is_planned_again(output: Path, tmp_path: Path) -> None:
+    tracker = connect(output, EXPERIMENT)
+    one, two = cell(output, seed=1), cell(output, seed=2)
+    planned = job(one, two, output=output)
+    for record in (one, two):
+        assert tracker.log_cell(record, None)
+    name = next(c.name for c in collect(output, EXPERIMENT).cells if c.fingerprint == one.fingerprint)
+    assert forget.main([f"experiment={EXPERIMENT}", f"output_dir={output}", f"cells={name}", "yes=true"]) == 0
+    fetched = fetch_cells(EXPERIMENT, None, output, tmp_path / "fetched")
+    assert [c.fingerprint for c in collect(fetched, EXPERIMENT).cells] == [two.fingerprint]
+    assert [tracker.has(record) for record in (one, two)] == [False, True]
+    tracker.log_missing(planned, [one, two])
+    assert len(runs(tracker)) == 3
+    fetched = fetch_cells(EXPERIMENT, None, output, tmp_path / "again")
+    assert {c.fingerprint for c in collect(fetched, EXPERIMENT).cells} == {one.fingerprint, two.fingerprint}
+
+
+def test_tables_of_another_mlflow_are_told_from_its_own() -> None:
+    from alembic.script import ScriptDirectory
+
+    folder = Path(str(find_spec("mlflow").origin)).parent / "store" / "db_migrations"
+    newest, *others = [one.revision for one in ScriptDirectory(str(folder)).walk_revisions()]
+    assert schema_relation(newest) == "same"
+    assert {schema_relation(one) for one in others[:3]} == {"older"}
+    assert schema_relation("ffffffffffff") == "newer"
 
 
 def test_an_experiment_that_is_not_there_is_refused_with_those_that_are(output: Path, tmp_path: Path) -> None:
