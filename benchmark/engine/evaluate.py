@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from benchmark.cells import Cell
-from benchmark.data.cache import data_dir
+from benchmark.data.files import data_dir
 from benchmark.data.images import ImageData
 from benchmark.engine import metrics
 from benchmark.engine.fleet import Fleet, to_pixels

@@ -10,12 +10,9 @@ from __future__ import annotations
 import os
 import re
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 from hydra.experimental.callback import Callback
@@ -143,19 +140,6 @@ def deal_gpu(gpus: Sequence[str], job: int) -> None:
 
     if not torch.cuda.is_initialized():  # a worker that trains its second job keeps its GPU
         os.environ["CUDA_VISIBLE_DEVICES"] = names[_number(job) % len(names)]
-
-
-@cache
-def end_with_parent() -> None:
-    """End this worker when the process that started it is gone: joblib would leave it waiting for ever."""
-    parent = os.getppid()
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1)
-        os._exit(1)  # its cells are trained again, as those of any process that was killed
-
-    Thread(target=watch, name="parent", daemon=True).start()
 
 
 def _number(job: int) -> int:

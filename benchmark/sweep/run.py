@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, TypeVar
 
 import torch
 
-from benchmark.cells import Cell, finished_record, why_again
+from benchmark.cells import Cell
 from benchmark.data.splits import told_classes
 from benchmark.engine.evaluate import evaluate
 from benchmark.engine.fleet import Fleet
 from benchmark.engine.state import Misfit
 from benchmark.engine.train import Interrupted, Training, allow_tf32, train
 from benchmark.models import model_class
+from benchmark.say import named, warn
+from benchmark.store.finished import finished_record, why_again
 from benchmark.store.leases import Leases
 from benchmark.store.records import Record, means
 from benchmark.sweep import recording
@@ -61,7 +63,7 @@ def run_job(job: Job, tracker: Tracker | BackgroundTracker | None, progress: Pro
     try:
         description = job.write_plan()
     except OSError as error:
-        print(f"warning: the plan of {len(job.cells)} cells could not be written ({error})", file=sys.stderr)
+        warn(f"the plan of {len(job.cells)} cells could not be written ({error})")
         description = job.describe(now())
     todo = []
     for cell in job.cells:
@@ -86,7 +88,7 @@ def run_job(job: Job, tracker: Tracker | BackgroundTracker | None, progress: Pro
         with closing(_run_cells(job, todo, progress, result.busy)) as records:  # an interrupt ends its programs
             for record in records:
                 result.records.append(record)
-                if tracker is not None and not record.status.get("unwritten"):
+                if tracker is not None and record.written:
                     tracker.log_cell(record, parent)
         ended = "FAILED" if result.not_done else "FINISHED"
     finally:
@@ -235,7 +237,7 @@ def _score(
 
 def _fewer(items: Sequence[Item], error: Exception) -> tuple[Sequence[Item], Sequence[Item]]:
     """Two parts to go on with: halves when memory ran out, else the first alone and the rest."""
-    print(f"{len(items)} cells as one program failed ({recording.line(error)}); going on with fewer", file=sys.stderr)
+    print(f"{len(items)} cells as one program failed ({named(error, 300)}); going on with fewer", file=sys.stderr)
     torch.cuda.empty_cache()
     middle = len(items) // 2 if isinstance(error, torch.OutOfMemoryError) else 1
     return items[:middle], items[middle:]

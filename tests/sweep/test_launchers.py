@@ -102,7 +102,7 @@ def test_workers_of_joblib_have_a_gpu_each_and_keep_it() -> None:
 FORSAKEN = """
 import os, time
 from joblib import Parallel, delayed
-from benchmark.sweep.launchers import end_with_parent
+from benchmark.store.processes import end_with_parent
 
 def work(job):
     end_with_parent()

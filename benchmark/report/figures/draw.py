@@ -99,7 +99,7 @@ def _be_a_worker() -> None:
     """Leave Ctrl-C to the command, and end with it."""
     import signal
 
-    from benchmark.sweep.launchers import end_with_parent
+    from benchmark.store.processes import end_with_parent
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     end_with_parent()

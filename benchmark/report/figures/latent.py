@@ -38,7 +38,7 @@ def latent_figure(group: Group, cells: Sequence[PlannedCell]) -> Figure | None:
     for cell in cells:
         arrays = cell.record.latent()
         if arrays:
-            found.setdefault(int(cell.axes["normal_class"]), {}).setdefault(cell.label, arrays)
+            found.setdefault(cell.axes.normal_class, {}).setdefault(cell.label, arrays)
     if not found:
         return None
     chosen = max(sorted(found), key=lambda k: len(found[k]))

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from benchmark.data.cache import data_dir
+from benchmark.data.files import data_dir
 from benchmark.data.images import load_images
 from benchmark.engine.fleet import Fleet
 from benchmark.engine.metrics import auroc
