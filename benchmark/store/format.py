@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 from typing import Any
 
-PRIOR_RADIUS = math.sqrt(-2 * math.log(0.05))  # 2.45: of the circle that holds 95% of N(0, I) in two dimensions
 STATES = ("done", "failed", "diverged")
 OLD_STATES = {"skipped": "failed"}  # of older records -> what it is read as
 ARRAYS = {  # in each file, besides the optional ones
