@@ -22,7 +22,7 @@ from mlflow import MlflowClient
 from sklearn.metrics import roc_auc_score
 
 from benchmark.config import CONF_DIR
-from benchmark.engine import train
+from benchmark.engine.update import Update
 from benchmark.store.records import read_record
 from benchmark.tracking.heartbeat import close_dead_runs
 from tests.faults.helpers import run_here as run
@@ -222,9 +222,9 @@ def test_a_fleet_without_room_halves_itself_and_its_cells_stay_the_same(
     """A device that has room for two cells' step trains five in three programs, and says so."""
     options = ["model=ae", "dataset=digits", "split.normal_class=[0,1,2,3,4]", "trainer.epochs=1", "trainer.workers=1"]
     options += ["model.hidden=[16]", "tracking=off"]
-    update = train._Update.__call__
+    update = Update.__call__
 
-    def step(self: train._Update, *arguments: Any) -> Any:
+    def step(self: Update, *arguments: Any) -> Any:
         if self.fleet.size > 2:
             raise torch.OutOfMemoryError(f"no room for {self.fleet.size} cells")
         return update(self, *arguments)
@@ -233,7 +233,7 @@ def test_a_fleet_without_room_halves_itself_and_its_cells_stay_the_same(
     for name in ("room", "none"):
         (tmp_path / name).mkdir()
         if name == "none":
-            monkeypatch.setattr(train._Update, "__call__", step)
+            monkeypatch.setattr(Update, "__call__", step)
         done = run(tmp_path / name, *options)
         assert done.returncode == 0, done.stderr
         assert ("5 cells as one program failed" in done.stderr) is (name == "none")

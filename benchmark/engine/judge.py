@@ -17,14 +17,14 @@ from torch.nn.utils import skip_init
 from benchmark.data.images import ImageData
 from benchmark.data.writing import replacing
 from benchmark.engine.fleet import to_pixels
-from benchmark.engine.train import Batches
+from benchmark.engine.state import Batches
 from benchmark.say import warn
 from benchmark.seeds import derive_seed
 
 CLASSIFIER_VERSION = 1  # raise it when the same data give another classifier
 FEATURES = 64
 STEPS, BATCH_SIZE, LEARNING_RATE = 1400, 128, 2e-3  # three passes over 60,000 images
-_LOCK = Lock()  # programs of a job ask for it at once
+_LOCK = Lock()  # fleets of a job ask for it at once
 _KEPT: dict[str, Classifier] = {}
 
 

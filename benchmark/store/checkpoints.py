@@ -28,7 +28,14 @@ if TYPE_CHECKING:
 FOLDER = "checkpoints"
 SHARE = 0.05  # of the time at most that goes into writing checkpoints
 SOURCES = (
-    *("engine/adam.py", "engine/fleet.py", "engine/state.py", "engine/train.py"),
+    *(
+        "engine/adam.py",
+        "engine/device.py",
+        "engine/fleet.py",
+        "engine/state.py",
+        "engine/train.py",
+        "engine/update.py",
+    ),
     *("seeds.py", "data/splits.py", "models/**/*.py"),
 )
 LIBRARIES = ("torch",)  # that compute in a training

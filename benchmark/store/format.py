@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from functools import cache
@@ -11,7 +10,6 @@ from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from benchmark.cells import Axes, Cell
 
-PRIOR_RADIUS = math.sqrt(-2 * math.log(0.05))  # 2.45: of the circle that holds 95% of N(0, I) in two dimensions
 STATES = ("done", "failed", "diverged")
 ARRAYS = {  # in each file, besides the optional ones
     "scores": ("index", "label", "target"),

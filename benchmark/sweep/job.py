@@ -15,12 +15,13 @@ import torch
 from omegaconf import OmegaConf
 
 from benchmark.cells import Axes, Cell, fingerprint
-from benchmark.config import CONF_DIR, UsageError, resolve_device, seeds
+from benchmark.config import CONF_DIR, UsageError, seeds
 from benchmark.data.classes import resolve_classes
 from benchmark.data.files import data_dir
 from benchmark.data.images import ImageData, load_images
 from benchmark.data.splits import make_split
-from benchmark.engine.train import Settings
+from benchmark.engine.device import resolve_device
+from benchmark.engine.state import Settings
 from benchmark.models import constructor, model_class
 from benchmark.say import one_line
 from benchmark.store.checkpoints import Checkpoints

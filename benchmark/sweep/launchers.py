@@ -17,7 +17,8 @@ from typing import Any
 
 from hydra.experimental.callback import Callback
 
-from benchmark.config import UsageError, check_device, resolve_device
+from benchmark.config import UsageError
+from benchmark.engine.device import available_cores, check_device, resolve_device, resolve_precision
 
 BASIC = "basic"
 EXTRAS = {
@@ -74,7 +75,7 @@ class Launcher:
                     "this one. Say what those have: device=cuda or device=cpu"
                 )
             check_device(device)
-            return device, "fp32" if precision == "auto" else precision
+            return device, resolve_precision(precision)
         chosen = resolve_device(device, precision)
         if chosen[0].startswith("cuda") and (key := self._hides_gpus()) is not None:
             raise UsageError(
@@ -121,13 +122,6 @@ class Logs(Callback):
 
     def on_multirun_start(self, config: Any, **others: Any) -> None:
         print(f"What the jobs print goes to {config.hydra.sweep.dir}/.submitit", file=sys.stderr, flush=True)
-
-
-def available_cores() -> int:
-    """Cores that this process may use: fewer than the machine has, where a scheduler or a container's quota says so."""
-    from joblib import cpu_count
-
-    return max(1, cpu_count())
 
 
 def deal_gpu(gpus: Sequence[str], job: int) -> None:

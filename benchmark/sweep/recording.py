@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import torch
 
     from benchmark.engine.evaluate import Outcome
-    from benchmark.engine.train import Training
+    from benchmark.engine.state import Training
     from benchmark.sweep.progress import Progress
 
 

@@ -14,10 +14,12 @@ import torch
 
 from benchmark.cells import Cell
 from benchmark.data.splits import told_classes
+from benchmark.engine.device import allow_tf32
 from benchmark.engine.evaluate import evaluate
 from benchmark.engine.fleet import Fleet
-from benchmark.engine.state import Misfit
-from benchmark.engine.train import Interrupted, Training, allow_tf32, train
+from benchmark.engine.score import Scoring
+from benchmark.engine.state import Interrupted, Misfit, Training
+from benchmark.engine.train import Member, Watch, train, train_in_company
 from benchmark.models import model_class
 from benchmark.say import named, warn
 from benchmark.store.finished import finished_record, why_again
@@ -28,6 +30,7 @@ from benchmark.sweep.fleets import make_plan, run_programs
 from benchmark.sweep.job import Job, now
 
 if TYPE_CHECKING:
+    from benchmark.engine.state import Snapshot
     from benchmark.models.base import Model
     from benchmark.sweep.progress import Progress
     from benchmark.tracking.background import BackgroundTracker
@@ -160,20 +163,11 @@ def _run_program(job: Job, cells: Sequence[Cell], strategy: str, progress: Progr
             progress.say(f"  {cell.name}: goes on after epoch {epochs[0]} of {job.settings.epochs}")
     try:
         fleet = Fleet([build_model(job, cell) for cell in cells], job.device)
-        trainings = train(
-            fleet,
-            job.images["train"],
-            [cell.split.train_index for cell in cells],
-            [cell.stream("order") for cell in cells],
-            [cell.stream("noise") for cell in cells],
-            job.settings,
-            _epoch_reporter(cells, job.settings.epochs, progress),
-            stop,
-            in_company=strategy == "vmap" and job.device == "cpu",
-            labels=_told_classes(job, cells, fleet.model.label_share),
-            resumed=resumed,
-            keep=job.checkpoints.keeper(cells, resumed),
-        )
+        members = [_member(job, *pair, fleet.model.label_share) for pair in zip(cells, snapshots, strict=True)]
+        reporter = _epoch_reporter(cells, job.settings.epochs, progress)
+        watch = Watch(reporter, job.checkpoints.keeper(cells, resumed), stop)
+        train_cells = train_in_company if strategy == "vmap" and job.device == "cpu" else train
+        trainings = train_cells(fleet, job.images["train"], members, job.settings, watch)
         for training, snapshot in zip(trainings, resumed, strict=False):
             training.seconds += snapshot.seconds
     except Interrupted:
@@ -213,10 +207,10 @@ def _score(
     stop: Event,
 ) -> list[Record]:
     """Score and record the cells of a trained fleet; what fails is tried again with fewer cells."""
-    cells, trainings = [cell for cell, _ in trained], [training for _, training in trained]
+    cells = [cell for cell, _ in trained]
     try:
-        batch_size, precision = job.config.trainer.score_batch_size, job.precision
-        outcomes = evaluate(fleet, cells, trainings, job.data, job.images, batch_size, precision, stop)
+        how = Scoring(job.config.trainer.score_batch_size, job.precision, stop)
+        outcomes = evaluate(fleet, trained, job.data, job.images, how)
     except Interrupted:
         return []
     except Exception as error:
@@ -229,7 +223,7 @@ def _score(
             for record in _score(job, fleet.subset(part), [trained[i] for i in part], start, progress, stop)
         ]
     records = []
-    for i, (cell, training, outcome) in enumerate(zip(cells, trainings, outcomes, strict=True)):
+    for i, ((cell, training), outcome) in enumerate(zip(trained, outcomes, strict=True)):
         records.append(recording.write(job, cell, "done", None, start, outcome, training, fleet.state(i)))
         recording.show(progress, cell, records[-1])
     return records
@@ -253,10 +247,10 @@ def build_model(job: Job, cell: Cell) -> Model:
     return model
 
 
-def _told_classes(job: Job, cells: Sequence[Cell], share: float) -> list[torch.Tensor] | None:
-    if share == 0:
-        return None
-    return [told_classes(cell.split, job.data.train_labels, share, cell.stream("labels")) for cell in cells]
+def _member(job: Job, cell: Cell, snapshot: Snapshot | None, share: float) -> Member:
+    """What the cell trains on; ``share`` of its images' classes is told to its model."""
+    told = told_classes(cell.split, job.data.train_labels, share, cell.stream("labels")) if share > 0 else None
+    return Member(cell.split.train_index, cell.stream("order"), cell.stream("noise"), told, snapshot)
 
 
 def _epoch_reporter(cells: Sequence[Cell], epochs: int, progress: Progress) -> Callable[[int, list[Training]], None]:

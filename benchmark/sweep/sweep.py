@@ -94,7 +94,7 @@ class Session:
         from hydra.core.hydra_config import HydraConfig
         from rich.console import Console
 
-        from benchmark.config import resolve_device
+        from benchmark.engine.device import resolve_device
         from benchmark.sweep.job import prepare_job
         from benchmark.sweep.progress import Progress
         from benchmark.sweep.run import run_job

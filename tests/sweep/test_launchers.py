@@ -16,11 +16,12 @@ import pytest
 from mlflow import MlflowClient
 
 from benchmark.config import TrackingConfig, UsageError
+from benchmark.engine.device import available_cores
 from benchmark.report.__main__ import main as report
 from benchmark.status import experiment_status
 from benchmark.store.records import read_record
 from benchmark.sweep.compose import compose_command
-from benchmark.sweep.launchers import EXTRAS, Launcher, available_cores, deal_gpu
+from benchmark.sweep.launchers import EXTRAS, Launcher, deal_gpu
 from benchmark.sweep.sweep import Session
 from tests.test_cli import run
 

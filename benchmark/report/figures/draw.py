@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmark.engine.device import available_cores
 from benchmark.report.page import Figure
 from benchmark.report.statistics import MARK, Group
 from benchmark.report.tables.floors import mark_note
 from benchmark.report.tables.tables import group_key, group_title
 from benchmark.store.experiments import PlannedCell
-from benchmark.sweep.launchers import available_cores
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
