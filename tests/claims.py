@@ -29,9 +29,9 @@ from pathlib import Path
 from string import Formatter
 
 import pandas as pd
+from benchmark.report.paired import POOLED, SEPARATED, Comparison, comparisons
 
 from benchmark.report.frame import read_frame
-from benchmark.report.paired import POOLED, SEPARATED, Comparison, comparisons
 from benchmark.report.statistics import Group, groups
 from benchmark.report.tables.published import read_published
 

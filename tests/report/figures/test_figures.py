@@ -10,8 +10,9 @@ from PIL import Image
 
 from benchmark.report.build import build_report
 from benchmark.report.figures import curves, gallery, labels
-from benchmark.report.figures.draw import DPI, LINES, STYLE, _draw_part, cells_of, noted, palette, save
+from benchmark.report.figures.draw import _draw_part, cells_of, noted, save
 from benchmark.report.figures.latent import CIRCLE, NEAR, latent_figure
+from benchmark.report.figures.style import DPI, LINES, STYLE, in_lines, new_figure, palette
 from benchmark.report.frame import build_frame
 from benchmark.report.statistics import groups
 from benchmark.store.experiments import collect
@@ -89,7 +90,7 @@ def test_columns_below_a_floor_are_marked_in_every_figure_and_the_caption_says_s
     found = {
         f.key.removesuffix("_mnist_one_vs_rest"): f
         for part in gallery.PARTS
-        for f in _draw_part(part, group, cells, tmp_path)
+        for f in _draw_part(part, group, cells, tmp_path, pdf=False)
     }
     assert found["sheet_ae"].title == "Contact sheet of ae ▽, MNIST, one_vs_rest"
     assert found["sheet_vae"].title == "Contact sheet of vae, MNIST, one_vs_rest"
@@ -177,13 +178,13 @@ def test_codes_near_the_prior_need_no_second_map_and_old_records_have_no_grid_of
 
 def test_points_of_a_large_figure_keep_their_colours(tmp_path):
     rng = np.random.default_rng(0)
-    figure = curves.new_figure(8, 4)
+    figure = new_figure(8, 4)
     noise, points = figure.subplots(1, 2)
     noise.imshow(rng.integers(0, 256, (300, 300)), cmap="gray", aspect="auto")
     for i in range(10):
         points.scatter(*rng.normal(size=(2, 20)), color=f"C{i}", s=20, linewidths=0)
-    path = save(figure, tmp_path / "drawn")
-    with Image.open(path) as image:
+    save(figure, tmp_path / "drawn", pdf=False)
+    with Image.open(tmp_path / "drawn.png") as image:
         assert image.mode == "P"
         shown = np.unique(np.asarray(image.convert("RGB")).reshape(-1, 3), axis=0).astype(int)
     for i in range(10):
@@ -198,4 +199,4 @@ def test_a_figure_without_marks_needs_no_note(records):
 
 
 def test_the_mark_stays_in_the_line_of_its_column():
-    assert curves.in_lines("anogan (closeness=16) ▽").split("\n")[-1].endswith("(closeness=16)\N{NO-BREAK SPACE}▽")
+    assert in_lines("anogan (closeness=16) ▽").split("\n")[-1].endswith("(closeness=16)\N{NO-BREAK SPACE}▽")

@@ -1,9 +1,10 @@
 """Which columns are below a trivial detector, by hand, and where that is said."""
 
-from benchmark.report.build import build_tables
 from benchmark.report.statistics import MARK, above_histogram, groups
+from benchmark.report.tables.auroc import auroc_table
 from benchmark.report.tables.floors import floor_note
-from benchmark.report.tables.tables import auroc_table, loss_table
+from benchmark.report.tables.losses import loss_table
+from benchmark.report.tables.sections import build_tables
 
 
 def write(records, **columns):

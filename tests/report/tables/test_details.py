@@ -1,8 +1,8 @@
 """Tables of latent codes and of kinds of anomalies against numbers worked out by hand."""
 
-from benchmark.report.build import build_tables
 from benchmark.report.statistics import groups
 from benchmark.report.tables.details import detail_tables, judged_tables, kinds_table, latent_table
+from benchmark.report.tables.sections import build_tables
 
 
 def texts(table):

@@ -1,13 +1,14 @@
-"""The figure of generated images."""
+"""The figures of generated images: models side by side, and style by class."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from benchmark.report.figures.samples import SHOWN, samples_figure
+from benchmark.report.figures.samples import SHOWN, samples_figure, style_figures
 from benchmark.report.frame import build_frame
 from benchmark.report.statistics import groups
 from benchmark.store.experiments import collect
+from benchmark.store.records import read_record
 
 
 def test_every_model_that_generates_has_a_row_below_real_images(records):
@@ -37,3 +38,25 @@ def test_without_samples_there_is_no_figure(records):
     cells = collect(records.output_dir, records.experiment).cells
     (group,) = groups(build_frame(cells))
     assert samples_figure(group, cells) is None
+
+
+def test_the_grid_shows_every_style_in_every_class(records):
+    (entry,) = records.job({"model": "cond_aae", "k": 1, "auroc": 0.9, "arrays": True, "split": "leave_one_out"})
+    path = records.output_dir / entry["path"] / "images.npz"
+    records.rewrite(path, styles=np.arange(6, dtype=np.uint8).reshape(2, 3, 1, 1) * np.ones((1, 1, 4, 5), np.uint8))
+    assert "styles" in read_record(path.parent).images()
+    cells = collect(records.output_dir, records.experiment).cells
+    (group,) = groups(build_frame(cells))
+    ((name, title, caption, figure),) = style_figures(group, cells)
+    assert (name, title) == ("styles_cond-aae", "Style and class of cond_aae")
+    assert "class 1 was left out" in caption
+    shown = figure.axes[0].images[0].get_array()
+    assert shown.shape == (8, 15)
+    assert shown[::4, ::5].tolist() == [[0, 1, 2], [3, 4, 5]]
+
+
+def test_models_without_styles_have_no_such_figure(records):
+    records.job({"model": "ae", "k": 0, "auroc": 0.9, "arrays": True})
+    cells = collect(records.output_dir, records.experiment).cells
+    (group,) = groups(build_frame(cells))
+    assert list(style_figures(group, cells)) == []

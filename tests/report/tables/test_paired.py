@@ -3,10 +3,10 @@
 import pytest
 from scipy import stats
 
-from benchmark.report.paired import POOLED, comparisons, holm, least_p, signed_rank, without_shared_seeds
 from benchmark.report.statistics import groups, t_interval
+from benchmark.report.tables.auroc import scores_table
 from benchmark.report.tables.comparison import comparison_tables
-from benchmark.report.tables.tables import scores_table
+from benchmark.report.tables.paired import POOLED, comparisons, holm, least_p, signed_rank, without_shared_seeds
 
 A = [0.90, 0.92, 0.94, 0.96, 0.98, 0.91, 0.95]
 B = [0.91, 0.90, 0.90, 0.90, 0.90, 0.88, 0.80]  # A - B: -.01 .02 .04 .06 .08 .03 .15
