@@ -13,10 +13,10 @@ import sys
 from pathlib import Path
 
 import pandas as pd
-from benchmark.report.paired import holm
 from scipy.stats import ttest_rel, wilcoxon
 
 from benchmark.report.frame import read_frame
+from benchmark.report.tables.paired import holm
 
 ROOT = Path(__file__).parents[3]
 TRAININGS = {
