@@ -192,6 +192,17 @@ def test_points_of_a_large_figure_keep_their_colours(tmp_path):
         assert np.abs(shown - wanted).sum(1).min() < 60, f"C{i}"
 
 
+def test_a_small_figure_keeps_every_colour(tmp_path):
+    figure = new_figure(3, 3)
+    figure.add_subplot().imshow(np.arange(256).reshape(16, 16), cmap="cividis", interpolation="nearest")
+    save(figure, tmp_path / "drawn", pdf=True)
+    with Image.open(tmp_path / "drawn.png") as image:
+        shown = {tuple(pixel) for pixel in np.asarray(image.convert("RGB")).reshape(-1, 3)}
+    wanted = matplotlib.colormaps["cividis"](np.arange(256), bytes=True)[:, :3]
+    assert {tuple(colour) for colour in wanted} <= shown
+    assert (tmp_path / "drawn.pdf").read_bytes().startswith(b"%PDF")
+
+
 def test_a_figure_without_marks_needs_no_note(records):
     records.job({"model": "ae", "k": 0, "auroc": 0.9, "arrays": True})
     group, _ = only_group(records)

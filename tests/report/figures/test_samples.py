@@ -33,6 +33,20 @@ def test_every_model_that_generates_has_a_row_below_real_images(records):
     assert set(shown[56:].ravel()) == {12}
 
 
+def test_of_several_seeds_the_first_is_shown_in_the_first_class_that_most_models_have(records):
+    entries = records.job(
+        *({"model": "vae", "k": k, "seed": seed, "auroc": 0.9, "arrays": True} for k in (0, 1) for seed in (0, 1))
+    )
+    for value, entry in enumerate(entries, start=10):
+        path = records.output_dir / entry["path"] / "images.npz"
+        records.rewrite(path, samples=np.full((20, 28, 28), value, np.uint8))
+    cells = collect(records.output_dir, records.experiment).cells
+    (group,) = groups(build_frame(cells))
+    (axis,) = samples_figure(group, cells).axes
+    assert axis.get_title() == "normal class: 0"
+    assert set(np.asarray(axis.images[0].get_array())[28:].ravel()) == {10}
+
+
 def test_without_samples_there_is_no_figure(records):
     records.job({"model": "ae", "k": 0, "auroc": 0.9, "arrays": True})
     cells = collect(records.output_dir, records.experiment).cells
