@@ -7,7 +7,7 @@ import tempfile
 import uuid
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,8 @@ from benchmark.store.experiments import Collection, PlannedCell, collect
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from benchmark.store.records import Record
 
 SOURCES = ("folders", "mlflow")
 FIGURES = (True, False, "pdf")  # PNG; none; PNG and PDF
@@ -107,6 +109,7 @@ def _build(experiment: str, output_dir: Path, place: Place, figures: bool | str,
             f"no records of experiment {experiment} in {output_dir}. "
             f"Make them with: python -m benchmark -m {_how_to_make(experiment)}"
         )
+    collection = _with_numerics(collection)
     _refuse_stale(experiment, place, collection.cells)
     if place.keeps:
         refuse_foreign(place.folder)
@@ -147,18 +150,26 @@ def _refuse_stale(experiment: str, place: Place, cells: list[PlannedCell]) -> No
     What is published is said to be what this code gives; that the numbers are another code's must be somebody's word.
     """
     done = [cell.record for cell in cells if cell.state == "done" and cell.record is not None]
-    versions = (record.status.get("numerics", 1) for record in done)
-    faults = [
-        code_fault(record) if version == NUMERICS_VERSION else f"numerics {version}, now {NUMERICS_VERSION}"
-        for record, version in zip(done, versions, strict=True)
-    ]
-    found = Counter(fault for fault in faults if fault is not None)
+    found = Counter(fault for record in done if (fault := _old_numerics(record) or code_fault(record)) is not None)
     if found and place.current and place.is_published:
         why = ", ".join(f"{count}: {fault}" for fault, count in found.items())
         raise UsageError(
-            f"{sum(found.values())} of the {len(done)} done cells are stale ({why}) and not published unasked. "
+            f"{found.total()} of the {len(done)} done cells are stale ({why}) and not published unasked. "
             f"{_how_to_finish(experiment)}. Or type stale=true: the page and the manifest then say so"
         )
+
+
+def _with_numerics(collection: Collection) -> Collection:
+    """The collection, with a warning of cells whose numerics are of another version than here."""
+    records = (cell.record for cell in collection.cells if cell.state == "done" and cell.record is not None)
+    found = Counter(fault for record in records if (fault := _old_numerics(record)) is not None)
+    warnings = [f"{count} cells are stale: {fault}" for fault, count in found.items()]
+    return replace(collection, warnings=[*collection.warnings, *warnings])
+
+
+def _old_numerics(record: Record) -> str | None:
+    version = record.status.get("numerics", 1)
+    return None if version == NUMERICS_VERSION else f"numerics of version {version}, here {NUMERICS_VERSION}"
 
 
 def _write_tables(made: Path, experiment: str, sections: dict[str, list[Table]]) -> None:

@@ -128,10 +128,10 @@ def listed(results_dir: Path) -> set[str]:
     """The files of ``results_dir`` that its manifest says a report wrote; none without a manifest that can be read."""
     try:
         content = json.loads((results_dir / MANIFEST).read_text(encoding="utf-8"))
-        files = content.get("files", []) if isinstance(content, dict) else []
+        files = content.get("files") if isinstance(content, dict) else None
     except (OSError, ValueError):
         return set()
-    names = {name for name in files if isinstance(name, str)}
+    names = {name for name in files if isinstance(name, str)} if isinstance(files, list) else set()
     return {name for name in names if not PurePosixPath(name).is_absolute() and ".." not in PurePosixPath(name).parts}
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmark.cells import NUMERICS_VERSION
 from benchmark.config import UsageError
 from benchmark.report.__main__ import main, parse
 from benchmark.report.build import NoRecords, build_report
@@ -237,14 +238,14 @@ def test_files_that_no_report_wrote_are_not_overwritten_unasked(half, tmp_path, 
     mine = tmp_path / "mine"
     mine.mkdir()
     (mine / "tables.md").write_text("my own")
-    (mine / "manifest.json").write_text("[]")
+    (mine / "manifest.json").write_text('{"files": 3}')
     arguments = ["experiment=small", "figures=false", f"output_dir={half.output_dir}", f"results_dir={mine}"]
     assert main(arguments) == 2
     error = capsys.readouterr().err
     assert error.count("\n") == 1
     assert f"{mine} holds files that no report wrote: manifest.json, tables.md. " in error
     assert "replace=true" in error
-    assert files_of(mine) == {"tables.md": b"my own", "manifest.json": b"[]"}
+    assert files_of(mine) == {"tables.md": b"my own", "manifest.json": b'{"files": 3}'}
     assert main([*arguments, "replace=true"]) == 0
     assert main(arguments) == 0  # they are a report's now
     table = mine / "tables" / "mine.csv"
@@ -283,6 +284,17 @@ def test_cells_of_other_code_are_not_published_unasked(records, tmp_path, monkey
     assert main(["experiment=small", "figures=false", where, "stale=true"]) == 0
     (manifest,) = (tmp_path / "results").glob("*/manifest.json")
     assert "other code" in json.loads(manifest.read_text())["warnings"][0]
+
+
+def test_cells_of_other_numerics_are_named_and_not_published_unasked(records, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("benchmark.report.build.NUMERICS_VERSION", 10**6)
+    records.job({"model": "ae", "k": 0, "auroc": 0.75})
+    assert main(["experiment=small", "figures=false", "publish=true"]) == 2
+    assert "1 of the 1 done cells are stale (1: numerics of version" in capsys.readouterr().err
+    assert main(["experiment=small", "figures=false", "publish=true", "stale=true"]) == 0
+    warnings = json.loads((tmp_path / "results" / "small" / "manifest.json").read_text())["warnings"]
+    assert warnings == [f"1 cells are stale: numerics of version {NUMERICS_VERSION}, here 1000000"]
 
 
 def test_help_is_quick_and_loads_nothing_heavy():
