@@ -16,7 +16,12 @@ ROOMS = (
     *("instructions", "benchmark", "say", "code_hash", "config", "seeds", "data", "cells"),
     *("models", "engine", "store", "tracking", "report", "sweep"),
 )
-ONLY = {"mlflow": {"tracking"}, "hydra": {"sweep"}, "omegaconf": {"config", "sweep"}, "matplotlib": {"report", "tracking"}}
+ONLY = {
+    "mlflow": {"tracking"},
+    "hydra": {"sweep"},
+    "omegaconf": {"config", "sweep"},
+    "matplotlib": {"report", "tracking"},
+}
 
 
 def name_of(path: Path) -> str:

@@ -372,7 +372,7 @@ CASES = [
         'no cell is called cells="vae". Columns are: pca.', module="benchmark.forget"),
     Bad("Small commands", "`benchmark.forget yes=true` of a whole experiment", ("experiment=bad", "yes=true"),
         "yes=true needs job=... or cells=...", module="benchmark.forget"),
-    Bad("Small commands", "`benchmark.report figures=maybe`", ("figures=maybe",), "it must be true or false",
+    Bad("Small commands", "`benchmark.report figures=maybe`", ("figures=maybe",), "it must be true, false or pdf",
         module="benchmark.report"),
     Bad("Small commands", "`benchmark.report publish=perhaps`", ("publish=perhaps",), "it must be true or false",
         module="benchmark.report"),
