@@ -180,7 +180,9 @@ def test_typicality_is_the_distance_from_the_training_mean(digits: ImageData) ->
     assert float(mean) == pytest.approx(float((weights * epochs).sum() / weights.sum()), rel=0.03)
     scores = found.scores
     torch.testing.assert_close(scores["typicality"], (scores["negative_log_likelihood"] - mean).abs())
-    torch.testing.assert_close(found.quantities["bits_per_dim"], scores["negative_log_likelihood"] / (784 * math.log(2)))
+    torch.testing.assert_close(
+        found.quantities["bits_per_dim"], scores["negative_log_likelihood"] / (784 * math.log(2))
+    )
 
 
 def test_running_mean_of_the_first_update_is_unbiased(digits: ImageData) -> None:
