@@ -62,7 +62,10 @@ def train(
     alone. A cell whose loss is no longer finite is marked as diverged with the epoch and phase; the others go on.
     """
     start = time.perf_counter()
-    trainings = (_train_in_epochs if fleet.model.phases else _fit)(fleet, images, members, settings, watch)
+    if fleet.model.phases:
+        trainings = _train_in_epochs(fleet, images, members, settings, watch)
+    else:
+        trainings = [_fit(fleet, cell, images, member) for cell, member in enumerate(members)]
     for training in trainings:
         training.seconds = (time.perf_counter() - start) / fleet.size
     return trainings
@@ -82,17 +85,19 @@ def train_in_company(
     (member,), pair = members, fleet.subset([0, 0])
     of_one = replace(watch, on_epoch=lambda epoch, trainings: watch.on_epoch(epoch, trainings[:1]))
     training, _ = train(pair, images, [member, member], settings, of_one)
-    for name, stack in fleet.stacks.items():
-        stack.copy_(pair.stacks[name][:1])
+    for name, both in pair.stacks.items():
+        fleet.stacks[name].copy_(both[:1])
     training.seconds = time.perf_counter() - start
     return [training]
 
 
-def _fit(fleet: Fleet, images: Tensor, members: Sequence[Member], settings: Settings, watch: Watch) -> list[Training]:
-    """Of a model without phases: every cell in one call."""
-    for cell, member in enumerate(members):
+def _fit(fleet: Fleet, cell: int, images: Tensor, member: Member) -> Training:
+    """Of a model without phases: one call."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):  # cells are fitted side by side, a thread each
         _from_images(fleet, cell, "fit", images, member)
-    return [Training(images=len(member.index)) for member in members]
+    return Training(images=len(member.index))
 
 
 def _train_in_epochs(
@@ -157,17 +162,13 @@ class Run:
                 raise Interrupted(f"stopped in epoch {epoch}")
             pixels = to_pixels(self.images[rows[:, step]])  # (cells, repeats, B, C, H, W)
             for phase in phases:
-                total, drawn = totals[phase.name], {name: v[:, step] for name, v in noise[phase.name].items()}
+                drawn = {name: values[:, step] for name, values in noise[phase.name].items()}
                 for logged in self.step(phase, pixels, drawn, self._rate(phase, epoch, step)):
-                    for name, value in logged.items():
-                        total[name] = total[name] + value if name in total else value
+                    totals[phase.name] = _added(totals[phase.name], logged)
         for training in self.trainings:
             training.steps += steps
             training.images += rows[0].numel()
-        means = {
-            phase.name: {n: v / (steps * phase.repeats) for n, v in totals[phase.name].items()} for phase in phases
-        }
-        self._enter(epoch, means)
+        self._enter(epoch, phases, totals)
 
     def step(self, phase: Phase, pixels: Tensor, noise: Mapping[str, Tensor], rate: float) -> list[dict[str, Tensor]]:
         """A phase's updates of one step, each on a batch of its own; returns what each of them logs.
@@ -207,20 +208,24 @@ class Run:
         own, steps = phase.epochs(self.settings.epochs), self.settings.steps_per_epoch
         return half_cosine(((epoch - own[0]) * steps + step) / (len(own) * steps))
 
-    def _enter(self, epoch: int, means: Mapping[str, Mapping[str, Tensor]]) -> None:
-        """Append the means of every phase, each (cells,), to the histories; mark the cells whose loss is not finite."""
-        rows: list[dict[str, float]] = [
-            {"epoch": epoch, "step": epoch * self.settings.steps_per_epoch} for _ in self.trainings
-        ]
-        for phase, values in means.items():
-            for name, of_cells in values.items():
-                for training, row, mean in zip(self.trainings, rows, of_cells.tolist(), strict=True):
+    def _enter(self, epoch: int, phases: Sequence[Phase], totals: Mapping[str, Mapping[str, Tensor]]) -> None:
+        """Append the epoch's means to every cell's history, and mark the cells whose loss is not finite."""
+        steps = self.settings.steps_per_epoch
+        for training in self.trainings:
+            training.history.append({"epoch": epoch, "step": epoch * steps})
+        for phase in phases:
+            for name, total in totals[phase.name].items():
+                means = (total / (steps * phase.repeats)).tolist()
+                for training, mean in zip(self.trainings, means, strict=True):
                     if name:
-                        row[f"train/{name}"] = mean
+                        training.history[-1][f"train/{name}"] = mean
                     elif not math.isfinite(mean) and training.diverged is None:
-                        training.diverged = f"loss of phase {phase!r} is {mean} in epoch {epoch}"
-        for training, row in zip(self.trainings, rows, strict=True):
-            training.history.append(row)
+                        training.diverged = f"loss of phase {phase.name!r} is {mean} in epoch {epoch}"
+
+
+def _added(totals: Mapping[str, Tensor], values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Totals by name, with these values on top."""
+    return {**totals, **{name: totals[name] + value if name in totals else value for name, value in values.items()}}
 
 
 def _class_of_row(count: int, members: Sequence[Member]) -> Tensor | None:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from benchmark.engine.batching import Batching
 from benchmark.engine.fleet import Fleet
 from benchmark.engine.score import Scoring, View, score_images
 from benchmark.engine.state import Interrupted
@@ -41,6 +42,21 @@ def scores(room: int, batch_size: int = 50) -> Tensor:
 def test_batches_shrink_where_memory_runs_out(room: int, capsys: pytest.CaptureFixture[str]) -> None:
     torch.testing.assert_close(scores(room), scores(50))
     assert "no memory for 1 x 50 images; going on with 25" in capsys.readouterr().err
+
+
+def test_batches_hold_every_row_once_and_in_order_whatever_is_halved() -> None:
+    """Two cells, 23 rows, batches of 8; the second is halved, and a half of it once more."""
+    rows = torch.arange(46).view(2, 23)
+    batches, taken, refused = Batching(rows, 8, torch.device("cpu")), [], {8: False, 4: False}
+    for batch in batches:
+        size = batch.shape[1]
+        if taken and refused.get(size) is False:
+            refused[size] = True
+            assert batches.halve(batch) == size // 2
+        else:
+            taken.append(batch)
+    assert [batch.shape[1] for batch in taken] == [8, *[2] * 7, 1]
+    assert torch.equal(torch.cat(taken, dim=1), rows)
 
 
 def test_one_image_that_does_not_fit_is_an_error() -> None:

@@ -295,3 +295,24 @@ def test_a_start_from_images_moves_parameters_too_and_happens_once() -> None:
     assert calls == [(10, 3), (30, 4)]
     for cell, rows in enumerate((ALL[:10], ALL[20:50])):
         torch.testing.assert_close(fleet.state(cell)["layer.bias"][0], to_pixels(IMAGES[rows]).mean())
+
+
+def test_of_a_lone_cell_in_company_the_watcher_sees_one() -> None:
+    seen = []
+    watch = Watch(lambda epoch, trainings: seen.append((epoch, len(trainings), trainings[0].steps)))
+    fleet = Fleet([build("ae", 0)])
+    (training,) = train_in_company(fleet, IMAGES, [Member(ALL, 1, 3)], Settings(2, 16, 96), watch)
+    assert seen == [(1, 1, 6), (2, 1, 12)]
+    pair = Fleet([build("ae", 0), build("ae", 1)])
+    beside, _ = train_in_company(pair, IMAGES, PAIR, Settings(2, 16, 96))
+    assert training.history == beside.history
+    assert all(torch.equal(value, pair.state(0)[name]) for name, value in fleet.state(0).items())
+
+
+def test_some_members_with_a_snapshot_and_some_without_are_refused() -> None:
+    kept = []
+    watch = Watch(keep=lambda moment: kept.append(moment.snapshot(0)))
+    train(Fleet([build("ae", 0)]), IMAGES, [Member(ALL, 1, 3)], Settings(1, 16, 96), watch)
+    mixed = [replace(PAIR[0], snapshot=kept[0]), PAIR[1]]
+    with pytest.raises(ValueError, match="1 of 2 members have a snapshot"):
+        train(Fleet([build("ae", 0), build("ae", 1)]), IMAGES, mixed, Settings(2, 16, 96))
