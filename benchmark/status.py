@@ -12,10 +12,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from benchmark.cells import NUMERICS_VERSION, code_fault
+from benchmark.cells import NUMERICS_VERSION
 from benchmark.config import UsageError
 from benchmark.store.checkpoints import epochs_kept
 from benchmark.store.experiments import MISSING, UNREADABLE, PlannedCell, collect, column_label
+from benchmark.store.finished import code_fault
 from benchmark.store.leases import read_lease
 from benchmark.store.records import RecordError
 from benchmark.sweep.arguments import help_text, parse, resuming, true_or_false

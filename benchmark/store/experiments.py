@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from benchmark.cells import code_fault
+from benchmark.store.finished import code_fault
 from benchmark.store.records import STATUS_FILE, Record, RecordError, read_jobs, read_record
 
 MISSING = "missing"  # planned, but no folder yet

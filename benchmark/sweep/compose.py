@@ -5,12 +5,14 @@ from __future__ import annotations
 import copy
 import os
 import shlex
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from benchmark.config import CONF_DIR, UsageError, register_schemas, validate
+from benchmark.config import CONF_DIR, Config, UsageError
+from benchmark.sweep.check import validate
 from benchmark.sweep.explain import explain, refuse_keys
 from benchmark.sweep.flags import CommandLine, read_flags
 from benchmark.sweep.launchers import Launcher
@@ -45,7 +47,11 @@ def compose_command(arguments: Sequence[str]) -> ComposedCommand:
     A sweep's lists of values are crossed by Hydra's basic sweeper itself. Raises ``UsageError`` for the first one that
     cannot be composed or makes no sense.
     """
-    line = read_flags(arguments)
+    return compose_line(read_flags(arguments))
+
+
+def compose_line(line: CommandLine) -> ComposedCommand:
+    """``compose_command`` of a command line that was read."""
     with _hydra(line):
         base = _base(line)
         _refuse_mode(base.hydra, line)
@@ -173,6 +179,33 @@ def _hydra(line: CommandLine) -> Iterator[None]:
             GlobalHydra.instance().clear()
             Hydra.create_main_hydra2("benchmark", path)
         yield
+
+
+def register_schemas() -> None:
+    """Tell Hydra the types of everything in ``conf/``."""
+    from hydra.core.config_store import ConfigStore
+
+    ConfigStore.instance().store(name="schema", node=Config)
+
+
+def through_hydra(words: Sequence[str], task: Callable[[Any], object]) -> int:
+    """Hydra's own command line: what only shows something, and the launchers that run jobs elsewhere.
+
+    Returns its exit code; what ``task`` or a launcher raises is for the caller to say.
+    """
+    import hydra
+
+    register_schemas()
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    app = hydra.main(version_base="1.3", config_path=str(CONF_DIR.resolve()), config_name="config")(task)
+    before, sys.argv = sys.argv, ["benchmark", *words]
+    try:
+        app()
+        return 0
+    except SystemExit as error:
+        return int(error.code or 0)
+    finally:
+        sys.argv = before
 
 
 def _composed(overrides: Sequence[str], compose: Callable[[], T]) -> T:

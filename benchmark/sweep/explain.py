@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
+import sys
+import traceback
 from collections.abc import Sequence
 from dataclasses import fields
 from difflib import get_close_matches
@@ -42,6 +44,13 @@ def explain(error: BaseException, overrides: Sequence[str] = ()) -> str:
     file = f"{where[1]}.yaml: " if where and where[1] != "config" else ""
     known = _of_the_command_line(text, overrides) or _of_a_file(text, file) or _of_a_key(text, file, overrides)
     return known or _first_line(text)
+
+
+def say(error: Exception, debug: bool) -> None:
+    """What a job or a launcher raised, in one line; with ``debug`` the traceback before it."""
+    if debug:
+        traceback.print_exception(error)
+    print(f"benchmark: {type(error).__name__}: {' '.join(str(error).split())[:200]}", file=sys.stderr)
 
 
 def refuse_keys(job: Any, overrides: Sequence[str]) -> None:

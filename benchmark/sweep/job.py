@@ -1,4 +1,4 @@
-"""Jobs: a fleet laid out and ready to run, and what was planned written down before anything is trained."""
+"""Jobs: the cells of a Hydra job, laid out, and what was planned written down before anything is trained."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ import torch
 from omegaconf import OmegaConf
 
 from benchmark.cells import Cell, fingerprint
-from benchmark.config import CONF_DIR, UsageError, resolve_device, seeds
+from benchmark.config import CONF_DIR, UsageError, resolve_device
 from benchmark.data.cache import data_dir
-from benchmark.data.classes import resolve_classes
+from benchmark.data.classes import class_setting, resolve_classes
 from benchmark.data.images import ImageData, load_images
 from benchmark.data.splits import make_split
 from benchmark.engine.train import Settings
@@ -26,11 +26,12 @@ from benchmark.store.checkpoints import Checkpoints
 from benchmark.store.environment import git_revision
 from benchmark.store.leases import lock
 from benchmark.store.records import write_job
+from benchmark.sweep.check import seeds
 
 
 @dataclass(frozen=True)
 class Job:
-    """A fleet ready to run: its cells, data and settings."""
+    """The cells of a Hydra job, ready to run: with their data and settings."""
 
     config: Any
     cells: Sequence[Cell]
@@ -40,11 +41,11 @@ class Job:
     settings: Settings
     command: str
     overrides: Sequence[str]
-    cores: int | None  # that its programs may use; None: all
+    cores: int | None  # that its fleets may use; None: all
 
     @cached_property
     def images(self) -> Mapping[str, torch.Tensor]:
-        """The official splits, on the device. A plan needs none of them there."""
+        """The official splits, on the device. Laying out needs none of them there."""
         return {"train": self.data.train_images.to(self.device), "test": self.data.test_images.to(self.device)}
 
     @cached_property
@@ -56,10 +57,14 @@ class Job:
     def output_dir(self) -> Path:
         return Path(self.config.output_dir)
 
+    @property
+    def title(self) -> str:
+        """What it trains, in words."""
+        return f"{self.config.model.name} on {self.config.dataset.name}, {self.config.split.name}"
+
     def describe(self, started: str) -> dict[str, Any]:
         """The job's file in ``output_dir/experiments``."""
-        plain = OmegaConf.to_container(self.config, resolve=True)
-        digest = hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+        digest = hashlib.sha256(json.dumps(as_stored(self.config), sort_keys=True).encode()).hexdigest()
         return {
             "job": digest[:16],
             "started": started,
@@ -70,7 +75,7 @@ class Job:
             "cells": [cell.entry() for cell in self.cells],
         }
 
-    def write_plan(self) -> dict[str, Any]:
+    def write(self) -> dict[str, Any]:
         """Write which cells this job has, so that a report knows what is missing; returns what was written."""
         description = self.describe(now())
         with lock(self.output_dir):
@@ -78,7 +83,59 @@ class Job:
         return description
 
 
-def prepare_job(
+@dataclass(frozen=True)
+class Layout:
+    """What all cells of a job have."""
+
+    config: Any
+    data: ImageData
+    device: str
+    precision: str
+
+    @property
+    def epochs(self) -> int:
+        return self._setting("epochs", 0)
+
+    @property
+    def batch_size(self) -> int:
+        return self._setting("batch_size", 1)
+
+    def cells(self) -> list[Cell]:
+        """A cell for each class and seed."""
+        key, classes = class_setting(self.config.split)
+        chosen = resolve_classes(classes, self.data.class_names, key)
+        changes = variant(self.config)
+        return [self._cell(number, seed, changes) for number in chosen for seed in seeds(self.config)]
+
+    def _cell(self, number: int, seed: int, changes: str) -> Cell:
+        """The cell of one seed and one class: the normal one, or the one left out, as the split has it."""
+        config = self.config
+        split = make_split(self.data, config.split, number, seed)
+        resolved = as_stored(config)
+        resolved["split"]["normal_class"], resolved["seed"] = number, seed
+        resolved["trainer"] |= {"epochs": self.epochs, "batch_size": self.batch_size}
+        resolved |= {"device": self.device, "precision": self.precision}
+        axes = {
+            "model": config.model.name,
+            "dataset": config.dataset.name,
+            "split": config.split.name,
+            "normal_class": number,
+            "normal_class_name": self.data.class_names[number],
+            "seed": seed,
+            "evaluate_on": config.split.evaluate_on,
+        }
+        digest = fingerprint(resolved, self.data.version, split, self.device.split(":")[0], self.precision)
+        return Cell(axes, changes, resolved, digest, split)
+
+    def _setting(self, name: str, default: int) -> int:
+        """The trainer's setting, else the model's own, else that of its constructor."""
+        if (typed := self.config.trainer[name]) is not None:
+            return typed
+        keywords = constructor(self.config.model.name)
+        return self.config.model.get(name, keywords[name].default if name in keywords else default)
+
+
+def lay_out_job(
     config: Any,
     command: str = "",
     overrides: Sequence[str] = (),
@@ -92,26 +149,32 @@ def prepare_job(
     device, precision = resolve_device(config.device, config.precision) if device is None else device
     data = load_images(config.dataset, data_dir(config.data_dir))
     _refuse_model(config.model, data)
-    model_settings = {**{name: k.default for name, k in constructor(config.model.name).items()}, **config.model}
-    epochs = config.trainer.epochs if config.trainer.epochs is not None else model_settings.get("epochs", 0)
-    batch_size = (
-        config.trainer.batch_size if config.trainer.batch_size is not None else model_settings.get("batch_size", 1)
-    )
-    changes, cells = variant(config), []
-    for normal_class in resolve_classes(config.split.normal_class, data.class_names):
-        for seed in seeds(config):
-            cells.append(_lay_out(config, data, normal_class, seed, epochs, batch_size, device, precision, changes))
+    layout = Layout(config, data, device, precision)
+    cells = layout.cells()
+    size = cells[0].split.nominal_train_size
     return Job(
         config=config,
         cells=cells,
         data=data,
         device=device,
         precision=precision,
-        settings=Settings(epochs, batch_size, cells[0].split.nominal_train_size, precision, config.trainer.compile),
+        settings=Settings(layout.epochs, layout.batch_size, size, precision, config.trainer.compile),
         command=command,
         overrides=overrides,
         cores=cores,
     )
+
+
+def as_stored(config: Any) -> dict[str, Any]:
+    """The configuration as records and jobs hold it: whatever it says in leave_one_out, under ``normal_class``.
+
+    So records of before ``split.anomalous_class`` go on to count, and fingerprints stay what they were.
+    """
+    plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+    _, classes = class_setting(config.split)
+    plain["split"]["normal_class"] = OmegaConf.to_container(classes) if OmegaConf.is_config(classes) else classes
+    del plain["split"]["anomalous_class"]
+    return plain
 
 
 def _refuse_model(model: Any, data: ImageData) -> None:
@@ -126,35 +189,6 @@ def _refuse_model(model: Any, data: ImageData) -> None:
             f"model={model.name} cannot be built for images of {shape}: {' '.join(str(error).split())[:200]}. "
             f"What its keywords mean: conf/model/{model.name}.yaml"
         ) from error
-
-
-def _lay_out(
-    config: Any,
-    data: ImageData,
-    normal_class: int,
-    seed: int,
-    epochs: int,
-    batch_size: int,
-    device: str,
-    precision: str,
-    changes: str,
-) -> Cell:
-    split = make_split(data, config.split, normal_class, seed)
-    resolved = OmegaConf.to_container(config, resolve=True)
-    resolved["split"]["normal_class"], resolved["seed"] = normal_class, seed
-    resolved["trainer"] |= {"epochs": epochs, "batch_size": batch_size}
-    resolved |= {"device": device, "precision": precision}
-    axes = {
-        "model": config.model.name,
-        "dataset": config.dataset.name,
-        "split": config.split.name,
-        "normal_class": normal_class,
-        "normal_class_name": data.class_names[normal_class],
-        "seed": seed,
-        "evaluate_on": config.split.evaluate_on,
-    }
-    digest = fingerprint(resolved, data.version, split, device.split(":")[0], precision)
-    return Cell(axes, changes, resolved, digest, split)
 
 
 def variant(config: Any) -> str:

@@ -1,9 +1,10 @@
-"""What became of a cell: written to its folder, and said."""
+"""How the work on a cell ended: written to its folder, and said."""
 
 from __future__ import annotations
 
 import traceback
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from omegaconf import OmegaConf
@@ -21,22 +22,31 @@ if TYPE_CHECKING:
     from benchmark.sweep.progress import Progress
 
 
-def write(
-    job: Job,
-    cell: Cell,
-    state: str,
-    reason: str | None,
-    started: str,
-    outcome: Outcome | None = None,
-    training: Training | None = None,
-    weights: Mapping[str, torch.Tensor] | None = None,
-    trace: str | None = None,
-) -> Record:
+@dataclass(frozen=True)
+class End:
+    """How the work on a cell ended."""
+
+    cell: Cell
+    started: str
+    state: str  # done | failed | diverged
+    reason: str | None = None
+    trace: str | None = None
+    outcome: Outcome | None = None
+    training: Training | None = None
+    weights: Mapping[str, torch.Tensor] | None = None
+
+    @classmethod
+    def failed(cls, cell: Cell, started: str, error: Exception) -> End:
+        """By an error, with its traceback."""
+        return cls(cell, started, "failed", one_line(error), "".join(traceback.format_exception(error)))
+
+
+def write(job: Job, end: End) -> Record:
     """Write the cell's folder; a record that cannot be written is a failed one, and what was there before stays."""
-    path = job.output_dir / cell.path
+    cell, path, outcome = end.cell, job.output_dir / end.cell.path, end.outcome
     status = {
-        "state": state,
-        "reason": reason,
+        "state": end.state,
+        "reason": end.reason,
         "fingerprint": cell.fingerprint,
         "code": cell.code,
         "numerics": NUMERICS_VERSION,
@@ -46,7 +56,7 @@ def write(
         "headline": cell.config["model"]["headline"],
         "split": {"version": cell.split.version, "hash": cell.split.hash},
         "data_version": job.data.version,
-        "started": started,
+        "started": end.started,
         "finished": now(),
     }
     try:
@@ -57,32 +67,16 @@ def write(
             metrics=outcome.metrics if outcome is not None else {},
             environment=environment(job.device, job.precision),
             arrays=outcome.arrays if outcome is not None else None,
-            history=training.history if training is not None else None,
-            weights=weights,
-            traceback=trace,
+            history=end.training.history if end.training is not None else None,
+            weights=end.weights,
+            traceback=end.trace,
         )
         job.checkpoints.drop(cell)
         return read_record(path)
     except (OSError, RecordError) as error:
-        before = f"{reason}; then " if reason is not None else ""
-        why = f"{before}its record could not be written ({line(error)}); what was there before is kept"
+        before = f"{end.reason}; then " if end.reason is not None else ""
+        why = f"{before}its record could not be written ({one_line(error)}); what was there before is kept"
         return Record(path, status | {"state": "failed", "reason": why, "unwritten": True}, {})
-
-
-def failed(job: Job, cell: Cell, start: str, error: Exception, progress: Progress) -> Record:
-    """Write and say that the cell failed, with the traceback."""
-    record = write(job, cell, "failed", line(error), start, trace="".join(traceback.format_exception(error)))
-    show(progress, cell, record)
-    return record
-
-
-def unleased(job: Job, cell: Cell, error: OSError, progress: Progress) -> Record:
-    """Say that nothing may be written for the cell, as its lease could not be taken."""
-    reason = f"its lease could not be taken ({line(error)})"
-    status = {"state": "failed", "reason": reason, "fingerprint": cell.fingerprint, "axes": dict(cell.axes)}
-    record = Record(job.output_dir / cell.path, status | {"unwritten": True}, {})
-    show(progress, cell, record)
-    return record
 
 
 def show(progress: Progress, cell: Cell, record: Record, how: str = "") -> None:
@@ -91,7 +85,7 @@ def show(progress: Progress, cell: Cell, record: Record, how: str = "") -> None:
     progress.cell_done(cell.name, record.state, what)
 
 
-def line(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
     """An error in one line."""
     text = " ".join(str(error).split())
     return f"{type(error).__name__}: {text}"[:300]
