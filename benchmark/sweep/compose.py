@@ -18,6 +18,7 @@ from benchmark.sweep.flags import CommandLine, read_flags
 from benchmark.sweep.launchers import Launcher
 
 T = TypeVar("T")
+GROUPS = ("model", "dataset", "split", "trainer", "tracking")  # each has a choice in every configuration
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ def compose_command(arguments: Sequence[str]) -> ComposedCommand:
 
 def compose_line(line: CommandLine) -> ComposedCommand:
     """``compose_command`` of a command line that was read."""
+    _refuse_deletions(line)
     with _hydra(line):
         base = _base(line)
         _refuse_mode(base.hydra, line)
@@ -81,6 +83,7 @@ def check_composition(line: CommandLine) -> dict[str, str]:
 
 def _base(line: CommandLine) -> Any:
     """What all jobs have, with Hydra's own configuration."""
+    _refuse_config_name(line)
     single = [override for override in line.overrides if not (line.multirun and _is_sweep(override))]
     if empty := next((override for override in line.overrides if override.startswith("=")), None):
         raise UsageError(f"{empty}: this is not key=value. Type for example: python -m benchmark model=vae")
@@ -91,6 +94,25 @@ def _compose(line: CommandLine, overrides: list[str], **how: Any) -> Any:
     from hydra import compose
 
     return compose(line.config_name, overrides, **how)
+
+
+def _refuse_deletions(line: CommandLine) -> None:
+    """Raise ``UsageError`` for ``~key``: what is taken out changes fingerprints, and what is computed not at all."""
+    key = next((override[1:].partition("=")[0] for override in line.overrides if override.startswith("~")), None)
+    if key is not None:
+        raise UsageError(f"~{key}: {key} cannot be left out. Type {key}=<a value>, or leave out ~{key}")
+
+
+def _refuse_config_name(line: CommandLine) -> None:
+    """Raise ``UsageError`` for a configuration in which not every group has a choice."""
+    if line.config_name == "config":
+        return
+    chosen = _composed([], lambda: _compose(line, [], return_hydra_config=True)).hydra.runtime.choices
+    if missing := [group for group in GROUPS if group not in chosen]:
+        raise UsageError(
+            f"--config-name={line.config_name} is no whole configuration: it chooses no {', '.join(missing)}. Its "
+            "defaults must begin with: - config (docs/presets.md)"
+        )
 
 
 def _refuse_mode(hydra: Any, line: CommandLine) -> None:

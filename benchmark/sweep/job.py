@@ -148,8 +148,8 @@ def lay_out_job(
     """
     device, precision = resolve_device(config.device, config.precision) if device is None else device
     data = load_images(config.dataset, data_dir(config.data_dir))
-    _refuse_model(config.model, data)
     layout = Layout(config, data, device, precision)
+    _refuse_model(layout)
     cells = layout.cells()
     size = cells[0].split.nominal_train_size
     return Job(
@@ -177,18 +177,25 @@ def as_stored(config: Any) -> dict[str, Any]:
     return plain
 
 
-def _refuse_model(model: Any, data: ImageData) -> None:
-    """Raise ``UsageError`` if the model cannot be built for these images: for what depends on several keywords."""
+def _refuse_model(layout: Layout) -> None:
+    """Raise ``UsageError`` if the model cannot be built for these images, or trained with such batches."""
+    model, data = layout.config.model, layout.data
     arguments = {name: value for name, value in OmegaConf.to_container(model, resolve=True).items() if name != "name"}
     try:
         with torch.random.fork_rng(devices=[]):
-            model_class(model.name)(data.image_shape, **arguments)
+            built = model_class(model.name)(data.image_shape, **arguments)
     except Exception as error:
         shape = " x ".join(map(str, data.image_shape))
         raise UsageError(
             f"model={model.name} cannot be built for images of {shape}: {' '.join(str(error).split())[:200]}. "
             f"What its keywords mean: conf/model/{model.name}.yaml"
         ) from error
+    if layout.batch_size == 1 and any(isinstance(module, torch.nn.BatchNorm1d) for module in built.modules()):
+        key = "trainer.batch_size" if layout.config.trainer.batch_size is not None else "model.batch_size"
+        raise UsageError(
+            f"{key}=1 is not allowed: model {model.name} normalises over the images of a batch, so it must be at "
+            f"least 2. Type for example: {key}=64"
+        )
 
 
 def variant(config: Any) -> str:
