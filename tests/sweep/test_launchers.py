@@ -234,7 +234,13 @@ def test_a_sweep_in_workers_ends_as_one_in_a_row(tmp_path: Path, launcher: str) 
     if not is_installed(launcher):
         pytest.skip(f"pip install -e '.[{EXTRAS[launcher]}]'")
     sweep = ["-m", "model=pca,ae", "split=one_vs_rest,leave_one_out", "dataset=digits", "trainer.epochs=3"]
-    sweep += ["split.normal_class=[0,1]", "split.test_limit=100", "tracking.figures=false", "experiment_name=workers"]
+    sweep += [
+        "split.normal_class=[0,1]",
+        "split.anomalous_class=[0,1]",
+        "split.test_limit=100",
+        "tracking.figures=false",
+        "experiment_name=workers",
+    ]
     blocked = tmp_path / "outputs" / "cells" / "digits" / "leave_one_out" / "ae"
     blocked.parent.mkdir(parents=True)
     blocked.touch()
