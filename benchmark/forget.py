@@ -22,8 +22,7 @@ from benchmark.store.checkpoints import checkpoint_path
 from benchmark.store.experiments import PlannedCell, read_jobs, write_job
 from benchmark.store.leases import lease_path, lock, read_lease
 from benchmark.store.records import RecordError
-from benchmark.sweep.arguments import help_text, parse, true_or_false
-from benchmark.sweep.signals import ends_in_order
+from benchmark.sweep.arguments import help_text, parse, small_command, true_or_false
 from benchmark.tracking.forgotten import mark_forgotten
 
 KEYS = {
@@ -222,25 +221,11 @@ def _command(experiment: str, output_dir: str, settings: Mapping[str, str]) -> s
     return f"python -m benchmark.forget {shlex.join(f'{key}={value}' for key, value in words.items())}"
 
 
-@ends_in_order("benchmark.forget")
-def main(arguments: list[str] | None = None) -> int:
+@small_command("benchmark.forget", lambda: help_text(WHAT, "benchmark.forget", KEYS))
+def main(arguments: list[str]) -> int:
     """Run the command line; 0: done, or shown, 1: there are no cells or files are in the way, 2: a wrong argument."""
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
-    if any(argument in ("--help", "-h") for argument in arguments):
-        print(help_text(WHAT, "benchmark.forget", KEYS))
-        return 0
-    try:
-        settings = parse(arguments, KEYS)
-        return _run(settings, settings.get("output_dir", "outputs"))
-    except UsageError as error:
-        print(f"benchmark.forget: {error}", file=sys.stderr)
-        return 2
-    except RecordError as error:
-        print(f"benchmark.forget: {error}", file=sys.stderr)
-        return 1
-
-
-def _run(settings: Mapping[str, str], output_dir: str) -> int:
+    settings = parse(arguments, KEYS)
+    output_dir = settings.get("output_dir", "outputs")
     experiment = required_experiment(settings, output_dir)
     yes, records = true_or_false(settings, "yes", False), true_or_false(settings, "records", False)
     if "job" in settings and "cells" in settings:

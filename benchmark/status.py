@@ -19,8 +19,7 @@ from benchmark.store.finished import code_fault
 from benchmark.store.format import PlannedJob
 from benchmark.store.leases import read_lease
 from benchmark.store.records import RecordError
-from benchmark.sweep.arguments import help_text, parse, resuming, true_or_false
-from benchmark.sweep.signals import ends_in_order
+from benchmark.sweep.arguments import help_text, parse, resuming, small_command, true_or_false
 
 KEYS = {
     "experiment": "name of the experiment (experiment_name of the runs)",
@@ -28,6 +27,7 @@ KEYS = {
     "verify": "true | false: also compare the SHA-256 of arrays and weights; what is damaged is trained again by the "
     "command that is shown; default: false",
 }
+WHAT = "What became of an experiment's cells, and what finishes it."
 RUNNING = "running"  # a live process holds its lease
 STALE = "stale"  # of an earlier configuration, code or version of the numerics
 STATES = ("done", "failed", "diverged", RUNNING, STALE, MISSING, UNREADABLE)
@@ -136,24 +136,13 @@ def _title(job: PlannedJob) -> str:
     return f"{label} {axes.dataset} {axes.split} ({job.job[:8]})"
 
 
-@ends_in_order("benchmark.status")
-def main(arguments: list[str] | None = None) -> int:
+@small_command("benchmark.status", lambda: help_text(WHAT, "benchmark.status", KEYS))
+def main(arguments: list[str]) -> int:
     """Run the command line; 0: every cell is done, 1: not every one, or there is none, 2: an argument is refused."""
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
-    if any(argument in ("--help", "-h") for argument in arguments):
-        print(help_text("What became of an experiment's cells, and what finishes it.", "benchmark.status", KEYS))
-        return 0
-    try:
-        settings = parse(arguments, KEYS)
-        output_dir = settings.get("output_dir", "outputs")
-        experiment = required_experiment(settings, output_dir)
-        status = experiment_status(output_dir, experiment, true_or_false(settings, "verify", False))
-    except UsageError as error:
-        print(f"benchmark.status: {error}", file=sys.stderr)
-        return 2
-    except RecordError as error:
-        print(f"benchmark.status: {error}", file=sys.stderr)
-        return 1
+    settings = parse(arguments, KEYS)
+    output_dir = settings.get("output_dir", "outputs")
+    experiment = required_experiment(settings, output_dir)
+    status = experiment_status(output_dir, experiment, true_or_false(settings, "verify", False))
     if not status.cells:
         print(f"benchmark.status: {no_cells(output_dir, experiment)}", file=sys.stderr)
         return 1

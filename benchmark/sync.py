@@ -11,13 +11,12 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from benchmark.config import TrackingConfig, UsageError
+from benchmark.config import TrackingConfig
 from benchmark.status import no_cells, required_experiment
 from benchmark.store.experiments import UNREADABLE, collect
 from benchmark.store.format import PlannedJob
-from benchmark.store.records import Record, RecordError, means
-from benchmark.sweep.arguments import help_text, parse
-from benchmark.sweep.signals import ends_in_order
+from benchmark.store.records import Record, means
+from benchmark.sweep.arguments import help_text, parse, small_command
 from benchmark.tracking.client import refuse, tracking_uri
 from benchmark.tracking.tracker import Tracker
 
@@ -26,6 +25,7 @@ KEYS = {
     "output_dir": "where the runner wrote; default: outputs",
     "uri": "address of the store; default: MLFLOW_TRACKING_URI, else the one in output_dir",
 }
+WHAT = "Send to MLflow the cells that it does not have."
 
 
 @dataclass
@@ -69,27 +69,16 @@ def _send(tracker: Tracker, job: PlannedJob, records: list[Record], waiting: lis
         tracker.end_job(parent, "FINISHED" if len(done) == len(job.cells) else "FAILED", means(records))
 
 
-@ends_in_order("benchmark.sync")
-def main(arguments: list[str] | None = None) -> int:
+@small_command("benchmark.sync", lambda: help_text(WHAT, "benchmark.sync", KEYS))
+def main(arguments: list[str]) -> int:
     """Run the command line; 0: MLflow has every record, 1: not every one, 2: an argument is refused."""
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
-    if any(argument in ("--help", "-h") for argument in arguments):
-        print(help_text("Send to MLflow the cells that it does not have.", "benchmark.sync", KEYS))
-        return 0
-    try:
-        settings = parse(arguments, KEYS)
-        output_dir = settings.get("output_dir", "outputs")
-        experiment = required_experiment(settings, output_dir)
-        if not collect(output_dir, experiment).cells:
-            print(f"benchmark.sync: {no_cells(output_dir, experiment)}", file=sys.stderr)
-            return 1
-        return _sync(settings.get("uri"), output_dir, experiment)
-    except UsageError as error:
-        print(f"benchmark.sync: {error}", file=sys.stderr)
-        return 2
-    except RecordError as error:
-        print(f"benchmark.sync: {error}", file=sys.stderr)
+    settings = parse(arguments, KEYS)
+    output_dir = settings.get("output_dir", "outputs")
+    experiment = required_experiment(settings, output_dir)
+    if not collect(output_dir, experiment).cells:
+        print(f"benchmark.sync: {no_cells(output_dir, experiment)}", file=sys.stderr)
         return 1
+    return _sync(settings.get("uri"), output_dir, experiment)
 
 
 def _sync(uri: str | None, output_dir: str, experiment: str) -> int:

@@ -236,7 +236,7 @@ def test_a_fleet_without_room_halves_itself_and_its_cells_stay_the_same(
             monkeypatch.setattr(Update, "__call__", step)
         done = run(tmp_path / name, *options)
         assert done.returncode == 0, done.stderr
-        assert ("5 cells as one program failed" in done.stderr) is (name == "none")
+        assert ("5 cells as one fleet failed" in done.stderr) is (name == "none")
         records = [read_record(path) for path in cells(tmp_path / name)]
         found[name] = {record.axes.normal_class: record.scores()["score/reconstruction"] for record in records}
     assert list(found["none"]) == list(found["room"]) == [0, 1, 2, 3, 4]

@@ -13,7 +13,7 @@ PACKAGE = Path(benchmark.__file__).parent
 # From the ground up: a room imports itself and what stands before it. What is in no room is a command: it may import
 # any room, and no room imports it. `benchmark` itself is its __init__, which pins the processor's instructions.
 ROOMS = (
-    *("instructions", "benchmark", "say", "code_hash", "config", "seeds", "data", "cells"),
+    *("instructions", "early", "benchmark", "say", "code_hash", "config", "seeds", "data", "cells"),
     *("models", "engine", "store", "tracking", "report", "sweep"),
 )
 ONLY = {

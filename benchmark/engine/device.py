@@ -9,7 +9,7 @@ import re
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
-from benchmark.config import UsageError
+from benchmark.config import UsageError, refusal
 
 if TYPE_CHECKING:
     import torch
@@ -50,7 +50,7 @@ def resolve_precision(precision: str) -> str:
 def check_device(setting: str) -> None:
     """Raises ``UsageError`` if this names no device at all."""
     if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", setting):
-        raise UsageError(f"device={setting} is not allowed: it must be {DEVICES}. Type for example: device=auto")
+        raise UsageError(refusal("device", setting, DEVICES, "device=auto"))
 
 
 def available_cores() -> int:

@@ -9,10 +9,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark.config import UsageError
-from benchmark.sweep.arguments import help_text, true_or_false
+from benchmark.sweep.arguments import help_text, small_command, true_or_false
 from benchmark.sweep.arguments import parse as arguments_of
-from benchmark.sweep.signals import ends_in_order
 
 if TYPE_CHECKING:
     from benchmark.report.build import Report
@@ -36,29 +34,20 @@ HELP = help_text(
 )
 
 
-@ends_in_order("benchmark.report")
-def main(arguments: list[str] | None = None) -> int:
+@small_command("benchmark.report", lambda: HELP)
+def main(arguments: list[str]) -> int:
     """Run the command line and return the exit code: 0, 1 without records, 2 for an argument that is refused."""
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal without some characters still shows the rest
-    if any(argument in ("--help", "-h") for argument in arguments):
-        print(HELP)
-        return 0
-    try:
-        settings = parse(arguments)
-        from benchmark.report.build import NoRecords, build_report
-        from benchmark.store.records import RecordError
+    settings = parse(arguments)
+    from benchmark.report.build import NoRecords, build_report
 
-        try:
-            words = [os.fsencode(word).decode("utf-8", "replace") for word in arguments]
-            report = build_report(**settings, command=f"python -m benchmark.report {shlex.join(words)}".strip())
-        except (NoRecords, RecordError, OSError) as error:
-            print(f"benchmark.report: {error}", file=sys.stderr)
-            return 1
-    except UsageError as error:
+    words = [os.fsencode(word).decode("utf-8", "replace") for word in arguments]
+    try:
+        report = build_report(**settings, command=f"python -m benchmark.report {shlex.join(words)}".strip())
+    except (NoRecords, OSError) as error:
         print(f"benchmark.report: {error}", file=sys.stderr)
-        return 2
+        return 1
     show(report, settings)
     return 0
 

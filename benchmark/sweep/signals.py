@@ -77,21 +77,21 @@ def ended_by_signals(last_words: Callable[[], str]) -> Iterator[None]:
         os.close(writer)  # ends the watching thread
 
 
-def run_until_told(name: str, main: Callable[[], int], last_words: Callable[[], str], is_program: bool) -> int:
+def run_until_told(name: str, main: Callable[[], int], last_words: Callable[[], str], owns_process: bool) -> int:
     """What ``main`` returns, or after a signal its exit code (130 or 143), with the last words on stderr.
 
     Output that is not taken ends it with exit code 1: in silence if its reader is gone (``| head``), else in one line.
 
-    Where ``main`` is all that this process is for, the process ends there: to take down an interpreter with torch in it
-    takes seconds on a busy machine.
+    Where ``main`` is all that this process is for (``owns_process``), the process ends there: to take down an
+    interpreter with torch in it takes seconds on a busy machine.
     """
     try:
         with ended_by_signals(last_words):
             try:
-                return _printed(name, main, is_program)
+                return _printed(name, main, owns_process)
             except KeyboardInterrupt as interrupt:
                 code = EXIT_CODES[signal.SIGTERM if isinstance(interrupt, Terminated) else signal.SIGINT]
-                if is_program or _abandoned.is_set():
+                if owns_process or _abandoned.is_set():
                     leave(code, last_words())  # still watched: it waits for writes, and a second signal for nothing
                 _say(last_words())
                 return code
@@ -99,7 +99,7 @@ def run_until_told(name: str, main: Callable[[], int], last_words: Callable[[], 
         _told.clear()
 
 
-def _printed(name: str, main: Callable[[], int], is_program: bool) -> int:
+def _printed(name: str, main: Callable[[], int], owns_process: bool) -> int:
     """What ``main`` returns, once all that it printed is out."""
     try:
         code = main()
@@ -109,7 +109,7 @@ def _printed(name: str, main: Callable[[], int], is_program: bool) -> int:
     except OSError as error:
         if error.errno not in UNTAKEN:
             raise
-        if is_program and sys.stdout is not None:  # else the interpreter tries once more at its end, and complains
+        if owns_process and sys.stdout is not None:  # else the interpreter tries once more at its end, and complains
             with contextlib.suppress(OSError, ValueError), open(os.devnull, "wb") as nowhere:
                 os.dup2(nowhere.fileno(), sys.stdout.fileno())
         if error.errno != errno.EPIPE:
@@ -155,13 +155,25 @@ def _raise(number: int, frame: FrameType | None) -> None:
 
 
 def _watch(reader: int, watched: Sequence[int], last_words: Callable[[], str]) -> None:
-    """Wait for a signal, then for the main thread to be done with it, which closes the pipe."""
-    code, deadline = 0, math.inf
+    """Wait for a signal, then for the main thread to be done with it, which closes the pipe.
+
+    | state    | a signal comes                | time is up            | the pipe is closed      |
+    | -------- | ----------------------------- | --------------------- | ----------------------- |
+    | waiting  | ending, ``GRACE`` s from now  | never                 | this thread ends        |
+    | ending   | the process ends, whatever is | leaving, as a thread  | this thread ends: main  |
+    |          | being written                 | calls ``leave``       | was done in time        |
+    | leaving  | the process ends, whatever is | never                 | this thread ends        |
+    |          | being written                 |                       |                         |
+
+    Waiting: no exit code. Ending: an exit code and a time. Leaving: an exit code and no time.
+    """
+    code: int | None = None
+    deadline = math.inf
     with os.fdopen(reader, "rb", buffering=0) as pipe:
         while True:
             left = deadline - time.monotonic()
             if not select.select([pipe], [], [], None if left == math.inf else max(left, 0))[0]:
-                threading.Thread(target=leave, args=(code, last_words()), daemon=True).start()
+                threading.Thread(target=leave, args=(code or 0, last_words()), daemon=True).start()
                 deadline = math.inf
                 continue
             content = pipe.read(1)
@@ -169,6 +181,6 @@ def _watch(reader: int, watched: Sequence[int], last_words: Callable[[], str]) -
                 return
             if content[0] not in watched:
                 continue
-            if code != 0:  # a second signal: no more patience, not even for a write, as none can do harm
+            if code is not None:  # a second signal: no more patience, not even for a write, as none can do harm
                 os._exit(EXIT_CODES[signal.Signals(content[0])])
             code, deadline = EXIT_CODES[signal.Signals(content[0])], time.monotonic() + GRACE

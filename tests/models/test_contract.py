@@ -17,7 +17,7 @@ from benchmark.engine.score import Scoring, View, score_images
 from benchmark.engine.state import Settings, Training
 from benchmark.engine.train import Member, train, train_in_company
 from benchmark.models import constructor, model_class, model_names
-from benchmark.sweep.fleets import make_plan
+from benchmark.sweep.fleets import lay_out_fleets
 from tests.tiny_models import build, tiny
 
 VARIANTS = [
@@ -238,7 +238,7 @@ def test_a_fleet_gives_what_its_cells_give_alone(variant: tuple[str, dict[str, o
 @pytest.mark.parametrize("variant", [v for v in VARIANTS if v not in STACKED], ids=named, indirect=True)
 def test_models_of_the_loop_strategy_never_share_a_program(variant: tuple[str, dict[str, object]]) -> None:
     name, changes = variant
-    assert make_plan(build(name, 0, **changes), "cuda", 3, "vmap").size == 1
+    assert lay_out_fleets(build(name, 0, **changes), "cuda", 3, "vmap").size == 1
     with pytest.raises(ValueError, match="its fleets have one cell, not 3"):
         Fleet([build(name, seed, **changes) for seed in range(3)])
 

@@ -14,8 +14,8 @@ from benchmark.engine.metrics import auroc
 from benchmark.engine.score import Scoring, View, score_images
 from benchmark.engine.train import Member, train_in_company
 from benchmark.sweep.compose import compose_jobs
-from benchmark.sweep.job import prepare_job
-from benchmark.sweep.run import build_model
+from benchmark.sweep.job import lay_out_job
+from benchmark.sweep.steps import build_model
 
 IMAGES = 3000
 SEARCHES = ((40, (0, 2, 5)), (200, (0, 5, 10)))  # steps, patiences
@@ -23,7 +23,7 @@ SEARCHES = ((40, (0, 2, 5)), (200, (0, 5, 10)))  # steps, patiences
 
 def main() -> None:
     torch.set_num_threads(1)
-    job = prepare_job(compose_jobs(["model=anogan", "dataset=mnist", "split.normal_class=3", "device=cpu"])[0].config)
+    job = lay_out_job(compose_jobs(["model=anogan", "dataset=mnist", "split.normal_class=3", "device=cpu"])[0].config)
     (cell,) = job.cells
     member = Member(cell.split.train_index, cell.stream("order"), cell.stream("noise"))
     fleet = Fleet([build_model(job, cell)])

@@ -30,7 +30,7 @@ from benchmark.engine.train import Member, Watch, train, train_in_company
 from benchmark.models import model_class
 from benchmark.store.environment import environment
 from benchmark.sweep.compose import compose_jobs
-from benchmark.sweep.fleets import make_plan, run_programs
+from benchmark.sweep.fleets import lay_out_fleets, run_fleets
 from tests.tools.speed import memory, rivals
 from tests.tools.speed.output import write
 
@@ -88,22 +88,22 @@ class Bench:
     def fleet(self, name: str, cells: int, total: int, strategy: str = "auto", precision: str = "fp32", **more: Any):  # type: ignore[no-untyped-def]
         """Training of ``cells`` cells as the runner does it, on about ``total`` images in all."""
         models = self.build(name, cells, **more)
-        plan = make_plan(models[0], self.device, cells, strategy)
+        layout = lay_out_fleets(models[0], self.device, cells, strategy)
         epoch = max(total // cells, 4 * models[0].batch_size)
-        programs = plan.programs([(Fleet([m], self.device), k) for k, m in enumerate(models)])
-        joined = [(_join([f for f, _ in part]), [k for _, k in part]) for part in programs]
+        parts = layout.of([(Fleet([m], self.device), k) for k, m in enumerate(models)])
+        joined = [(_join([f for f, _ in part]), [k for _, k in part]) for part in parts]
 
-        def program(part: Any, stop: Any) -> int:
+        def train_or_score(part: Any, stop: Any) -> int:
             ((fleet, numbers),) = part
             members = [Member(self.index[k % 10], k, k) for k in numbers]
             settings = Settings(1, fleet.model.batch_size, epoch, precision)
-            train_cells = train_in_company if plan.strategy == "vmap" and self.device == "cpu" else train
+            train_cells = train_in_company if layout.strategy == "vmap" and self.device == "cpu" else train
             done = train_cells(fleet, self.images, members, settings, Watch(stop=stop))
             return sum(training.images for training in done)
 
         def run() -> float:
             start = time.perf_counter()
-            images = sum(run_programs(program, [[part] for part in joined], plan.workers, self.device))
+            images = sum(run_fleets(train_or_score, [[part] for part in joined], layout.workers, self.device))
             rivals.synchronize(self.device)
             return images / (time.perf_counter() - start)
 
@@ -112,11 +112,11 @@ class Bench:
     def scoring(self, name: str, cells: int, images: int, **more: Any) -> Callable[[], float]:
         """Scoring of ``images`` test images by each of ``cells`` cells."""
         models = self.build(name, cells, **more)
-        plan = make_plan(models[0], self.device, cells)
+        layout = lay_out_fleets(models[0], self.device, cells)
         size = 1 if self.device == "cpu" else cells  # as the runner does it
         fleets = [Fleet(models[i : i + size], self.device) for i in range(0, cells, size)]
 
-        def program(part: Any, stop: Any) -> int:
+        def train_or_score(part: Any, stop: Any) -> int:
             (fleet,) = part
             views = [View(torch.arange(images), seed) for seed in range(fleet.size)]
             score_images(fleet, self.test, views, Scoring(500, stop=stop), ("scores",))
@@ -124,7 +124,7 @@ class Bench:
 
         def run() -> float:
             start = time.perf_counter()
-            scored = sum(run_programs(program, [[fleet] for fleet in fleets], plan.workers, self.device))
+            scored = sum(run_fleets(train_or_score, [[fleet] for fleet in fleets], layout.workers, self.device))
             rivals.synchronize(self.device)
             return scored / (time.perf_counter() - start)
 

@@ -1,10 +1,10 @@
-"""What became of a cell: written to its folder, and said."""
+"""How the work on a cell ended: written to its folder, and said."""
 
 from __future__ import annotations
 
 import traceback
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from omegaconf import OmegaConf
@@ -25,22 +25,31 @@ if TYPE_CHECKING:
     from benchmark.sweep.progress import Progress
 
 
-def write(
-    job: Job,
-    cell: Cell,
-    state: str,
-    reason: str | None,
-    started: str,
-    outcome: Outcome | None = None,
-    training: Training | None = None,
-    weights: Mapping[str, torch.Tensor] | None = None,
-    trace: str | None = None,
-) -> Record:
+@dataclass(frozen=True)
+class End:
+    """How the work on a cell ended."""
+
+    cell: Cell
+    started: str
+    state: str  # done | failed | diverged
+    reason: str | None = None
+    trace: str | None = None
+    outcome: Outcome | None = None
+    training: Training | None = None
+    weights: Mapping[str, torch.Tensor] | None = None
+
+    @classmethod
+    def failed(cls, cell: Cell, started: str, error: Exception) -> End:
+        """By an error, with its traceback."""
+        return cls(cell, started, "failed", named(error, 300), "".join(traceback.format_exception(error)))
+
+
+def write(job: Job, end: End) -> Record:
     """Write the cell's folder; a record that cannot be written is a failed one, and what was there before stays."""
-    path = job.output_dir / cell.path
+    cell, path, outcome = end.cell, job.output_dir / end.cell.path, end.outcome
     status = Status(
-        state=state,
-        reason=reason,
+        state=end.state,
+        reason=end.reason,
         fingerprint=cell.fingerprint,
         code=cell.code,
         numerics=NUMERICS_VERSION,
@@ -50,7 +59,7 @@ def write(
         headline=cell.config["model"]["headline"],
         split={"version": cell.split.version, "hash": cell.split.hash},
         data_version=job.data.version,
-        started=started,
+        started=end.started,
         finished=now(),
     )
     content = Content(
@@ -58,34 +67,18 @@ def write(
         environment=environment(job.device, job.precision),
         metrics=outcome.metrics if outcome is not None else {},
         arrays=outcome.arrays if outcome is not None else {},
-        history=training.history if training is not None else (),
-        weights=weights,
-        traceback=trace,
+        history=end.training.history if end.training is not None else (),
+        weights=end.weights,
+        traceback=end.trace,
     )
     try:
         write_record(path, status, content)
         job.checkpoints.drop(cell)
         return read_record(path)
     except (OSError, RecordError) as error:
-        before = f"{reason}; then " if reason is not None else ""
+        before = f"{end.reason}; then " if end.reason is not None else ""
         why = f"{before}its record could not be written ({named(error, 300)}); what was there before is kept"
         return Record(path, replace(status, state="failed", reason=why), {}, written=False)
-
-
-def failed(job: Job, cell: Cell, start: str, error: Exception, progress: Progress) -> Record:
-    """Write and say that the cell failed, with the traceback."""
-    record = write(job, cell, "failed", named(error, 300), start, trace="".join(traceback.format_exception(error)))
-    show(progress, cell, record)
-    return record
-
-
-def unleased(job: Job, cell: Cell, error: OSError, progress: Progress) -> Record:
-    """Say that nothing may be written for the cell, as its lease could not be taken."""
-    reason = f"its lease could not be taken ({named(error, 300)})"
-    status = Status(state="failed", reason=reason, fingerprint=cell.fingerprint, axes=cell.axes)
-    record = Record(job.output_dir / cell.path, status, {}, written=False)
-    show(progress, cell, record)
-    return record
 
 
 def show(progress: Progress, cell: Cell, record: Record, how: str = "") -> None:
