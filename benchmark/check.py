@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from benchmark.config import UsageError
+from benchmark.say import named
 from benchmark.sweep.signals import ends_in_order
 
 
@@ -45,14 +46,14 @@ def _run(config: Any) -> int:
     import torch
     from torch import nn
 
-    from benchmark.data.cache import data_dir
+    from benchmark.data.files import data_dir
     from benchmark.data.images import load_images
     from benchmark.engine.contract import CHECKS, OF_FLEETS, Subject
     from benchmark.models import model_class
     from benchmark.models.refusals import arguments_of
-    from benchmark.sweep.job import prepare_job
+    from benchmark.sweep.job import lay_out_job
 
-    prepare_job(config)  # refuses what cannot be built
+    lay_out_job(config)  # refuses what cannot be built
     torch.set_num_threads(1)
     data = load_images(config.dataset, data_dir(config.data_dir))
 
@@ -77,7 +78,7 @@ def _passed(check: Callable[[Any], None], subject: Any) -> bool:
     except AssertionError as error:
         print(f"failed  {name}: {error}", flush=True)
     except Exception as error:  # of the model itself
-        print(f"failed  {name}: {type(error).__name__}: {' '.join(str(error).split())[:200]}", flush=True)
+        print(f"failed  {name}: {named(error)}", flush=True)
     else:
         print(f"passed  {name}", flush=True)
         return True

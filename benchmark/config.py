@@ -1,4 +1,4 @@
-"""Typed schemas of everything Hydra composes, and how a bad value is refused in one line.
+"""Typed schemas of everything Hydra composes, and the error with which a bad value is refused in one line.
 
 The shapes of ``conf/`` stand here; a model's own keys are those of its constructor (``benchmark/models``).
 Nothing in this module imports torch, so that ``--help`` and a refused configuration answer at once.
@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from omegaconf import MISSING
-
-from benchmark import instructions
 
 CONF_DIR = next(
     path
@@ -57,7 +55,8 @@ class SplitConfig:
     """Which images are trained on and which are tested."""
 
     name: str = MISSING  # one_vs_rest | leave_one_out
-    normal_class: Any = "all"  # all | index | name | list of these; leave_one_out: the class left out
+    normal_class: Any = None  # one_vs_rest: the class trained on: all | index | name | list of these
+    anomalous_class: Any = None  # leave_one_out: the class left out: all | index | name | list of these
     train_fraction: float = 1.0  # share of the normal training images that is used
     contamination: float = 0.0  # share of anomalous images among the training images
     calibration_share: float = 0.1  # of the training images, kept from training to set thresholds
@@ -67,12 +66,12 @@ class SplitConfig:
 
 @dataclass
 class TrainerConfig:
-    """How a fleet is trained and scored; nothing here belongs to one model."""
+    """How the cells of a job are trained and scored; nothing here belongs to one model."""
 
     epochs: int | None = None  # null: the model's own
     batch_size: int | None = None  # null: the model's own
-    strategy: str = "auto"  # loop: cell by cell | vmap: many cells as one program | auto
-    workers: int | None = None  # programs at once; null: one a core on a CPU, else one
+    strategy: str = "auto"  # loop: cell by cell | vmap: many cells as one fleet | auto
+    workers: int | None = None  # fleets at once; null: one a core on a CPU, else one
     score_batch_size: int = 500  # images scored at once
     compile: bool = False  # compile the gradients with torch.compile (on a GPU as captured graphs)
     generation_metrics: bool = False  # judge generated images with a classifier of the training split
@@ -90,7 +89,7 @@ class TrackingConfig:
 
 @dataclass
 class Config:
-    """One Hydra job: one fleet, the cells of one model, data set and split."""
+    """One Hydra job: the cells of one model, data set and split."""
 
     model: Any = MISSING  # the constructor's arguments, `name` and `_target_`
     dataset: DatasetConfig = field(default_factory=DatasetConfig)
@@ -108,17 +107,7 @@ class Config:
     debug: bool = False  # show tracebacks
 
 
-DEVICES = "auto, cpu, cuda, cuda:N or mps"
-CHOICES = {
-    "precision": ("auto", "fp32", "tf32", "bf16"),
-    "trainer.strategy": ("auto", "loop", "vmap"),
-    "split.evaluate_on": ("test", "validation"),
-}
-
-
-NAMES = {"experiment_name": "latent", "dataset.name": "mnist", "split.name": "one_vs_rest"}  # folders -> an example
 LONGEST = 100  # bytes of a name that becomes a folder
-SEEDS = 2**32  # seeds are below
 
 
 def is_plain_name(name: str) -> bool:
@@ -127,138 +116,6 @@ def is_plain_name(name: str) -> bool:
     return plain and len(name.encode(errors="replace")) <= LONGEST
 
 
-def register_schemas() -> None:
-    """Tell Hydra the types of everything in ``conf/``."""
-    from hydra.core.config_store import ConfigStore
-
-    ConfigStore.instance().store(name="schema", node=Config)
-
-
-def validate(config: Any) -> None:
-    """Refuse values that have the right type but make no sense, before any work.
-
-    ``config`` is a composed ``Config``. Raises ``UsageError`` with one line: what, why, what is allowed, what to type.
-    """
-    if (wrong := instructions.fault()) is not None:
-        raise UsageError(wrong)
-    from benchmark.models.refusals import refuse_model
-
-    refuse_model(config.model)
-    _validate_labels(config.model, len(config.dataset.classes))
-    for key, allowed in CHOICES.items():
-        value = _get(config, key)
-        if value not in allowed:
-            raise UsageError(_refusal(key, value, "one of " + ", ".join(allowed), f"{key}={allowed[0]}"))
-    for key in (
-        "trainer.epochs",
-        "trainer.batch_size",
-        "trainer.workers",
-        "trainer.score_batch_size",
-        "split.test_limit",
-        "dataset.image_size",
-    ):
-        value = _get(config, key)
-        if value is not None and value < 1:
-            raise UsageError(_refusal(key, value, "a whole number of at least 1", f"{key}=10"))
-    if not 0 < config.split.train_fraction <= 1:
-        allowed = "a number above 0 and at most 1"
-        raise UsageError(
-            _refusal("split.train_fraction", config.split.train_fraction, allowed, "split.train_fraction=0.5")
-        )
-    if not 0 <= config.split.contamination <= 0.5:
-        allowed = "a number from 0 to 0.5"
-        raise UsageError(
-            _refusal("split.contamination", config.split.contamination, allowed, "split.contamination=0.05")
-        )
-    if not 0 <= config.split.calibration_share <= 0.5:
-        allowed = "a number from 0 (no thresholds) to 0.5"
-        raise UsageError(
-            _refusal("split.calibration_share", config.split.calibration_share, allowed, "split.calibration_share=0.1")
-        )
-    for key, example in NAMES.items():
-        name = _get(config, key)
-        if not is_plain_name(name):
-            allowed = f"a name for a folder, without / and not beginning with a dot, of at most {LONGEST} bytes"
-            raise UsageError(_refusal(key, repr(name[:40]), allowed, f"{key}={example}"))
-    _validate_classes([*config.dataset.classes, *config.dataset.other_kinds])
-    seconds = config.trainer.checkpoint_seconds
-    if seconds is not None and not 0 <= seconds < float("inf"):
-        allowed = "a number of seconds of at least 0, or null for no checkpoints"
-        raise UsageError(_refusal("trainer.checkpoint_seconds", seconds, allowed, "trainer.checkpoint_seconds=60"))
-    seeds(config)
-
-
-def seeds(config: Any) -> list[int]:
-    """The seeds of a configuration, always a list. Raises ``UsageError`` if one is no whole number >= 0."""
-    values = list(config.seed) if not isinstance(config.seed, int | str | float | bool | None) else [config.seed]
-    for value in values:
-        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-            raise UsageError(_refusal("seed", value, "a whole number of at least 0, or a list of them", "seed=[0,1,2]"))
-        if value >= SEEDS:
-            raise UsageError(f"seed is too large: it must be below 2**32 = {SEEDS}. Type for example: seed=[0,1,2]")
-    if len(set(values)) != len(values) or not values:
-        raise UsageError(_refusal("seed", values, "different seeds, at least one", "seed=[0,1,2]"))
-    return values
-
-
-def resolve_device(setting: str, precision: str) -> tuple[str, str]:
-    """The device and precision that ``auto`` stands for here.
-
-    Raises ``UsageError`` if the device is not there, or has no tf32. ``precision=auto`` is fp32: bf16 leaves
-    the mean AUROC where it is (``results/precision``), but has not been timed on a processor with units for it.
-    """
-    check_device(setting)
-    chosen = setting
-    if setting != "cpu":
-        import torch
-
-        cuda, mps = torch.cuda.device_count(), torch.backends.mps.is_available()
-        if setting == "auto":
-            chosen = "cuda" if cuda > 0 else "mps" if mps else "cpu"
-        number = int(setting.split(":")[1]) if ":" in setting else 0
-        if (setting.startswith("cuda") and number >= cuda) or (setting == "mps" and not mps):
-            there = [f"cuda:{i}" for i in range(cuda)] + ["mps"] * mps + ["cpu"]
-            raise UsageError(
-                f"device={setting} is not on this machine; there is: {', '.join(there)}. Type: device=auto"
-            )
-    if precision == "tf32" and not chosen.startswith("cuda"):
-        raise UsageError(f"precision=tf32 is of CUDA devices, not of {chosen}. Type: precision=fp32, or device=cuda")
-    return chosen, "fp32" if precision == "auto" else precision
-
-
-def check_device(setting: str) -> None:
-    """Raises ``UsageError`` if this names no device at all."""
-    import re
-
-    if setting != "cpu" and not re.fullmatch(r"auto|mps|cuda(:\d+)?", setting):
-        raise UsageError(_refusal("device", setting, DEVICES, "device=auto"))
-
-
-def _validate_classes(classes: list[str]) -> None:
-    """Class names stand in tables of every kind: none twice, none that a spreadsheet or a page would act upon."""
-    for i, name in enumerate(classes):
-        if name in classes[:i]:
-            raise UsageError(f"dataset.classes names {name[:40]!r} twice: every class and kind needs a name of its own")
-        if not name or name[0] in "=+-@" or any(c in "[]<>" or not c.isprintable() for c in name):
-            allowed = "not empty, without = + - @ in front, and without brackets [ ] < > and control characters"
-            raise UsageError(f"dataset.classes: {name[:40]!r} is not allowed: a class name must be {allowed}")
-
-
-def _validate_labels(model: Any, count: int) -> None:
-    """Of a model that is told classes: their number, which is the data set's."""
-    told = "classes" in model and model.get("conditional", True)
-    if told and model.classes != count:
-        raise UsageError(
-            f"model.classes={model.classes} is not allowed: the model is told the class of an image, and the data set "
-            f"has {count} classes. Type: model.classes={count}"
-        )
-
-
-def _get(config: Any, key: str) -> Any:
-    for part in key.split("."):
-        config = config[part]
-    return config
-
-
-def _refusal(key: str, value: Any, allowed: str, example: str) -> str:
+def refusal(key: str, value: Any, allowed: str, example: str) -> str:
+    """One line for a value that is refused: what it must be, and what to type."""
     return f"{key}={value} is not allowed: it must be {allowed}. Type for example: {example}"

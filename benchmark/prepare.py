@@ -12,46 +12,41 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.config import UsageError
-from benchmark.sweep.signals import ends_in_order
+from benchmark.say import one_line
+from benchmark.sweep.arguments import parse, small_command
 
-DEFAULT = ("mnist", "fashion_mnist")
-
-
-@ends_in_order("prepare")
-def main(arguments: list[str] | None = None) -> int:
-    """Run the command line and return the exit code: 0, 1 if a data set could not be had, 2 for a wrong argument."""
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
-    if any(argument in ("-h", "--help") for argument in arguments):
-        from benchmark.data import dataset_names
-
-        print(f"{(__doc__ or '').strip()}\n\nData sets: {', '.join(dataset_names())}")
-        return 0
-    try:
-        names, folder = _parse(arguments)
-        done = [_prepare(name, folder) for name in names]  # all of them, whatever becomes of the first
-        return 0 if all(done) else 1
-    except UsageError as error:
-        print(f"prepare: {error}", file=sys.stderr)
-        return 2
+KEYS = {"dataset": "NAME[,NAME...] or all", "data_dir": "a folder"}
+DEFAULT = "mnist,fashion_mnist"
 
 
-def _parse(arguments: list[str]) -> tuple[list[str], Path]:
+def describe() -> str:
+    """What ``--help`` prints."""
     from benchmark.data import dataset_names
-    from benchmark.data.cache import data_dir
 
-    values = {"dataset": ",".join(DEFAULT), "data_dir": None}
-    for argument in arguments:
-        key, equals, value = argument.partition("=")
-        if equals == "" or key not in values or value == "":
-            raise UsageError(f"{argument}: allowed are dataset=NAME[,NAME...]|all and data_dir=FOLDER")
-        values[key] = value
-    names = dataset_names() if values["dataset"] == "all" else str(values["dataset"]).split(",")
+    return f"{(__doc__ or '').strip()}\n\nData sets: {', '.join(dataset_names())}"
+
+
+@small_command("prepare", describe)
+def main(arguments: list[str]) -> int:
+    """Run the command line and return the exit code: 0, 1 if a data set could not be had, 2 for a wrong argument."""
+    from benchmark.data.files import data_dir
+
+    settings = parse(arguments, KEYS)
+    names, folder = _names(settings.get("dataset", DEFAULT)), data_dir(settings.get("data_dir"))
+    done = [_prepare(name, folder) for name in names]  # all of them, whatever becomes of the first
+    return 0 if all(done) else 1
+
+
+def _names(given: str) -> list[str]:
+    """The data sets that were asked for. Raises ``UsageError`` for one that is none."""
+    from benchmark.data import dataset_names
+
+    there = dataset_names()
+    names = there if given == "all" else given.split(",")
     for name in names:
-        if name not in dataset_names():
-            raise UsageError(
-                f"dataset={name}: there is no such dataset. There is: {', '.join(dataset_names())}, or all"
-            )
-    return names, data_dir(values["data_dir"])
+        if name not in there:
+            raise UsageError(f"dataset={name}: there is no such dataset. There is: {', '.join(there)}, or all")
+    return names
 
 
 def _prepare(name: str, folder: Path) -> bool:
@@ -59,18 +54,16 @@ def _prepare(name: str, folder: Path) -> bool:
     from benchmark.data.sources import Unreachable, fetch
 
     dataset = load_dataset_config(name)
-    progress = _Progress()
     try:
         if dataset.sha256:
-            fetched = fetch(dataset, folder, progress.say, progress.report)
+            with _Progress() as progress:
+                fetched = fetch(dataset, folder, progress.say, progress.report)
             state = f"fetched {len(fetched)} files, all verified" if fetched else "already there, verified"
         else:
             state = _through_torchvision(dataset, folder)
     except Unreachable as error:
-        progress.end()
         print(error, file=sys.stderr)
         return False
-    progress.end()
     from benchmark.data.images import load_images
 
     data = load_images(dataset, folder)
@@ -99,9 +92,8 @@ def _through_torchvision(dataset: Any, folder: Path) -> str:
                 kind = getattr(torchvision.datasets, dataset.torchvision_class)
                 kind(str(folder), train=train, download=True, **dict(dataset.options))
     except (OSError, EOFError, RuntimeError, ValueError, AssertionError) as error:
-        reason = " ".join(str(error).split())
         raise Unreachable(
-            f"{dataset.name}: torchvision could not fetch it ({reason}). By hand: place the files that "
+            f"{dataset.name}: torchvision could not fetch it ({one_line(error, 1000)}). By hand: place the files that "
             f"torchvision.datasets.{dataset.torchvision_class} reads in {raw_folder(dataset, folder)}"
         ) from error
     finally:
@@ -110,33 +102,41 @@ def _through_torchvision(dataset: Any, folder: Path) -> str:
 
 
 class _Progress:
-    """Bytes as they arrive: one moving line on a terminal, a line a file elsewhere; to stderr."""
+    """Bytes as they arrive: a bar a file on a terminal, a line a file elsewhere; to stderr."""
 
     def __init__(self) -> None:
-        self.terminal, self.last, self.start, self.open = sys.stderr.isatty(), 0.0, {}, False
+        from rich.console import Console
+        from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+        self.console = Console(stderr=True)
+        columns = TextColumn("  {task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn()
+        self.bars = Progress(*columns, console=self.console, disable=not self.console.is_terminal)
+        self.tasks: dict[str, Any] = {}  # file -> its bar
+        self.start: dict[str, float] = {}
+
+    def __enter__(self) -> _Progress:
+        self.bars.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.bars.stop()
 
     def say(self, text: str) -> None:
-        self.end()
-        print(text, file=sys.stderr, flush=True)
+        """A line of its own."""
+        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def report(self, name: str, done: int, total: int | None) -> None:
+        """So many bytes of a file are there."""
         now = time.perf_counter()
         start = self.start.setdefault(name, now)
-        finished = total is not None and done >= total
-        if not finished and (not self.terminal or now - self.last < 0.1):
-            return
-        self.last = now
-        size = f"{done / 1e6:.1f} MB" if total is None else f"{done / 1e6:.1f} of {total / 1e6:.1f} MB"
-        text = f"  {name}: {size}, {done / 1e6 / max(now - start, 1e-6):.1f} MB/s"
-        print(
-            f"\r{text}\033[K" if self.terminal else text, end="" if self.terminal else "\n", file=sys.stderr, flush=True
-        )
-        self.open = self.terminal
-
-    def end(self) -> None:
-        if self.open:
-            print(file=sys.stderr, flush=True)
-        self.open = False
+        if self.console.is_terminal:
+            if name not in self.tasks:
+                self.tasks[name] = self.bars.add_task(name, total=total)
+            self.bars.update(self.tasks[name], completed=done, total=total)
+        elif total is not None and done >= total:
+            self.say(
+                f"  {name}: {done / 1e6:.1f} of {total / 1e6:.1f} MB, {done / 1e6 / max(now - start, 1e-6):.1f} MB/s"
+            )
 
 
 if __name__ == "__main__":

@@ -29,14 +29,13 @@ IDX_NAMES = (
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
     """The data directory with MNIST and Fashion-MNIST in it; tests that need them are skipped where they are not."""
-    from benchmark.data import cache, load_dataset_config
-    from benchmark.data.files import fault, raw_folder
+    from benchmark.data import files, load_dataset_config
 
-    folder = cache.data_dir()
+    folder = files.data_dir()
     for name in ("mnist", "fashion_mnist"):
         dataset = load_dataset_config(name)
         for file, sha256 in dataset.sha256.items():
-            problem = fault(raw_folder(dataset, folder) / file, sha256)
+            problem = files.fault(files.raw_folder(dataset, folder) / file, sha256)
             if problem is not None:
                 pytest.skip(f"{problem}. Type: python -m benchmark.prepare")
     return folder

@@ -10,10 +10,12 @@ import pytest
 
 from benchmark.config import CONF_DIR
 from benchmark.models import model_names
-from tests.claims import ROOT, Absent, Claim, block, flexible, frame, normal, paired, refreshed, verdict, with_tables
-from tests.claims_exceptions import AWAITED, EXCEPTIONS, GENERATED
-from tests.claims_registry import CLAIMS, PAGES
-from tests.claims_tables import BLOCKS, WHOLE
+from tests.claims.cells import ROOT, frame, paired, verdict
+from tests.claims.claim import Absent, Claim, flexible, normal
+from tests.claims.exceptions import AWAITED, EXCEPTIONS, GENERATED
+from tests.claims.pages import block, refreshed, with_tables
+from tests.claims.registry import CLAIMS, PAGES
+from tests.claims.tables import BLOCKS, WHOLE
 
 MEASURED = r"(?<![\w.])\d+\.\d+|\d%|\d+ of \d+ classes"
 REFERENCES = r"arXiv:\d+\.\d+|sections?\s+\d+(?:\.\d+)?(?:,\s+\d(?![\d.]))*"

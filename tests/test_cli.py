@@ -14,7 +14,7 @@ from typing import TypeVar
 import pytest
 
 from benchmark.config import UsageError
-from benchmark.data.cache import data_dir as cache_dir
+from benchmark.data.files import data_dir as cache_dir
 from benchmark.models import model_names
 from benchmark.sweep.compose import compose_jobs
 from tests.faults.helpers import run_here
@@ -145,7 +145,8 @@ def test_a_sweep_is_planned_as_hydra_runs_it(tmp_path: Path) -> None:
     ]
     program = (
         "import sys, json, hydra; from hydra.core.hydra_config import HydraConfig; "
-        "from benchmark.config import CONF_DIR, register_schemas; register_schemas()\n"
+        "from benchmark.config import CONF_DIR; from benchmark.sweep.compose import register_schemas; "
+        "register_schemas()\n"
         "@hydra.main(version_base='1.3', config_path=str(CONF_DIR.resolve()), config_name='config')\n"
         "def note(config): ran[-1].append(list(HydraConfig.get().overrides.task))\n"
         "ran, commands = [], json.loads(sys.argv[1])\n"

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from benchmark import instructions
+from benchmark.engine.device import available_cores
 from benchmark.store.environment import environment
-from benchmark.sweep.launchers import available_cores
 from tests.test_cli import run
 
 on_pinned = pytest.mark.skipif(instructions.in_force() != "pinned", reason="nothing is pinned on this processor")
@@ -51,14 +51,14 @@ def test_the_switch_leaves_the_environment_alone() -> None:
 @on_pinned
 def test_cells_of_the_fastest_instructions_have_fingerprints_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
     from benchmark.sweep.compose import compose_command
-    from benchmark.sweep.job import prepare_job
+    from benchmark.sweep.job import lay_out_job
 
     (config,) = (job.config for job in compose_command(["dataset=digits", "split.normal_class=3", "device=cpu"]).jobs)
     prints = {}
     for chosen in ("pinned", "machine"):
         monkeypatch.setenv("BENCHMARK_INSTRUCTIONS", chosen)
         for device in ("cpu", "cuda"):
-            prints[chosen, device] = prepare_job(config, device=(device, "fp32")).cells[0].fingerprint
+            prints[chosen, device] = lay_out_job(config, device=(device, "fp32")).cells[0].fingerprint
     assert prints["pinned", "cpu"] != prints["machine", "cpu"]
     assert prints["pinned", "cuda"] == prints["machine", "cuda"]
 

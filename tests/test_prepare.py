@@ -100,9 +100,12 @@ def test_digits_need_nothing(tmp_path, capsys):
     ("argument", "text"),
     [
         ("dataset=cifar", "prepare: dataset=cifar: there is no such dataset. There is: digits, "),
-        ("data=mnist", "prepare: data=mnist: allowed are dataset=NAME[,NAME...]|all and data_dir=FOLDER"),
-        ("mnist", "prepare: mnist: allowed are dataset="),
-        ("data_dir=", "prepare: data_dir=: allowed are dataset="),
+        (
+            "data=mnist",
+            "prepare: data=mnist is not known; did you mean dataset=...? Allowed: dataset=..., data_dir=...\n",
+        ),
+        ("mnist", "prepare: mnist is not known; Allowed: dataset=..., data_dir=...\n"),
+        ("data_dir=", "prepare: data_dir= has no value. Type data_dir=<a value>, or leave it out\n"),
     ],
 )
 def test_wrong_argument_is_one_line_and_exit_code_2(argument, text, capsys):

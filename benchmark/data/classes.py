@@ -1,4 +1,4 @@
-"""Normal classes by index or by name; apart from the splits so that a wrong one is refused without loading torch."""
+"""A split's classes by index or by name; apart from the splits so that a wrong one is refused without loading torch."""
 
 from __future__ import annotations
 
@@ -7,9 +7,34 @@ from typing import Any
 
 from benchmark.config import UsageError
 
+NORMAL, ANOMALOUS = "split.normal_class", "split.anomalous_class"  # the class trained on, or the one left out
 
-def resolve_classes(value: Any, class_names: Sequence[str]) -> list[int]:
-    """Class indices for ``split.normal_class``: "all", an index, a name in any case, or a list of these.
+
+def class_setting(split: Any) -> tuple[str, Any]:
+    """The key of a ``SplitConfig`` that names its classes, and its value.
+
+    Each split has its own key, so that a sweep over both may name both. Where leave_one_out is given the other alone,
+    which was its name once, it is read still. Raises ``UsageError`` where one_vs_rest is.
+    """
+    if split.name == "leave_one_out":
+        if is_old(split):
+            return NORMAL, split.normal_class
+        return ANOMALOUS, "all" if split.anomalous_class is None else split.anomalous_class
+    if split.normal_class not in (None, "all") or split.anomalous_class in (None, "all"):
+        return NORMAL, "all" if split.normal_class is None else split.normal_class
+    raise UsageError(
+        f"{ANOMALOUS}={split.anomalous_class} is of split=leave_one_out, {split.name} names the class it trains on. "
+        f"Type split=leave_one_out, or {NORMAL}={split.anomalous_class}"
+    )
+
+
+def is_old(split: Any) -> bool:
+    """Whether the class left out is called the normal one, as it was once."""
+    return split.name == "leave_one_out" and split.normal_class is not None and split.anomalous_class in (None, "all")
+
+
+def resolve_classes(value: Any, class_names: Sequence[str], key: str = NORMAL) -> list[int]:
+    """Class indices for the setting ``key``: "all", an index, a name in any case, or a list of these.
 
     Raises ``UsageError`` naming what is allowed.
 
@@ -29,9 +54,9 @@ def resolve_classes(value: Any, class_names: Sequence[str]) -> list[int]:
         else:
             names = ", ".join(f"{i} ({name})" for i, name in enumerate(class_names))
             raise UsageError(
-                f"split.normal_class={item} is not a class of this data set; allowed: all, or an index or name of "
-                f"{names}. Type for example: split.normal_class=3"
+                f"{key}={item} is not a class of this data set; allowed: all, or an index or name of "
+                f"{names}. Type for example: {key}=3"
             )
     if not found or len(set(found)) != len(found):
-        raise UsageError(f"split.normal_class={value} must name at least one class, and none twice")
+        raise UsageError(f"{key}={value} must name at least one class, and none twice")
     return found

@@ -17,8 +17,9 @@ from torch import Tensor
 from benchmark.data.images import ImageData
 from benchmark.engine.fleet import Fleet, to_pixels
 from benchmark.engine.metrics import auroc
-from benchmark.engine.score import assess
-from benchmark.engine.train import Settings, Training, train
+from benchmark.engine.score import Scoring, View, score_images
+from benchmark.engine.state import Settings, Training
+from benchmark.engine.train import Member, train, train_in_company
 from benchmark.models.base import Model
 
 MEMBERS = ((0, 1), (3, 2), (7, 5), (5, 3))  # normal class and seed of a fleet's cells
@@ -57,18 +58,18 @@ class Subject:
         """A fleet of cells trained on their classes, and what became of them."""
         fleet = Fleet([self.build(seed) for _, seed in members])
         rows = [(self.data.train_labels == label).nonzero().flatten()[:EPOCH] for label, _ in members]
-        seeds = [seed for _, seed in members]
         company = how.pop("in_company", False)
         settings = Settings(epochs, BATCH, **{"epoch_size": EPOCH, **how})
         shown = self.data.train_images if images is None else images
-        return fleet, train(fleet, shown, rows, seeds, [s + 100 for s in seeds], settings, in_company=company)
+        cells = [Member(index, seed, seed + 100) for index, (_, seed) in zip(rows, members, strict=True)]
+        return fleet, (train_in_company if company else train)(fleet, shown, cells, settings)
 
     def scores(
         self, fleet: Fleet, images: Tensor, batch: int = 256, index: Tensor | None = None, precision: str = "fp32"
     ) -> list[dict[str, Tensor]]:
         chosen = torch.arange(len(images)) if index is None else index
-        found = assess(fleet, images, [chosen] * fleet.size, [11] * fleet.size, batch, precision)
-        return [cell["scores"] for cell in found]
+        found = score_images(fleet, images, [View(chosen, 11)] * fleet.size, Scoring(batch, precision))
+        return [dict(cell.scores) for cell in found]
 
 
 def the_headline_is_a_named_score(subject: Subject) -> None:

@@ -6,12 +6,11 @@ import io
 import os
 import shlex
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark.config import UsageError
-from benchmark.sweep.arguments import help_text, true_or_false
+from benchmark.sweep.arguments import help_text, small_command, true_or_false
 from benchmark.sweep.arguments import parse as arguments_of
-from benchmark.sweep.signals import ends_in_order
 
 if TYPE_CHECKING:
     from benchmark.report.build import Report
@@ -21,10 +20,12 @@ KEYS = {
     "output_dir": "where the runner wrote; default: outputs",
     "results_dir": "where the report goes; default: <output_dir>/reports/<experiment>",
     "publish": "true | false: to results/<experiment> instead, which is committed; default: false",
-    "replace": "true | false: publish even if cells that are published now would be lost; default: false",
+    "replace": "true | false: even if done cells of the report in that folder would be lost, or files that no report "
+    "wrote; default: false",
+    "stale": "true | false: publish even cells of other code or numerics than these; default: false",
     "source": "folders: the cells below output_dir | mlflow: the MLflow store",
     "uri": "for source=mlflow: address of the store; default: MLFLOW_TRACKING_URI, else the one in output_dir",
-    "figures": "true | false: also draw the figures; default: true",
+    "figures": "true: PNG, which the page shows | pdf: also PDF, for a paper | false: none; default: true",
 }
 HELP = help_text(
     "Set models side by side: tables, figures and a page from the records of an experiment. Never trains.",
@@ -33,29 +34,20 @@ HELP = help_text(
 )
 
 
-@ends_in_order("benchmark.report")
-def main(arguments: list[str] | None = None) -> int:
+@small_command("benchmark.report", lambda: HELP)
+def main(arguments: list[str]) -> int:
     """Run the command line and return the exit code: 0, 1 without records, 2 for an argument that is refused."""
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # a terminal without some characters still shows the rest
-    if any(argument in ("--help", "-h") for argument in arguments):
-        print(HELP)
-        return 0
-    try:
-        settings = parse(arguments)
-        from benchmark.report.build import NoRecords, build_report
-        from benchmark.store.records import RecordError
+    settings = parse(arguments)
+    from benchmark.report.build import NoRecords, build_report
 
-        try:
-            words = [os.fsencode(word).decode("utf-8", "replace") for word in arguments]
-            report = build_report(**settings, command=f"python -m benchmark.report {shlex.join(words)}".strip())
-        except (NoRecords, RecordError, OSError) as error:
-            print(f"benchmark.report: {error}", file=sys.stderr)
-            return 1
-    except UsageError as error:
+    words = [os.fsencode(word).decode("utf-8", "replace") for word in arguments]
+    try:
+        report = build_report(**settings, command=f"python -m benchmark.report {shlex.join(words)}".strip())
+    except (NoRecords, OSError) as error:
         print(f"benchmark.report: {error}", file=sys.stderr)
-        return 2
+        return 1
     show(report, settings)
     return 0
 
@@ -63,9 +55,12 @@ def main(arguments: list[str] | None = None) -> int:
 def parse(arguments: list[str]) -> dict[str, Any]:
     """The settings in ``key=value`` arguments. Raises ``UsageError`` for anything else."""
     settings: dict[str, Any] = {**arguments_of(arguments, KEYS)}
-    for key in ("figures", "publish", "replace"):
+    for key in ("publish", "replace", "stale"):
         if key in settings:
             settings[key] = true_or_false(settings, key, True)
+    drawn = {"true": True, "false": False}
+    if "figures" in settings:
+        settings["figures"] = drawn.get(settings["figures"], settings["figures"])
     return settings
 
 
@@ -74,6 +69,7 @@ def show(report: Report, settings: dict[str, Any]) -> None:
     from rich.console import Console
     from rich.text import Text
 
+    from benchmark.report.manifest import MAIN
     from benchmark.report.tables.formats import to_rich
 
     terminal = sys.stdout.isatty()
@@ -92,16 +88,26 @@ def show(report: Report, settings: dict[str, Any]) -> None:
         where = f"{row['model']}{variant} {axes}"
         console.print(Text(f"  {row['state']}: {where}: {row['reason']}", style="yellow"))
     folder = report.results_dir.as_posix()
-    main_files = "report.html, tables.md, tables.tex, cells.csv, manifest.json, figures/"
-    console.print(Text(f"\n{len(report.files)} files in {folder}: {main_files}"))
-    store = f"{settings.get('output_dir', 'outputs')}/mlflow.db"
+    shown = [
+        *MAIN,
+        *(f"{name}/" for name in ("tables", "figures") if any(f.startswith(f"{name}/") for f in report.files)),
+    ]
+    console.print(Text(f"\n{len(report.files)} files in {folder}: {', '.join(shown)}"))
     console.print(Text("Next:"))
-    for command in (
-        f"open {folder}/report.html" if sys.platform == "darwin" else f"xdg-open {folder}/report.html",
-        f"mlflow ui --backend-store-uri {settings.get('uri', f'sqlite:///{store}')}",
-        "python -m benchmark -m model=vae,ae dataset=mnist model.latent=2,8,32 experiment_name=latent",
-    ):
+    for command in _next(folder, settings):
         console.print(Text(f"  {command}"), soft_wrap=True)
+
+
+def _next(folder: str, settings: dict[str, Any]) -> list[str]:
+    """What to type after a report; MLflow's page only where there is a store of its own kind to look into."""
+    viewer = "open" if sys.platform == "darwin" else "xdg-open"
+    database = Path(settings.get("output_dir", "outputs"), "mlflow.db")
+    uri = settings.get("uri", f"sqlite:///{database.as_posix()}" if database.exists() else "")
+    return [
+        f"{viewer} {shlex.quote(f'{folder}/report.html')}",
+        *([f"mlflow ui --backend-store-uri {shlex.quote(uri)}"] if uri and not uri.startswith("http") else []),
+        "python -m benchmark -m model=vae,ae dataset=mnist model.latent=2,8,32 experiment_name=latent",
+    ]
 
 
 if __name__ == "__main__":

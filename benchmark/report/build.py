@@ -1,34 +1,34 @@
-"""Builds a report: collects cells, makes every output in a temporary folder, then publishes it."""
+"""Builds a report: collects cells, makes every output in a temporary folder, then moves it to its place."""
 
 from __future__ import annotations
 
-import json
-import shutil
 import tempfile
-import uuid
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmark.cells import NUMERICS_VERSION
 from benchmark.config import UsageError
+from benchmark.data.writing import scratch
 from benchmark.report.frame import build_frame, read_frame, write_frame
-from benchmark.report.manifest import MANIFEST, build_manifest
-from benchmark.report.page import Figure, build_page
-from benchmark.report.publish import compare, move
+from benchmark.report.manifest import build_manifest, compare, move, refuse_foreign, write_manifest
+from benchmark.report.page import Plate, build_page
 from benchmark.report.statistics import groups
-from benchmark.report.tables.comparison import comparison_tables
-from benchmark.report.tables.details import detail_tables
-from benchmark.report.tables.floors import explained
 from benchmark.report.tables.formats import escape_markdown, latex_document, to_csv, to_latex, to_markdown
-from benchmark.report.tables.published import appendix_tables, beside_table, read_published
-from benchmark.report.tables.tables import DATASET_TITLES, Table, group_tables, group_title
-from benchmark.store.experiments import Collection, collect
+from benchmark.report.tables.sections import build_tables
+from benchmark.report.tables.table import Table
+from benchmark.store.experiments import Collection, PlannedCell, collect
+from benchmark.store.finished import code_fault
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from benchmark.store.records import Record
+
 SOURCES = ("folders", "mlflow")
+FIGURES = (True, False, "pdf")  # PNG; none; PNG and PDF
 
 
 class NoRecords(Exception):
@@ -55,91 +55,118 @@ def build_report(
     output_dir: str | Path = "outputs",
     results_dir: str | Path | None = None,
     source: str = "folders",
-    figures: bool = True,
+    figures: bool | str = True,
     uri: str | None = None,
     publish: bool = False,
     replace: bool = False,
+    stale: bool = False,
     command: str = "",
 ) -> Report:
     """Read the records of ``experiment`` and write tables, figures, page and manifest to ``results_dir``.
 
     ``source`` is "folders" (cells under ``output_dir``) or "mlflow" (the store at ``uri``, by default the configured
     one). ``results_dir`` is ``reports/<experiment>`` below ``output_dir`` by default, and ``results/<experiment>`` with
-    ``publish``, which is refused if a cell that is published would be lost and ``replace`` does not allow it. Raises
-    ``NoRecords`` if there are none.
+    ``publish``. A folder that was named, or is published, is guarded: unless ``replace`` allows it, no done cell that
+    is in its report is lost, and no file that no report wrote is overwritten. Cells of other code or numerics than
+    these are not published unless ``stale`` allows it. Raises ``NoRecords`` if there are none.
     """
     if source not in SOURCES:
         raise UsageError(f"source={source} is not allowed: it must be {' or '.join(SOURCES)}. Type: source=folders")
+    if figures not in FIGURES:
+        raise UsageError(f"figures={figures} is not allowed: it must be true, false or pdf. Type: figures=true")
     output_dir = Path(output_dir)
     if publish and results_dir is not None:
         raise UsageError(f"publish=true writes to results/{experiment}: leave out results_dir={results_dir}")
+    guarded = (publish or results_dir is not None) and not replace
     default = Path("results", experiment) if publish else output_dir / "reports" / experiment
-    results_dir = Path(results_dir) if results_dir is not None else default
-    keep = publish and not replace
+    place = Place(Path(results_dir) if results_dir is not None else default, guarded, not stale)
     if source == "folders":
-        return _build(experiment, output_dir, results_dir, figures, command, keep)
+        return _build(experiment, output_dir, place, figures, command)
     from benchmark.tracking.download import fetch_cells
 
     with tempfile.TemporaryDirectory() as folder:
         fetched = fetch_cells(experiment, uri, output_dir, Path(folder))
-        return _build(experiment, Path(fetched), results_dir, figures, command, keep)
+        return _build(experiment, Path(fetched), place, figures, command)
 
 
-def _build(experiment: str, output_dir: Path, results_dir: Path, figures: bool, command: str, keep: bool) -> Report:
+@dataclass(frozen=True)
+class Place:
+    """Where a report goes, and what it may not do there."""
+
+    folder: Path
+    keeps: bool  # done cells of the report that is there, and files that are no report's
+    current: bool  # in results/, no cells of other code or numerics
+
+    @property
+    def is_published(self) -> bool:
+        return Path("results").resolve() in self.folder.resolve().parents
+
+
+def _build(experiment: str, output_dir: Path, place: Place, figures: bool | str, command: str) -> Report:
     collection = collect(output_dir, experiment)
     if not collection.cells:
         raise NoRecords(
             f"no records of experiment {experiment} in {output_dir}. "
             f"Make them with: python -m benchmark -m {_how_to_make(experiment)}"
         )
-    made = results_dir.parent / f".{results_dir.name}.{uuid.uuid4().hex}.tmp"
-    try:
-        (made / "tables").mkdir(parents=True)
-    except OSError as error:
-        raise UsageError(
-            f"results_dir={results_dir} cannot be written ({error.strerror}). Type results_dir=<a folder>"
-        ) from error
-    try:
+    collection = _with_numerics(collection)
+    _refuse_stale(experiment, place, collection.cells)
+    if place.keeps:
+        refuse_foreign(place.folder)
+    with scratch(place.folder) as made:
+        try:
+            (made / "tables").mkdir(parents=True)
+        except OSError as error:
+            raise UsageError(
+                f"results_dir={place.folder} cannot be written ({error.strerror}). Type results_dir=<a folder>"
+            ) from error
         write_frame(build_frame(collection.cells), made / "cells.csv")
         frame = read_frame(made / "cells.csv")  # from here on, nothing but what a reader of cells.csv has
-        difference = compare(frame, results_dir)
-        if keep and difference.lost:
-            raise UsageError(f"publish=true is refused: {difference.lost}. {_how_to_publish(experiment)}")
+        difference = compare(frame, place.folder)
+        if place.keeps and difference.lost:
+            raise UsageError(f"{difference.lost}. {_how_to_replace(experiment)}")
         with ThreadPoolExecutor(1) as beside:
-            drawing = beside.submit(_draw, made, collection, frame) if figures else None
+            drawing = beside.submit(_draw, made, collection, frame, figures == "pdf") if figures else None
             sections = build_tables(frame)
             _write_tables(made, experiment, sections)
-            drawn = drawing.result() if drawing is not None else []
-        manifest = build_manifest(experiment, collection, frame, command, collection.warnings)
-        page = build_page(experiment, frame, sections, drawn, manifest)
+            plates = drawing.result() if drawing is not None else []
+        manifest = build_manifest(experiment, collection, frame, command)
+        page = build_page(experiment, frame, sections, plates, manifest)
         (made / "report.html").write_text(page, encoding="utf-8")
-        names = sorted(path.relative_to(made).as_posix() for path in made.rglob("*") if path.is_file())
-        manifest["files"] = sorted([*names, MANIFEST])
-        text = json.dumps(manifest, indent=1, ensure_ascii=False)
-        (made / MANIFEST).write_text(text + "\n", encoding="utf-8")
-        files = move(made, results_dir)
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
-    return Report(results_dir, frame, sections, [*collection.warnings, *difference.notes], files)
+        names = [path.relative_to(made).as_posix() for path in made.rglob("*") if path.is_file()]
+        write_manifest(made, manifest, names)
+        if place.keeps:
+            refuse_foreign(place.folder, names)
+        files = move(made, place.folder)
+    return Report(place.folder, frame, sections, [*collection.warnings, *difference.notes], files)
 
 
-def build_tables(frame: pd.DataFrame) -> dict[str, list[Table]]:
-    """All tables, from the frame alone: section heading -> tables."""
-    parts, published = groups(frame), read_published()
-    sections: dict[str, list[Table]] = {}
-    for group in parts:
-        beside = beside_table(group, published)
-        tables = [*group_tables(group), *detail_tables(group)]
-        tables = [*tables[:1], *([beside] if beside is not None else []), *tables[1:]]
-        sections[group_title(group)] = [explained(table, group) for table in tables]
-    tests = comparison_tables(parts)
-    if tests:
-        sections["Tests between models"] = tests
-    datasets = list(dict.fromkeys(group.dataset for group in parts if group.evaluate_on == "test"))
-    appendix = appendix_tables(published, datasets, DATASET_TITLES)
-    if appendix:
-        sections["Appendix: published figures"] = appendix
-    return sections
+def _refuse_stale(experiment: str, place: Place, cells: list[PlannedCell]) -> None:
+    """Raise ``UsageError`` if cells that ``benchmark.status`` calls stale would be published unasked.
+
+    What is published is said to be what this code gives; that the numbers are another code's must be somebody's word.
+    """
+    done = [cell.record for cell in cells if cell.state == "done" and cell.record is not None]
+    found = Counter(fault for record in done if (fault := _old_numerics(record) or code_fault(record)) is not None)
+    if found and place.current and place.is_published:
+        why = ", ".join(f"{count}: {fault}" for fault, count in found.items())
+        raise UsageError(
+            f"{found.total()} of the {len(done)} done cells are stale ({why}) and not published unasked. "
+            f"{_how_to_finish(experiment)}. Or type stale=true: the page and the manifest then say so"
+        )
+
+
+def _with_numerics(collection: Collection) -> Collection:
+    """The collection, with a warning of cells whose numerics are of another version than here."""
+    records = (cell.record for cell in collection.cells if cell.state == "done" and cell.record is not None)
+    found = Counter(fault for record in records if (fault := _old_numerics(record)) is not None)
+    warnings = [f"{count} cells are stale: {fault}" for fault, count in found.items()]
+    return replace(collection, warnings=[*collection.warnings, *warnings])
+
+
+def _old_numerics(record: Record) -> str | None:
+    version = record.status.numerics
+    return None if version == NUMERICS_VERSION else f"numerics of version {version}, here {NUMERICS_VERSION}"
 
 
 def _write_tables(made: Path, experiment: str, sections: dict[str, list[Table]]) -> None:
@@ -154,17 +181,18 @@ def _write_tables(made: Path, experiment: str, sections: dict[str, list[Table]])
     (made / "tables.md").write_text("\n".join(parts), encoding="utf-8")
 
 
-def _draw(made: Path, collection: Collection, frame: pd.DataFrame) -> list[Figure]:
+def _draw(made: Path, collection: Collection, frame: pd.DataFrame, pdf: bool) -> list[Plate]:
     from benchmark.report.figures.draw import draw_figures
 
-    return draw_figures(collection.cells, groups(frame), made / "figures")
+    return draw_figures(collection.cells, groups(frame), made / "figures", pdf)
 
 
-def _how_to_publish(experiment: str) -> str:
-    return (
-        f"See what is left with: python -m benchmark.status experiment={experiment}. Or type replace=true, "
-        "or leave out publish=true for a report of your own"
-    )
+def _how_to_finish(experiment: str) -> str:
+    return f"See what is left with: python -m benchmark.status experiment={experiment}"
+
+
+def _how_to_replace(experiment: str) -> str:
+    return f"{_how_to_finish(experiment)}. Or type replace=true, or results_dir=<another folder>"
 
 
 def _how_to_make(experiment: str) -> str:

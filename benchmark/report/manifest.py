@@ -1,12 +1,20 @@
-"""What made a report: commands, revision, configurations, versions, hardware, and every cell's fingerprint."""
+"""What made a report and which files are its own; how a new one takes the place of the last.
+
+The manifest names commands, revision, configurations, versions, hardware, every cell's fingerprint and every file.
+"""
 
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
+from benchmark.config import UsageError
+from benchmark.report.frame import read_frame
 from benchmark.store.environment import git_revision
 from benchmark.store.experiments import Collection, hide_paths
 
@@ -14,11 +22,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MANIFEST = "manifest.json"
+MAIN = ("report.html", "tables.md", "tables.tex", "cells.csv", MANIFEST)  # files that every report has
+AXES = ("model", "variant", "dataset", "split", "evaluate_on", "normal_class", "seed")  # what names a cell
 
 
-def build_manifest(
-    experiment: str, collection: Collection, frame: pd.DataFrame, command: str, warnings: Sequence[str]
-) -> dict[str, Any]:
+def build_manifest(experiment: str, collection: Collection, frame: pd.DataFrame, command: str) -> dict[str, Any]:
     """The manifest without its list of files, ready for JSON. It names no folder of the machine that made it."""
     done = [cell.record for cell in collection.cells if cell.state == "done" and cell.record is not None]
     environments = Counter(json.dumps(record.environment(), sort_keys=True) for record in done)
@@ -26,20 +34,20 @@ def build_manifest(
         "experiment": experiment,
         "made_by": hide_paths(command),
         "report_git_revision": git_revision(),
-        "last_cell_finished": max((str(record.status.get("finished", "")) for record in done), default=""),
-        "commands": list(dict.fromkeys(hide_paths(job.get("command", "")) for job in collection.jobs)),
+        "last_cell_finished": max((record.status.finished for record in done), default=""),
+        "commands": list(dict.fromkeys(hide_paths(job.command) for job in collection.jobs)),
         "jobs": [
             {
-                "overrides": [hide_paths(override) for override in job.get("overrides", [])],
-                "git_revision": job.get("git_revision", ""),
-                "config_hash": job.get("config_hash", ""),
-                "started": job.get("started", ""),
-                "cells": len(job["cells"]),
+                "overrides": [hide_paths(override) for override in job.overrides],
+                "git_revision": job.git_revision,
+                "config_hash": job.config_hash,
+                "started": job.started,
+                "cells": len(job.cells),
             }
             for job in collection.jobs
         ],
         "environments": [{**json.loads(text), "cells": count} for text, count in environments.items()],
-        "warnings": list(warnings),
+        "warnings": collection.warnings,
         "cells": [_cell(row) for row in frame.to_dict("records")],
     }
 
@@ -48,3 +56,90 @@ def _cell(row: dict[str, Any]) -> dict[str, Any]:
     names = ("dataset", "split", "evaluate_on", "normal_class", "model", "variant", "seed", "state", "fingerprint")
     auroc = row["auroc"]
     return {name: row[name] for name in names} | {"auroc": None if auroc != auroc else auroc}
+
+
+def write_manifest(folder: Path, manifest: dict[str, Any], files: Iterable[str]) -> None:
+    """Write the manifest with its list of files."""
+    text = json.dumps(manifest | {"files": sorted({*files, MANIFEST})}, indent=1, ensure_ascii=False)
+    (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What a new report has and lacks beside the one that it replaces; "" where there is nothing to say."""
+
+    lost: str
+    new: str
+
+    @property
+    def notes(self) -> list[str]:
+        return [note for note in (self.lost, self.new) if note]
+
+
+def compare(frame: pd.DataFrame, results_dir: Path) -> Difference:
+    """The done cells of ``frame`` beside those of the report in ``results_dir``; nothing if there is none."""
+    try:
+        former = _done(read_frame(results_dir / "cells.csv"))
+    except (OSError, ValueError, KeyError):  # none there, or not one of ours
+        return Difference("", "")
+    now, where = _done(frame), results_dir.as_posix()
+    lost, new = ([name for name in one if name not in other] for one, other in ((former, now), (now, former)))
+    return Difference(
+        f"{len(lost)} of the {len(former)} done cells in {where} are not done here: {_some(lost)}" if lost else "",
+        f"{len(new)} of the {len(now)} done cells are new in {where}: {_some(new)}" if new else "",
+    )
+
+
+def refuse_foreign(results_dir: Path, names: Iterable[str] = MAIN) -> None:
+    """Raise ``UsageError`` if one of ``names`` is in ``results_dir`` and no report wrote it."""
+    own = listed(results_dir)
+    foreign = sorted(name for name in names if name not in own and os.path.lexists(results_dir / name))
+    if foreign:
+        raise UsageError(
+            f"{results_dir.as_posix()} holds files that no report wrote: {_some(foreign)}. "
+            "Type results_dir=<another folder>, or replace=true to write over them"
+        )
+
+
+def move(made: Path, results_dir: Path) -> list[str]:
+    """Replace the report in ``results_dir`` by the files under ``made`` and return their names, sorted.
+
+    ``made`` must be on the same file system. Files that the former report wrote and this one does not are removed;
+    files that no report wrote stay. Until all is in place the manifest names the files of both, so that after an
+    interruption the next report knows its own.
+    """
+    former = listed(results_dir)
+    names = sorted(path.relative_to(made).as_posix() for path in made.rglob("*") if path.is_file())
+    manifest = json.loads((made / MANIFEST).read_text(encoding="utf-8"))
+    write_manifest(made, manifest, former | set(names))
+    for name in sorted(names, key=lambda name: name != MANIFEST):  # the manifest first
+        (results_dir / name).parent.mkdir(parents=True, exist_ok=True)
+        os.replace(made / name, results_dir / name)
+    gone = former - set(names)
+    for name in gone:
+        (results_dir / name).unlink(missing_ok=True)
+    if gone:
+        write_manifest(made, manifest, names)
+        os.replace(made / MANIFEST, results_dir / MANIFEST)
+    return names
+
+
+def listed(results_dir: Path) -> set[str]:
+    """The files of ``results_dir`` that its manifest says a report wrote; none without a manifest that can be read."""
+    try:
+        content = json.loads((results_dir / MANIFEST).read_text(encoding="utf-8"))
+        files = content.get("files") if isinstance(content, dict) else None
+    except (OSError, ValueError):
+        return set()
+    names = {name for name in files if isinstance(name, str)} if isinstance(files, list) else set()
+    return {name for name in names if not PurePosixPath(name).is_absolute() and ".." not in PurePosixPath(name).parts}
+
+
+def _done(frame: pd.DataFrame) -> list[str]:
+    rows = frame[frame["state"] == "done"][list(AXES)].astype(str).itertuples(index=False)
+    return [" ".join(part for part in row if part) for row in rows]
+
+
+def _some(names: Sequence[str], shown: int = 3) -> str:
+    more = f" and {len(names) - shown} more" if len(names) > shown else ""
+    return ", ".join(names[:shown]) + more

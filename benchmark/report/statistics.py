@@ -40,6 +40,16 @@ class Group:
         pairs = zip(self.frame["normal_class"], self.frame["normal_class_name"], strict=True)
         return dict(sorted((int(number), name) for number, name in pairs))
 
+    @property
+    def role(self) -> str:
+        """What the classes are to the models: the one that is trained on, or the one that is left out."""
+        return "normal class" if self.split != "leave_one_out" else "anomalous class"
+
+    def class_title(self, number: int) -> str:
+        """``3``, or ``3 Dress`` where the class has a name."""
+        name = self.classes[number]
+        return str(number) if name == str(number) else f"{number} {name}"
+
     @cached_property
     def below(self) -> dict[str, list[str]]:
         """Columns that are below a floor -> the floors."""

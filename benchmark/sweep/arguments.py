@@ -1,12 +1,44 @@
-"""``key=value`` arguments of the small commands, refused in one line."""
+"""What the small commands share: ``--help``, ``key=value`` arguments, errors in one line, and exit codes."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 
 from benchmark.config import LONGEST, UsageError
+from benchmark.store.files import RecordError
+from benchmark.sweep.signals import ends_in_order
+
+Main = Callable[[list[str] | None], int]
+
+
+def small_command(name: str, describe: Callable[[], str]) -> Callable[[Callable[[list[str]], int]], Main]:
+    """Decorator that makes the ``main`` of a small command of what takes its arguments and returns its exit code.
+
+    ``describe`` gives what ``--help`` prints. What is refused (``UsageError``) ends it with exit code 2, what is found
+    broken (``RecordError``) with 1, each in one line.
+    """
+
+    def decorate(run: Callable[[list[str]], int]) -> Main:
+        @ends_in_order(name)
+        def main(arguments: list[str] | None = None) -> int:
+            """Run the command line and return the exit code."""
+            words = list(sys.argv[1:] if arguments is None else arguments)
+            if any(word in ("--help", "-h") for word in words):
+                print(describe())
+                return 0
+            try:
+                return run(words)
+            except (UsageError, RecordError) as error:
+                print(f"{name}: {error}", file=sys.stderr)
+                return 2 if isinstance(error, UsageError) else 1
+
+        main.__doc__ = run.__doc__
+        return main
+
+    return decorate
 
 
 def parse(arguments: list[str], keys: Mapping[str, str]) -> dict[str, str]:
@@ -22,7 +54,7 @@ def parse(arguments: list[str], keys: Mapping[str, str]) -> dict[str, str]:
             hint = f"did you mean {near[0]}=...? " if near else ""
             raise UsageError(f"{argument} is not known; {hint}Allowed: {', '.join(f'{k}=...' for k in keys)}")
         if value == "":
-            raise UsageError(f"{key}= has no value. Type for example: experiment=quick")
+            raise UsageError(f"{key}= has no value. Type {key}=<a value>, or leave it out")
         settings[key] = value
     if "/" in settings.get("experiment", "") or settings.get("experiment", "").startswith("."):
         raise UsageError(f"experiment={settings['experiment']} is not a name. Type for example: experiment=quick")

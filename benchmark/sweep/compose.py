@@ -5,17 +5,20 @@ from __future__ import annotations
 import copy
 import os
 import shlex
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from benchmark.config import CONF_DIR, UsageError, register_schemas, validate
+from benchmark.config import CONF_DIR, Config, UsageError
+from benchmark.sweep.check import validate
 from benchmark.sweep.explain import explain, refuse_keys
 from benchmark.sweep.flags import CommandLine, read_flags
 from benchmark.sweep.launchers import Launcher
 
 T = TypeVar("T")
+GROUPS = ("model", "dataset", "split", "trainer", "tracking")  # each has a choice in every configuration
 
 
 @dataclass(frozen=True)
@@ -45,7 +48,12 @@ def compose_command(arguments: Sequence[str]) -> ComposedCommand:
     A sweep's lists of values are crossed by Hydra's basic sweeper itself. Raises ``UsageError`` for the first one that
     cannot be composed or makes no sense.
     """
-    line = read_flags(arguments)
+    return compose_line(read_flags(arguments))
+
+
+def compose_line(line: CommandLine) -> ComposedCommand:
+    """``compose_command`` of a command line that was read."""
+    _refuse_deletions(line)
     with _hydra(line):
         base = _base(line)
         _refuse_mode(base.hydra, line)
@@ -75,6 +83,7 @@ def check_composition(line: CommandLine) -> dict[str, str]:
 
 def _base(line: CommandLine) -> Any:
     """What all jobs have, with Hydra's own configuration."""
+    _refuse_config_name(line)
     single = [override for override in line.overrides if not (line.multirun and _is_sweep(override))]
     if empty := next((override for override in line.overrides if override.startswith("=")), None):
         raise UsageError(f"{empty}: this is not key=value. Type for example: python -m benchmark model=vae")
@@ -85,6 +94,25 @@ def _compose(line: CommandLine, overrides: list[str], **how: Any) -> Any:
     from hydra import compose
 
     return compose(line.config_name, overrides, **how)
+
+
+def _refuse_deletions(line: CommandLine) -> None:
+    """Raise ``UsageError`` for ``~key``: what is taken out changes fingerprints, and what is computed not at all."""
+    key = next((override[1:].partition("=")[0] for override in line.overrides if override.startswith("~")), None)
+    if key is not None:
+        raise UsageError(f"~{key}: {key} cannot be left out. Type {key}=<a value>, or leave out ~{key}")
+
+
+def _refuse_config_name(line: CommandLine) -> None:
+    """Raise ``UsageError`` for a configuration in which not every group has a choice."""
+    if line.config_name == "config":
+        return
+    chosen = _composed([], lambda: _compose(line, [], return_hydra_config=True)).hydra.runtime.choices
+    if missing := [group for group in GROUPS if group not in chosen]:
+        raise UsageError(
+            f"--config-name={line.config_name} is no whole configuration: it chooses no {', '.join(missing)}. Its "
+            "defaults must begin with: - config (docs/presets.md)"
+        )
 
 
 def _refuse_mode(hydra: Any, line: CommandLine) -> None:
@@ -173,6 +201,33 @@ def _hydra(line: CommandLine) -> Iterator[None]:
             GlobalHydra.instance().clear()
             Hydra.create_main_hydra2("benchmark", path)
         yield
+
+
+def register_schemas() -> None:
+    """Tell Hydra the types of everything in ``conf/``."""
+    from hydra.core.config_store import ConfigStore
+
+    ConfigStore.instance().store(name="schema", node=Config)
+
+
+def through_hydra(words: Sequence[str], task: Callable[[Any], object]) -> int:
+    """Hydra's own command line: what only shows something, and the launchers that run jobs elsewhere.
+
+    Returns its exit code; what ``task`` or a launcher raises is for the caller to say.
+    """
+    import hydra
+
+    register_schemas()
+    os.environ["HYDRA_FULL_ERROR"] = "1"
+    app = hydra.main(version_base="1.3", config_path=str(CONF_DIR.resolve()), config_name="config")(task)
+    before, sys.argv = sys.argv, ["benchmark", *words]
+    try:
+        app()
+        return 0
+    except SystemExit as error:
+        return int(error.code or 0)
+    finally:
+        sys.argv = before
 
 
 def _composed(overrides: Sequence[str], compose: Callable[[], T]) -> T:

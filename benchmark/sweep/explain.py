@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import shlex
+import sys
+import traceback
 from collections.abc import Sequence
 from dataclasses import fields
 from difflib import get_close_matches
@@ -11,6 +13,7 @@ from typing import Any
 
 from benchmark import config
 from benchmark.config import UsageError
+from benchmark.say import named
 from benchmark.sweep.launchers import EXTRAS
 
 SCHEMAS = {
@@ -42,6 +45,13 @@ def explain(error: BaseException, overrides: Sequence[str] = ()) -> str:
     file = f"{where[1]}.yaml: " if where and where[1] != "config" else ""
     known = _of_the_command_line(text, overrides) or _of_a_file(text, file) or _of_a_key(text, file, overrides)
     return known or _first_line(text)
+
+
+def say(error: Exception, debug: bool) -> None:
+    """What a job or a launcher raised, in one line; with ``debug`` the traceback before it."""
+    if debug:
+        traceback.print_exception(error)
+    print(f"benchmark: {named(error)}", file=sys.stderr)
 
 
 def refuse_keys(job: Any, overrides: Sequence[str]) -> None:

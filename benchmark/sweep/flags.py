@@ -13,6 +13,7 @@ from benchmark.config import CONF_DIR, UsageError
 from benchmark.sweep.explain import near_setting
 
 SHOWING = ("help", "hydra_help", "cfg", "info", "shell_completion")
+COMPLETION = ("install", "uninstall", "query")  # what --shell-completion can do
 TOO_MUCH = {
     "config_path": "--config-path is not allowed: the models and data sets are in our own folder. To add presets of "
     "yours type --config-dir=DIR",
@@ -83,6 +84,9 @@ def read_flags(arguments: Sequence[str]) -> CommandLine:
     for name in ("resolve", "package"):
         if flags[name] and not (flags["cfg"] or flags["help"]):
             raise UsageError(f"--{name} belongs to --cfg. Type for example: --cfg job --{name}")
+    if flags["shell_completion"] and not any(o.partition("=")[0] in COMPLETION for o in line.overrides):
+        words = "install=SHELL, uninstall=SHELL or query=SHELL"
+        raise UsageError(f"--shell-completion needs {words}. Type for example: --shell-completion install=bash")
     if line.config_dir is not None and not os.path.isdir(line.config_dir):
         raise UsageError(f"--config-dir={line.config_dir}: there is no such folder")
     if line.config_dir is not None and not os.path.samefile(line.config_dir, CONF_DIR):

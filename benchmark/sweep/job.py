@@ -1,4 +1,4 @@
-"""Jobs: a fleet laid out and ready to run, and what was planned written down before anything is trained."""
+"""Jobs: the cells of a Hydra job, laid out, and what was planned written down before anything is trained."""
 
 from __future__ import annotations
 
@@ -14,24 +14,28 @@ from typing import Any
 import torch
 from omegaconf import OmegaConf
 
-from benchmark.cells import Cell, fingerprint
-from benchmark.config import UsageError, resolve_device, seeds
-from benchmark.data.cache import data_dir
-from benchmark.data.classes import resolve_classes
+from benchmark.cells import Axes, Cell, fingerprint
+from benchmark.config import UsageError
+from benchmark.data.classes import class_setting, resolve_classes
+from benchmark.data.files import data_dir
 from benchmark.data.images import ImageData, load_images
 from benchmark.data.splits import make_split
-from benchmark.engine.train import Settings
+from benchmark.engine.device import resolve_device
+from benchmark.engine.state import Settings
 from benchmark.models import constructor, model_class
 from benchmark.models.refusals import arguments_of, refuse_built
+from benchmark.say import one_line
 from benchmark.store.checkpoints import Checkpoints
 from benchmark.store.environment import git_revision
+from benchmark.store.experiments import write_job
+from benchmark.store.format import Entry, PlannedJob
 from benchmark.store.leases import lock
-from benchmark.store.records import write_job
+from benchmark.sweep.check import seeds
 
 
 @dataclass(frozen=True)
 class Job:
-    """A fleet ready to run: its cells, data and settings."""
+    """The cells of a Hydra job, ready to run: with their data and settings."""
 
     config: Any
     cells: Sequence[Cell]
@@ -41,11 +45,11 @@ class Job:
     settings: Settings
     command: str
     overrides: Sequence[str]
-    cores: int | None  # that its programs may use; None: all
+    cores: int | None  # that its fleets may use; None: all
 
     @cached_property
     def images(self) -> Mapping[str, torch.Tensor]:
-        """The official splits, on the device. A plan needs none of them there."""
+        """The official splits, on the device. Laying out needs none of them there."""
         return {"train": self.data.train_images.to(self.device), "test": self.data.test_images.to(self.device)}
 
     @cached_property
@@ -57,21 +61,25 @@ class Job:
     def output_dir(self) -> Path:
         return Path(self.config.output_dir)
 
-    def describe(self, started: str) -> dict[str, Any]:
-        """The job's file in ``output_dir/experiments``."""
-        plain = OmegaConf.to_container(self.config, resolve=True)
-        digest = hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
-        return {
-            "job": digest[:16],
-            "started": started,
-            "command": self.command,
-            "overrides": list(self.overrides),
-            "git_revision": git_revision(),
-            "config_hash": digest,
-            "cells": [cell.entry() for cell in self.cells],
-        }
+    @property
+    def title(self) -> str:
+        """What it trains, in words."""
+        return f"{self.config.model.name} on {self.config.dataset.name}, {self.config.split.name}"
 
-    def write_plan(self) -> dict[str, Any]:
+    def describe(self, started: str) -> PlannedJob:
+        """The job's file in ``output_dir/experiments``."""
+        digest = hashlib.sha256(json.dumps(as_stored(self.config), sort_keys=True).encode()).hexdigest()
+        return PlannedJob(
+            job=digest[:16],
+            started=started,
+            command=self.command,
+            overrides=tuple(self.overrides),
+            git_revision=git_revision(),
+            config_hash=digest,
+            cells=tuple(map(Entry.of, self.cells)),
+        )
+
+    def write(self) -> PlannedJob:
         """Write which cells this job has, so that a report knows what is missing; returns what was written."""
         description = self.describe(now())
         with lock(self.output_dir):
@@ -79,7 +87,59 @@ class Job:
         return description
 
 
-def prepare_job(
+@dataclass(frozen=True)
+class Layout:
+    """What all cells of a job have."""
+
+    config: Any
+    data: ImageData
+    device: str
+    precision: str
+
+    @property
+    def epochs(self) -> int:
+        return self._setting("epochs", 0)
+
+    @property
+    def batch_size(self) -> int:
+        return self._setting("batch_size", 1)
+
+    def cells(self) -> list[Cell]:
+        """A cell for each class and seed."""
+        key, classes = class_setting(self.config.split)
+        chosen = resolve_classes(classes, self.data.class_names, key)
+        changes = variant(self.config)
+        return [self._cell(number, seed, changes) for number in chosen for seed in seeds(self.config)]
+
+    def _cell(self, number: int, seed: int, changes: str) -> Cell:
+        """The cell of one seed and one class: the normal one, or the one left out, as the split has it."""
+        config = self.config
+        split = make_split(self.data, config.split, number, seed)
+        resolved = as_stored(config)
+        resolved["split"]["normal_class"], resolved["seed"] = number, seed
+        resolved["trainer"] |= {"epochs": self.epochs, "batch_size": self.batch_size}
+        resolved |= {"device": self.device, "precision": self.precision}
+        axes = Axes(
+            model=config.model.name,
+            dataset=config.dataset.name,
+            split=config.split.name,
+            normal_class=number,
+            normal_class_name=self.data.class_names[number],
+            seed=seed,
+            evaluate_on=config.split.evaluate_on,
+        )
+        digest = fingerprint(resolved, self.data.version, split, self.device.split(":")[0], self.precision)
+        return Cell(axes, changes, resolved, digest, split)
+
+    def _setting(self, name: str, default: int) -> int:
+        """The trainer's setting, else the model's own, else that of its constructor."""
+        if (typed := self.config.trainer[name]) is not None:
+            return typed
+        keywords = constructor(self.config.model._target_)
+        return self.config.model.get(name, keywords[name].default if name in keywords else default)
+
+
+def lay_out_job(
     config: Any,
     command: str = "",
     overrides: Sequence[str] = (),
@@ -92,70 +152,55 @@ def prepare_job(
     """
     device, precision = resolve_device(config.device, config.precision) if device is None else device
     data = load_images(config.dataset, data_dir(config.data_dir))
-    _refuse_model(config.model, data)
-    model_settings = {**{name: k.default for name, k in constructor(config.model._target_).items()}, **config.model}
-    epochs = config.trainer.epochs if config.trainer.epochs is not None else model_settings.get("epochs", 0)
-    batch_size = (
-        config.trainer.batch_size if config.trainer.batch_size is not None else model_settings.get("batch_size", 1)
-    )
-    changes, cells = variant(config), []
-    for normal_class in resolve_classes(config.split.normal_class, data.class_names):
-        for seed in seeds(config):
-            cells.append(_lay_out(config, data, normal_class, seed, epochs, batch_size, device, precision, changes))
+    layout = Layout(config, data, device, precision)
+    _refuse_model(layout)
+    cells = layout.cells()
+    size = cells[0].split.nominal_train_size
     return Job(
         config=config,
         cells=cells,
         data=data,
         device=device,
         precision=precision,
-        settings=Settings(epochs, batch_size, cells[0].split.nominal_train_size, precision, config.trainer.compile),
+        settings=Settings(layout.epochs, layout.batch_size, size, precision, config.trainer.compile),
         command=command,
         overrides=overrides,
         cores=cores,
     )
 
 
-def _refuse_model(model: Any, data: ImageData) -> None:
-    """Raise ``UsageError`` if the model cannot be built for these images: for what depends on several keywords."""
+def as_stored(config: Any) -> dict[str, Any]:
+    """The configuration as records and jobs hold it: whatever it says in leave_one_out, under ``normal_class``.
+
+    So records of before ``split.anomalous_class`` go on to count, and fingerprints stay what they were.
+    """
+    plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+    _, classes = class_setting(config.split)
+    plain["split"]["normal_class"] = OmegaConf.to_container(classes) if OmegaConf.is_config(classes) else classes
+    del plain["split"]["anomalous_class"]
+    return plain
+
+
+def _refuse_model(layout: Layout) -> None:
+    """Raise ``UsageError`` if the model cannot be built for these images, or trained with such batches."""
+    model, data = layout.config.model, layout.data
     arguments = arguments_of(OmegaConf.to_container(model, resolve=True))
     try:
         with torch.random.fork_rng(devices=[]):
-            refuse_built(model_class(model._target_)(data.image_shape, **arguments))
+            built = model_class(model._target_)(data.image_shape, **arguments)
+        refuse_built(built)
     except Exception as error:
         shape = " x ".join(map(str, data.image_shape))
         raise UsageError(
-            f"model={model.name} cannot be built for images of {shape}: {' '.join(str(error).split())[:200]}. "
+            f"model={model.name} cannot be built for images of {shape}: {one_line(error)}. "
             f"What its keywords mean: conf/model/{model.name}.yaml"
         ) from error
-
-
-def _lay_out(
-    config: Any,
-    data: ImageData,
-    normal_class: int,
-    seed: int,
-    epochs: int,
-    batch_size: int,
-    device: str,
-    precision: str,
-    changes: str,
-) -> Cell:
-    split = make_split(data, config.split, normal_class, seed)
-    resolved = OmegaConf.to_container(config, resolve=True)
-    resolved["split"]["normal_class"], resolved["seed"] = normal_class, seed
-    resolved["trainer"] |= {"epochs": epochs, "batch_size": batch_size}
-    resolved |= {"device": device, "precision": precision}
-    axes = {
-        "model": config.model.name,
-        "dataset": config.dataset.name,
-        "split": config.split.name,
-        "normal_class": normal_class,
-        "normal_class_name": data.class_names[normal_class],
-        "seed": seed,
-        "evaluate_on": config.split.evaluate_on,
-    }
-    digest = fingerprint(resolved, data.version, split, device.split(":")[0], precision)
-    return Cell(axes, changes, resolved, digest, split)
+    if layout.batch_size == 1 and any(isinstance(module, torch.nn.BatchNorm1d) for module in built.modules()):
+        key = "trainer.batch_size" if layout.config.trainer.batch_size is not None else "model.batch_size"
+        raise UsageError(
+            f"{key}=1 is not allowed: model {model.name} normalises over the images of a batch, so it must be at "
+            f"least 2. Type for example: {key}=64"
+        )
 
 
 def variant(config: Any) -> str:

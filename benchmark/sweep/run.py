@@ -1,53 +1,50 @@
-"""Runs one Hydra job: one fleet, from its configuration to recorded cells."""
+"""Runs one job: its cells, from their layout to records in folders and in MLflow."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
-from dataclasses import dataclass, field
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from threading import Event, Lock
-from typing import TYPE_CHECKING, TypeVar
+from threading import Event
+from typing import TYPE_CHECKING, Any
 
 import torch
 
-from benchmark.cells import Cell, finished_record, why_again
-from benchmark.data.splits import told_classes
-from benchmark.engine.evaluate import evaluate
-from benchmark.engine.fleet import Fleet
-from benchmark.engine.state import Misfit
-from benchmark.engine.train import Interrupted, Training, allow_tf32, train
-from benchmark.models import model_class
-from benchmark.models.refusals import arguments_of
+from benchmark.cells import Cell
+from benchmark.engine.device import allow_tf32
+from benchmark.say import named, warn
+from benchmark.store.finished import finished_record, why_again
+from benchmark.store.format import PlannedJob, Status
 from benchmark.store.leases import Leases
 from benchmark.store.records import Record, means
-from benchmark.sweep import recording
-from benchmark.sweep.fleets import make_plan, run_programs
+from benchmark.sweep.ending import show
+from benchmark.sweep.fleets import lay_out_fleets, run_fleets
 from benchmark.sweep.job import Job, now
+from benchmark.sweep.steps import Work, build_model, run_fleet
 
 if TYPE_CHECKING:
-    from benchmark.models.base import Model
     from benchmark.sweep.progress import Progress
     from benchmark.tracking.background import BackgroundTracker
     from benchmark.tracking.tracker import Tracker
 
-Item = TypeVar("Item")
-Busy = tuple[Path, str, str]  # folder and name of a cell, and the process that trains it
-_BUILD_LOCK = Lock()  # torch's global generator is seeded while a model is built
+
+@dataclass(frozen=True)
+class Busy:
+    """A cell that another process trains now."""
+
+    path: Path
+    name: str
+    holder: str
 
 
-@dataclass
+@dataclass(frozen=True)
 class JobResult:
     """What became of a job's cells."""
 
-    records: list[Record] = field(default_factory=list)
-    resumed: int = 0
-    busy: list[Busy] = field(default_factory=list)  # cells that another process trains now
-
-    @property
-    def not_done(self) -> list[Record]:
-        return [record for record in self.records if record.state != "done"]
+    records: list[Record]
+    resumed: int  # of them, finished before
+    busy: list[Busy]
 
 
 def run_job(job: Job, tracker: Tracker | BackgroundTracker | None, progress: Progress) -> JobResult:
@@ -57,212 +54,133 @@ def run_job(job: Job, tracker: Tracker | BackgroundTracker | None, progress: Pro
     at this moment is left to it. On ``KeyboardInterrupt`` finished cells stay, running ones are given up, and the
     interrupt goes on to the caller.
     """
-    result = JobResult()
+    torch.use_deterministic_algorithms(job.config.deterministic)
+    torch.utils.deterministic.fill_uninitialized_memory = False
     allow_tf32(job.precision)
-    try:
-        description = job.write_plan()
-    except OSError as error:
-        print(f"warning: the plan of {len(job.cells)} cells could not be written ({error})", file=sys.stderr)
-        description = job.describe(now())
-    todo = []
-    for cell in job.cells:
-        record = finished_record(job.output_dir, cell) if job.config.resume else None
-        if record is None:
-            todo.append(cell)
-            if job.config.resume and (why := why_again(job.output_dir, cell)) is not None:
-                progress.say(f"  {cell.name}: {why}, trained again")
-            continue
-        result.records.append(record)
-        result.resumed += 1
-        job.checkpoints.drop(cell)  # of a process killed between the record and this
-        recording.show(progress, cell, record, "finished before, ")
+    description = _written(job)
+    finished = _finished(job, progress)
+    todo = [cell for cell in job.cells if cell.fingerprint not in finished]
+    records, busy = list(finished.values()), []
     if tracker is not None and not todo:  # a repeat of a finished command is no run of its own
-        tracker.log_missing(description, result.records)
-        return result
-    parent = tracker.start_job(description) if tracker is not None else None
-    for record in result.records if tracker is not None else ():
-        tracker.log_cell(record, parent)
+        tracker.log_missing(description, records)
+        return JobResult(records, len(finished), busy)
+    with (
+        _tracked(tracker, description, records) as track,
+        closing(_run_cells(job, todo, progress)) as cells,  # an interrupt ends its fleets
+    ):
+        for found in cells:
+            if isinstance(found, Busy):
+                busy.append(found)
+            else:
+                records.append(found)
+                track(found)
+    return JobResult(records, len(finished), busy)
+
+
+def _written(job: Job) -> PlannedJob:
+    """The job's description, as it stands in its file."""
+    try:
+        return job.write()
+    except OSError as error:
+        warn(f"the plan of {len(job.cells)} cells could not be written ({error})")
+        return job.describe(now())
+
+
+def _finished(job: Job, progress: Progress) -> dict[str, Record]:
+    """Records of the cells that are done already, by fingerprint."""
+    found = {}
+    for cell in job.cells if job.config.resume else ():
+        record = finished_record(job.output_dir, cell)
+        if record is not None:
+            found[cell.fingerprint] = record
+            job.checkpoints.drop(cell)  # of a process killed between the record and this
+            show(progress, cell, record, "finished before, ")
+        elif (why := why_again(job.output_dir, cell)) is not None:
+            progress.say(f"  {cell.name}: {why}, trained again")
+    return found
+
+
+@contextmanager
+def _tracked(
+    tracker: Tracker | BackgroundTracker | None, description: PlannedJob, finished: Sequence[Record]
+) -> Iterator[Callable[[Record], None]]:
+    """The job's run in MLflow, with the cells that were finished before; what it gives takes each further record."""
+    if tracker is None:
+        yield lambda record: None
+        return
+    parent: Any = tracker.start_job(description)
+    seen: list[Record] = []
+
+    def track(record: Record) -> None:
+        seen.append(record)
+        if record.written:
+            tracker.log_cell(record, parent)
+
+    for record in finished:
+        track(record)
     ended = "KILLED"
     try:
-        with closing(_run_cells(job, todo, progress, result.busy)) as records:  # an interrupt ends its programs
-            for record in records:
-                result.records.append(record)
-                if tracker is not None and not record.status.get("unwritten"):
-                    tracker.log_cell(record, parent)
-        ended = "FAILED" if result.not_done else "FINISHED"
+        yield track
+        ended = "FAILED" if any(record.state != "done" for record in seen) else "FINISHED"
     finally:
-        if tracker is not None:
-            tracker.end_job(parent, ended, means(result.records))
-    return result
+        tracker.end_job(parent, ended, means(seen))
 
 
-def _run_cells(job: Job, cells: Sequence[Cell], progress: Progress, busy: list[Busy]) -> Iterator[Record]:
-    """Yield the record of every cell as its program ends; cells of other processes are entered in ``busy``."""
+def _run_cells(job: Job, cells: Sequence[Cell], progress: Progress) -> Iterator[Record | Busy]:
+    """Yield what became of every cell as its fleet ends."""
     if not cells:
         return
     trainer = job.config.trainer
-    model = build_model(job, cells[0])
-    plan = make_plan(model, job.device, len(cells), trainer.strategy, trainer.workers, job.cores)
+    cores = job.cores if job.device == "cpu" else None
+    workers = trainer.workers if trainer.workers is not None else cores
+    fleets = lay_out_fleets(build_model(job, cells[0]), job.device, len(cells), trainer.strategy, workers)
 
-    def run(program: Sequence[Cell], stop: Event) -> list[Record]:
-        folders = [job.output_dir / cell.path for cell in program]
+    def run(fleet: Sequence[Cell], stop: Event) -> list[Record | Busy]:
         if stop.is_set():
             return []
         try:
-            try:
-                mine, records = _claim(job, program, leases, progress, busy)
-            except OSError as error:  # without a lease nothing may be written
-                return [recording.unleased(job, cell, error, progress) for cell in program]
-            return records + (_run_program(job, mine, plan.strategy, progress, stop) if mine else [])
+            others = _claim(job, fleet, leases)
+            for cell in fleet:
+                if cell.fingerprint in others:
+                    _say(progress, cell, others[cell.fingerprint])
+            mine = [cell for cell in fleet if cell.fingerprint not in others]
+            return [*others.values(), *run_fleet(Work(job, fleets.strategy, progress, stop), mine)]
         finally:
-            leases.give_back(folders)
+            leases.give_back([job.output_dir / cell.path for cell in fleet])
 
     with Leases(job.output_dir) as leases:
-        for records in run_programs(run, plan.programs(cells), plan.workers, job.device):
-            yield from records
+        for ended in run_fleets(run, fleets.of(cells), fleets.workers, job.device):
+            yield from ended
 
 
-def _claim(
-    job: Job, cells: Sequence[Cell], leases: Leases, progress: Progress, busy: list[Busy]
-) -> tuple[list[Cell], list[Record]]:
-    """The cells whose lease this process got, and the records of those that another one has finished by now."""
-    leased = leases.take([job.output_dir / cell.path for cell in cells])
-    mine, records = [], []
+def _claim(job: Job, cells: Sequence[Cell], leases: Leases) -> dict[str, Record | Busy]:
+    """Take the leases of these cells; returns, by fingerprint, what is to be said of those that are not to be trained.
+
+    Another process trains them now or has finished them by now, or their leases cannot be taken: without one nothing
+    may be written.
+    """
+    try:
+        leased = leases.take([job.output_dir / cell.path for cell in cells])
+    except OSError as error:
+        return {cell.fingerprint: _unleased(job, cell, error) for cell in cells}
+    found: dict[str, Record | Busy] = {}
     for cell in cells:
         lease = leased.get(job.output_dir / cell.path)
-        record = finished_record(job.output_dir, cell) if job.config.resume and lease is None else None
         if lease is not None:
-            busy.append((job.output_dir / cell.path, cell.name, lease.holder))
-            progress.cell_done(cell.name, "busy", f"{lease.holder} trains it")
-        elif record is not None:
-            records.append(record)
-            recording.show(progress, cell, record, "finished by another process, ")
-        else:
-            mine.append(cell)
-    return mine, records
+            found[cell.fingerprint] = Busy(job.output_dir / cell.path, cell.name, lease.holder)
+        elif job.config.resume and (record := finished_record(job.output_dir, cell)) is not None:
+            found[cell.fingerprint] = record
+    return found
 
 
-def _run_program(job: Job, cells: Sequence[Cell], strategy: str, progress: Progress, stop: Event) -> list[Record]:
-    """Train cells as one program, then score and record them; what fails is tried again with fewer cells."""
-    if stop.is_set():
-        return []
-    snapshots = [job.checkpoints.load(cell) if job.config.resume else None for cell in cells]
-    epochs = [snapshot.epoch if snapshot is not None else 0 for snapshot in snapshots]
-    if len(set(epochs)) > 1:  # a program is at one epoch
-        parts = [[cell for cell, at in zip(cells, epochs, strict=True) if at == epoch] for epoch in sorted(set(epochs))]
-        return [record for part in parts for record in _run_program(job, part, strategy, progress, stop)]
-    resumed = [snapshot for snapshot in snapshots if snapshot is not None]
-    start = now()
-    for cell in cells:
-        progress.cell_started(cell.name)
-        if resumed:
-            progress.say(f"  {cell.name}: goes on after epoch {epochs[0]} of {job.settings.epochs}")
-    try:
-        fleet = Fleet([build_model(job, cell) for cell in cells], job.device)
-        trainings = train(
-            fleet,
-            job.images["train"],
-            [cell.split.train_index for cell in cells],
-            [cell.stream("order") for cell in cells],
-            [cell.stream("noise") for cell in cells],
-            job.settings,
-            _epoch_reporter(cells, job.settings.epochs, progress),
-            stop,
-            in_company=strategy == "vmap" and job.device == "cpu",
-            labels=_told_classes(job, cells, fleet.model.label_share),
-            resumed=resumed,
-            keep=job.checkpoints.keeper(cells, resumed),
-        )
-        for training, snapshot in zip(trainings, resumed, strict=False):
-            training.seconds += snapshot.seconds
-    except Interrupted:
-        return []
-    except Misfit as error:  # said before anything is trained
-        job.checkpoints.refuse(cells[error.cell], error)
-        return _run_program(job, cells, strategy, progress, stop)
-    except Exception as error:
-        if len(cells) == 1:
-            return [recording.failed(job, cells[0], start, error, progress)]
-        parts = _fewer(cells, error)
-        return [record for part in parts for record in _run_program(job, part, strategy, progress, stop)]
-    records = []
-    alive = []
-    for i, (cell, training) in enumerate(zip(cells, trainings, strict=True)):
-        if training.diverged is None:
-            alive.append(i)
-        else:
-            weights = fleet.state(i)
-            records.append(
-                recording.write(job, cell, "diverged", training.diverged, start, training=training, weights=weights)
-            )
-            recording.show(progress, cell, records[-1])
-    alone = job.device == "cpu" or fleet.model.one_by_one  # on a CPU a cell's images fill the caches by themselves
-    size = 1 if alone else max(len(alive), 1)
-    for part in (alive[i : i + size] for i in range(0, len(alive), size)):
-        records += _score(job, fleet.subset(part), [(cells[i], trainings[i]) for i in part], start, progress, stop)
-    return records
+def _unleased(job: Job, cell: Cell, error: OSError) -> Record:
+    reason = f"its lease could not be taken ({named(error, 300)})"
+    status = Status(state="failed", reason=reason, fingerprint=cell.fingerprint, axes=cell.axes)
+    return Record(job.output_dir / cell.path, status, {}, written=False)
 
 
-def _score(
-    job: Job,
-    fleet: Fleet,
-    trained: Sequence[tuple[Cell, Training]],
-    start: str,
-    progress: Progress,
-    stop: Event,
-) -> list[Record]:
-    """Score and record the cells of a trained fleet; what fails is tried again with fewer cells."""
-    cells, trainings = [cell for cell, _ in trained], [training for _, training in trained]
-    try:
-        batch_size, precision = job.config.trainer.score_batch_size, job.precision
-        outcomes = evaluate(fleet, cells, trainings, job.data, job.images, batch_size, precision, stop)
-    except Interrupted:
-        return []
-    except Exception as error:
-        if len(cells) == 1:
-            return [recording.failed(job, cells[0], start, error, progress)]
-        parts = _fewer(range(len(cells)), error)
-        return [
-            record
-            for part in parts
-            for record in _score(job, fleet.subset(part), [trained[i] for i in part], start, progress, stop)
-        ]
-    records = []
-    for i, (cell, training, outcome) in enumerate(zip(cells, trainings, outcomes, strict=True)):
-        records.append(recording.write(job, cell, "done", None, start, outcome, training, fleet.state(i)))
-        recording.show(progress, cell, records[-1])
-    return records
-
-
-def _fewer(items: Sequence[Item], error: Exception) -> tuple[Sequence[Item], Sequence[Item]]:
-    """Two parts to go on with: halves when memory ran out, else the first alone and the rest."""
-    print(f"{len(items)} cells as one program failed ({recording.line(error)}); going on with fewer", file=sys.stderr)
-    torch.cuda.empty_cache()
-    middle = len(items) // 2 if isinstance(error, torch.OutOfMemoryError) else 1
-    return items[:middle], items[middle:]
-
-
-def build_model(job: Job, cell: Cell) -> Model:
-    """The cell's model with its first weights, which depend on the cell's own seed alone."""
-    settings = cell.config["model"]
-    with _BUILD_LOCK, torch.random.fork_rng(devices=[]):
-        torch.manual_seed(cell.stream("init"))
-        model = model_class(settings["_target_"])(job.data.image_shape, **arguments_of(settings))
-    model.batch_size = job.settings.batch_size  # which trainer.batch_size may have changed
-    return model
-
-
-def _told_classes(job: Job, cells: Sequence[Cell], share: float) -> list[torch.Tensor] | None:
-    if share == 0:
-        return None
-    return [told_classes(cell.split, job.data.train_labels, share, cell.stream("labels")) for cell in cells]
-
-
-def _epoch_reporter(cells: Sequence[Cell], epochs: int, progress: Progress) -> Callable[[int, list[Training]], None]:
-    def report(epoch: int, trainings: list[Training]) -> None:
-        for cell, training in zip(cells, trainings, strict=True):
-            row = training.history[-1]
-            losses = {name.removeprefix("train/"): value for name, value in row.items() if name.startswith("train/")}
-            progress.update(cell.name, epoch, epochs, losses)
-
-    return report
+def _say(progress: Progress, cell: Cell, found: Record | Busy) -> None:
+    if isinstance(found, Busy):
+        progress.cell_done(cell.name, "busy", f"{found.holder} trains it")
+    else:
+        show(progress, cell, found, "finished by another process, " if found.state == "done" else "")

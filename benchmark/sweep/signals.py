@@ -22,9 +22,13 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, wait
 from functools import wraps
-from pathlib import Path
 from types import FrameType
 from typing import Any
+
+import psutil
+
+from benchmark.data.writing import WRITES
+from benchmark.store.processes import children
 
 GRACE = 1.2  # seconds from the signal to the end of the process
 PATIENCE = 0.5  # seconds of these for threads that may be about to look at their stop flag
@@ -37,36 +41,6 @@ class Terminated(KeyboardInterrupt):
     """SIGTERM, as schedulers send it."""
 
 
-class Writes:
-    """Writes in progress in any thread, which the end of the process waits for; none begins once it is near."""
-
-    def __init__(self) -> None:
-        self.running, self.closed = 0, False
-        self.changed = threading.Condition()
-
-    @contextlib.contextmanager
-    def one(self) -> Iterator[None]:
-        """Around a write."""
-        with self.changed:
-            while self.closed:  # the process is about to end, and this thread with it
-                self.changed.wait()
-            self.running += 1
-        try:
-            yield
-        finally:
-            with self.changed:
-                self.running -= 1
-                self.changed.notify_all()
-
-    def close(self) -> None:
-        """Wait for those in progress; no other begins from here on."""
-        with self.changed:
-            self.closed = True
-            while self.running > 0:
-                self.changed.wait()
-
-
-WRITES = Writes()
 _told = threading.Event()  # a signal has come
 _leaving = threading.Lock()
 _abandoned = threading.Event()  # threads of this process go on that nobody waits for
@@ -103,21 +77,21 @@ def ended_by_signals(last_words: Callable[[], str]) -> Iterator[None]:
         os.close(writer)  # ends the watching thread
 
 
-def run_until_told(name: str, main: Callable[[], int], last_words: Callable[[], str], is_program: bool) -> int:
+def run_until_told(name: str, main: Callable[[], int], last_words: Callable[[], str], owns_process: bool) -> int:
     """What ``main`` returns, or after a signal its exit code (130 or 143), with the last words on stderr.
 
     Output that is not taken ends it with exit code 1: in silence if its reader is gone (``| head``), else in one line.
 
-    Where ``main`` is all that this process is for, the process ends there: to take down an interpreter with torch in it
-    takes seconds on a busy machine.
+    Where ``main`` is all that this process is for (``owns_process``), the process ends there: to take down an
+    interpreter with torch in it takes seconds on a busy machine.
     """
     try:
         with ended_by_signals(last_words):
             try:
-                return _printed(name, main, is_program)
+                return _printed(name, main, owns_process)
             except KeyboardInterrupt as interrupt:
                 code = EXIT_CODES[signal.SIGTERM if isinstance(interrupt, Terminated) else signal.SIGINT]
-                if is_program or _abandoned.is_set():
+                if owns_process or _abandoned.is_set():
                     leave(code, last_words())  # still watched: it waits for writes, and a second signal for nothing
                 _say(last_words())
                 return code
@@ -125,7 +99,7 @@ def run_until_told(name: str, main: Callable[[], int], last_words: Callable[[], 
         _told.clear()
 
 
-def _printed(name: str, main: Callable[[], int], is_program: bool) -> int:
+def _printed(name: str, main: Callable[[], int], owns_process: bool) -> int:
     """What ``main`` returns, once all that it printed is out."""
     try:
         code = main()
@@ -135,7 +109,7 @@ def _printed(name: str, main: Callable[[], int], is_program: bool) -> int:
     except OSError as error:
         if error.errno not in UNTAKEN:
             raise
-        if is_program and sys.stdout is not None:  # else the interpreter tries once more at its end, and complains
+        if owns_process and sys.stdout is not None:  # else the interpreter tries once more at its end, and complains
             with contextlib.suppress(OSError, ValueError), open(os.devnull, "wb") as nowhere:
                 os.dup2(nowhere.fileno(), sys.stdout.fileno())
         if error.errno != errno.EPIPE:
@@ -162,9 +136,9 @@ def leave(code: int, words: str) -> None:
     """End the process after the writes in progress, and its workers, whatever its threads do."""
     with _leaving:  # the main thread and the watching one may both come here: the second waits for the end
         WRITES.close()
-        for child in _children():
-            with contextlib.suppress(OSError):
-                os.kill(child, signal.SIGTERM)
+        for child in children():
+            with contextlib.suppress(psutil.Error):
+                child.terminate()
         _say(words)
         os._exit(code)
 
@@ -181,13 +155,25 @@ def _raise(number: int, frame: FrameType | None) -> None:
 
 
 def _watch(reader: int, watched: Sequence[int], last_words: Callable[[], str]) -> None:
-    """Wait for a signal, then for the main thread to be done with it, which closes the pipe."""
-    code, deadline = 0, math.inf
+    """Wait for a signal, then for the main thread to be done with it, which closes the pipe.
+
+    | state    | a signal comes                | time is up            | the pipe is closed      |
+    | -------- | ----------------------------- | --------------------- | ----------------------- |
+    | waiting  | ending, ``GRACE`` s from now  | never                 | this thread ends        |
+    | ending   | the process ends, whatever is | leaving, as a thread  | this thread ends: main  |
+    |          | being written                 | calls ``leave``       | was done in time        |
+    | leaving  | the process ends, whatever is | never                 | this thread ends        |
+    |          | being written                 |                       |                         |
+
+    Waiting: no exit code. Ending: an exit code and a time. Leaving: an exit code and no time.
+    """
+    code: int | None = None
+    deadline = math.inf
     with os.fdopen(reader, "rb", buffering=0) as pipe:
         while True:
             left = deadline - time.monotonic()
             if not select.select([pipe], [], [], None if left == math.inf else max(left, 0))[0]:
-                threading.Thread(target=leave, args=(code, last_words()), daemon=True).start()
+                threading.Thread(target=leave, args=(code or 0, last_words()), daemon=True).start()
                 deadline = math.inf
                 continue
             content = pipe.read(1)
@@ -195,15 +181,6 @@ def _watch(reader: int, watched: Sequence[int], last_words: Callable[[], str]) -
                 return
             if content[0] not in watched:
                 continue
-            if code != 0:  # a second signal: no more patience, not even for a write, as none can do harm
+            if code is not None:  # a second signal: no more patience, not even for a write, as none can do harm
                 os._exit(EXIT_CODES[signal.Signals(content[0])])
             code, deadline = EXIT_CODES[signal.Signals(content[0])], time.monotonic() + GRACE
-
-
-def _children() -> list[int]:
-    """Processes that this one has started, where the system tells."""
-    found = []
-    for path in Path("/proc/self/task").glob("*/children"):
-        with contextlib.suppress(OSError):
-            found += [int(number) for number in path.read_text(encoding="ascii").split()]
-    return found

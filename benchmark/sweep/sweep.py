@@ -1,131 +1,130 @@
-"""One command: its jobs share the tracker and the summary at the end, in one process or in many."""
+"""A command: its jobs laid out and written down, run one after the other or by workers, and what became of them."""
 
 from __future__ import annotations
 
 import os
-import shlex
-import time
-from collections.abc import Sequence
-from dataclasses import replace
+import sys
 from functools import partial
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from benchmark.sweep.collector import collect_as_usual
-from benchmark.sweep.launchers import Launcher, deal_gpu, end_with_parent
+from benchmark.say import warn
+from benchmark.store.finished import finished_record
+from benchmark.store.recovery import recover
+from benchmark.sweep.compose import ComposedCommand, ComposedJob, through_hydra
+from benchmark.sweep.explain import say
+from benchmark.sweep.job import Job, lay_out_job
+from benchmark.sweep.summary import Planned, summarise
+from benchmark.sweep.workers import Luggage, do_job, store_of
 from benchmark.tracking.background import BackgroundTracker
 
-if TYPE_CHECKING:
-    from benchmark.cells import Cell
-    from benchmark.store.records import Record
-    from benchmark.sweep.job import Job
+
+class Unwritable(Exception):
+    """The output directory takes no more files; shown in one line, exit code 1."""
 
 
-class Session:
-    """A command while it runs.
+class Sweep:
+    """The jobs of a command while they run: of a sweep, or a single one."""
 
-    Where a launcher runs jobs in workers, each of them gets a copy; what became of their cells is then read from the
-    cells' folders.
-    """
-
-    def __init__(self, command: str, debug: bool = False) -> None:
-        self.command, self.debug, self.start = command, debug, time.perf_counter()
-        self.launcher = Launcher()
+    def __init__(self, command: ComposedCommand, typed: str, start: float, debug: bool = False) -> None:
+        self.command, self.typed, self.start, self.debug = command, typed, start, debug
+        self.launcher = command.launcher
         self.devices: dict[tuple[str, str], tuple[str, str]] = {}  # as configured -> as planned
-        self.gpus: list[str] = []  # to deal out to workers
-        self.planned: list[tuple[Path, Cell]] = []  # every cell of a sweep, with its output directory
-        self.finished_before: set[str] = set()  # fingerprints of those that are not trained again
-        self.jobs: list[Job] = []  # laid out by the plan, for this process to run
-        self.results: list[Any] = []
-        self.broken: list[Exception] = []  # what jobs raised
+        self.planned: list[Planned] = []
+        self.jobs: list[Job] = []  # for this process to run
+        self.results: list[Any] = []  # of those that it ran
         self.trackers: dict[tuple[str, ...], Any] = {}  # None: MLflow cannot be used
 
-    def __getstate__(self) -> dict[str, Any]:
-        """What a worker is sent: no connection, and nothing that grows with the sweep."""
-        unusable = {key: tracker for key, tracker in self.trackers.items() if tracker is None}
-        empty: dict[str, Any] = {"planned": [], "jobs": [], "finished_before": set(), "results": []}
-        return self.__dict__ | empty | {"trackers": unusable}
+    def plan(self) -> None:
+        """Lay out every cell and write it down, before any of them starts.
 
-    def plan(self, config: Any, overrides: Sequence[str]) -> Job:
-        """Lay out the cells of a job. Raises ``UsageError`` if that cannot be; writes nothing."""
-        from benchmark.cells import finished_record
-        from benchmark.sweep.job import prepare_job
+        A report on half a sweep then shows what is missing. Nothing is written if a job of it cannot be run.
+        """
+        put_right({job.config.output_dir for job in self.command.jobs})
+        jobs = [self._lay_out(job) for job in self.command.jobs]
+        for job in jobs:
+            try:
+                job.write()
+            except OSError as error:
+                where = f"output_dir={job.config.output_dir}"
+                raise Unwritable(
+                    f"{where} cannot be written ({error}). Make room there, or type output_dir=<a folder>"
+                ) from error
+        self.jobs = jobs if self.launcher.is_basic else []
 
+    def _lay_out(self, composed: ComposedJob) -> Job:
+        """The cells of a job. Raises ``UsageError`` if they cannot be; writes nothing."""
+        config = composed.config
         key = (config.device, config.precision)
         self.devices.setdefault(key, self.launcher.resolve(*key))
-        job = prepare_job(config, self.command, overrides, self.devices[key])
-        if self.launcher.is_basic:
-            self.jobs.append(job)
+        job = lay_out_job(config, self.typed, composed.overrides, self.devices[key])
         for cell in job.cells:
-            self.planned.append((job.output_dir, cell))
-            if config.resume and finished_record(job.output_dir, cell) is not None:
-                self.finished_before.add(cell.fingerprint)
+            finished = config.resume and finished_record(job.output_dir, cell) is not None
+            self.planned.append(Planned(job.output_dir, cell, finished))
         return job
 
-    def prepare_workers(self, configs: Sequence[Any]) -> None:
-        """Make stores and experiments once, before all workers would make them at once, and look which GPUs there are.
-
-        An MLflow that cannot be used is said once, and no worker tries it again.
-        """
-        for config in configs:
-            self._tracker(config)
-        self.gpus = self.launcher.gpus()
-        os.environ.setdefault("RAY_DEDUP_LOGS", "0")  # Ray: every line of every worker
-
-    def count_done(self) -> int:
-        """Cells of the plan that are done by now."""
-        if not self.planned:
-            return 0
-        from benchmark.cells import finished_record
-
-        return sum(finished_record(output_dir, cell) is not None for output_dir, cell in self.planned)
-
-    def run_or_note(self, config: Any) -> None:
-        """``run``; what it raises is kept for the end, so that the other jobs go on and Hydra says nothing of it."""
+    def run(self, words: list[str]) -> int:
+        """Run what was planned, say what became of it, and return the exit code; ``words`` are those of the command."""
         try:
-            self.run(config)
-        except Exception as error:
-            self.broken.append(error)
+            code = self._run_here() if self.launcher.is_basic else self._run_in_workers(words)
+        except BaseException:
+            self.close(interrupted=True)
+            raise
+        self.close()
+        return summarise(self.planned, self.results, self.start) or code
 
-    def run(self, config: Any) -> None:
-        """One Hydra job, in this process or in a worker."""
-        import torch
-        from hydra.core.hydra_config import HydraConfig
-        from rich.console import Console
+    def _run_here(self) -> int:
+        """The jobs one after the other. What one of them raises is said at the end, so that the others go on."""
+        broken = []
+        while self.jobs:
+            job = self.jobs.pop(0)  # so that its images go when it is done
+            try:
+                self.results.append(do_job(job, self._tracker(job.config)))
+            except Exception as error:
+                broken.append(error)
+        for error in broken:
+            say(error, self.debug)
+        return 1 if broken else 0
 
-        from benchmark.config import resolve_device
-        from benchmark.sweep.job import prepare_job
-        from benchmark.sweep.progress import Progress
-        from benchmark.sweep.run import run_job
+    def _run_in_workers(self, words: list[str]) -> int:
+        """The jobs in the launcher's workers, which Hydra composes once more; 1 if it or a worker broke down.
 
-        hydra = HydraConfig.get()
-        if not self.launcher.is_basic:
-            deal_gpu(self.gpus, int(hydra.job.num))
-        if self.launcher.name == "joblib":
-            end_with_parent()
-        torch.use_deterministic_algorithms(config.deterministic)
-        torch.utils.deterministic.fill_uninitialized_memory = False
-        collect_as_usual()  # what training imports is there
-        planned, precision = self.devices.get((config.device, config.precision), (config.device, config.precision))
-        device = resolve_device(planned, precision)
-        overrides = list(hydra.overrides.task)
-        place = next((i for i, job in enumerate(self.jobs) if job.config == config), None)
-        if place is None:
-            job = prepare_job(config, self.command, overrides, device, self.launcher.cores())
-        else:
-            job = replace(self.jobs.pop(place), overrides=overrides)
-        title = f"{config.model.name} on {config.dataset.name}, {config.split.name}"
-        tracker = self._tracker(config)
-        console = Console(stderr=True) if self.launcher.is_basic else Console(stderr=True, force_terminal=False)
-        with Progress(len(job.cells), title, console) as progress:
-            self.results.append(run_job(job, tracker, progress))
+        joblib gives up all jobs when a worker is killed: what is left is started again as long as that gets on.
+        """
+        luggage = self.pack()
+        while True:
+            done = self._count_done()
+            try:
+                return through_hydra(words, luggage.run)
+            except Exception as error:
+                say(error, self.debug)
+                killed = type(error).__name__ in ("TerminatedWorkerError", "BrokenProcessPool")
+                if killed:
+                    put_right({str(planned.output_dir) for planned in self.planned})
+                if not killed or self._count_done() <= done:
+                    return 1
+                print("benchmark: a worker was killed; going on with the cells that are left", file=sys.stderr)
+
+    def pack(self) -> Luggage:
+        """What workers are sent; stores and experiments are made before, once, as all workers would make them at once.
+
+        An MLflow that cannot be used is said here, and no worker tries it again.
+        """
+        for job in self.command.jobs:
+            self._tracker(job.config)
+        os.environ.setdefault("RAY_DEDUP_LOGS", "0")  # Ray: every line of every worker
+        off = frozenset(key for key, tracker in self.trackers.items() if tracker is None)
+        return Luggage(self.launcher, self.devices, self.launcher.gpus(), self.typed, off)
+
+    def _count_done(self) -> int:
+        """Planned cells that are done by now."""
+        return sum(finished_record(planned.output_dir, planned.cell) is not None for planned in self.planned)
 
     def _tracker(self, config: Any) -> Any:
         if not config.tracking.enabled:
             return None
         from benchmark.tracking.tracker import Tracker
 
-        key = (str(config.tracking.uri), config.output_dir, config.experiment_name)
+        key = store_of(config)
         if key not in self.trackers:
             open_it = partial(Tracker.open, config.tracking, config.output_dir, config.experiment_name)
             self.trackers[key] = BackgroundTracker(open_it) if self.launcher.is_basic else open_it()
@@ -139,71 +138,14 @@ class Session:
             elif tracker is not None:  # MLflow could not be used
                 tracker.close()
 
-    def summarise(self) -> int:
-        """Print what became of every cell that is not done, and return the exit code."""
-        from benchmark.sweep.progress import elapsed
 
-        outcomes = self._outcomes()
-        if not outcomes:
-            return 0
-        done = sum(state == "done" for state, *_ in outcomes)
-        resumed = len(self.finished_before) if self.planned else sum(result.resumed for result in self.results)
-        before = f" ({resumed} of them finished before)" if resumed else ""
-        print(f"{done} of {len(outcomes)} cells done{before} in {elapsed(self.start)}.")
-        for state, name, what in outcomes:
-            if state != "done":
-                print(f"  {state}: {name}: {what}")
-        if done:
-            self._say_what_is_next()
-        return 0 if done == len(outcomes) else 1
-
-    def _say_what_is_next(self) -> None:
-        """Where the record is, if there is one cell only, and what makes tables of each experiment."""
-        if len(self.planned) == 1:
-            output_dir, cell = self.planned[0]
-            print(f"Cell: {output_dir / cell.path}")
-        settings = ((cell.config["experiment_name"], str(output_dir)) for output_dir, cell in self.planned)
-        for experiment, output_dir in dict.fromkeys(settings):
-            words = [f"experiment={experiment}", *([f"output_dir={output_dir}"] if output_dir != "outputs" else [])]
-            print(f"Next: python -m benchmark.report {shlex.join(words)}")
-
-    def _outcomes(self) -> list[tuple[str, str, str]]:
-        """State, name and reason of every cell: what jobs in this process say, of others what their folders say."""
-        found: dict[Path, tuple[str, str, str]] = {}
-        for result in self.results:
-            for record in result.records:
-                found[record.path] = _outcome(record)
-            for path, name, holder in result.busy:
-                found[path] = ("running", name, _running(holder))
-        for output_dir, cell in self.planned:
-            path = output_dir / cell.path
-            if path not in found:
-                found[path] = _recorded(path, cell)
-        return list(found.values())
-
-
-def _recorded(path: Path, cell: Cell) -> tuple[str, str, str]:
-    """What the folder of a cell says that a worker was to train."""
-    from benchmark.store.leases import read_lease
-    from benchmark.store.records import RecordError, read_record
-
-    lease = read_lease(path)
-    if lease is not None and lease.is_alive:
-        return "running", cell.name, _running(lease.holder)
-    if not path.exists():
-        return "missing", cell.name, "no record of it was written: its worker says why, unless it was killed"
-    try:
-        return _outcome(read_record(path))
-    except RecordError as error:
-        return "unreadable", cell.name, str(error)
-
-
-def _outcome(record: Record) -> tuple[str, str, str]:
-    axes = record.axes
-    parts = [axes["model"], axes["dataset"], axes["normal_class"], f"seed {axes['seed']}", record.status.get("variant")]
-    name = " ".join(str(part) for part in parts if part not in ("", None))
-    return record.state, name, f"{record.status.get('reason')} ({record.path})"
-
-
-def _running(holder: str) -> str:
-    return f"{holder} trains it; the same command later counts it"
+def put_right(output_dirs: set[str]) -> None:
+    """Put right what a killed process left behind."""
+    for output_dir in output_dirs:
+        try:
+            recovery = recover(output_dir)
+        except OSError as error:
+            warn(f"leftovers in {output_dir} cannot be put right ({error})")
+            continue
+        if recovery.restored or recovery.removed:
+            print(f"An earlier run was killed: {recovery} in {output_dir}.", file=sys.stderr)

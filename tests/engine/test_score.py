@@ -9,9 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from benchmark.engine.batching import Batching
 from benchmark.engine.fleet import Fleet
-from benchmark.engine.score import assess
-from benchmark.engine.train import Interrupted
+from benchmark.engine.score import Scoring, View, score_images
+from benchmark.engine.state import Interrupted
 from benchmark.models.ae import AE
 
 IMAGES = torch.randint(0, 256, (50, 1, 28, 28), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
@@ -33,13 +34,29 @@ def scores(room: int, batch_size: int = 50) -> Tensor:
     torch.manual_seed(0)
     model = Narrow((1, 28, 28), hidden=(8,), latent=2)
     model.room = room
-    return assess(Fleet([model]), IMAGES, [ALL], [0], batch_size)[0]["scores"]["reconstruction"]
+    (found,) = score_images(Fleet([model]), IMAGES, [View(ALL, 0)], Scoring(batch_size))
+    return found.scores["reconstruction"]
 
 
 @pytest.mark.parametrize("room", [7, 1])
 def test_batches_shrink_where_memory_runs_out(room: int, capsys: pytest.CaptureFixture[str]) -> None:
     torch.testing.assert_close(scores(room), scores(50))
     assert "no memory for 1 x 50 images; going on with 25" in capsys.readouterr().err
+
+
+def test_batches_hold_every_row_once_and_in_order_whatever_is_halved() -> None:
+    """Two cells, 23 rows, batches of 8; the second is halved, and a half of it once more."""
+    rows = torch.arange(46).view(2, 23)
+    batches, taken, refused = Batching(rows, 8, torch.device("cpu")), [], {8: False, 4: False}
+    for batch in batches:
+        size = batch.shape[1]
+        if taken and refused.get(size) is False:
+            refused[size] = True
+            assert batches.halve(batch) == size // 2
+        else:
+            taken.append(batch)
+    assert [batch.shape[1] for batch in taken] == [8, *[2] * 7, 1]
+    assert torch.equal(torch.cat(taken, dim=1), rows)
 
 
 def test_one_image_that_does_not_fit_is_an_error() -> None:
@@ -51,4 +68,4 @@ def test_scoring_can_be_stopped() -> None:
     stop = Event()
     stop.set()
     with pytest.raises(Interrupted):
-        assess(Fleet([AE((1, 28, 28), hidden=(8,))]), IMAGES, [ALL], [0], 10, stop=stop)
+        score_images(Fleet([AE((1, 28, 28), hidden=(8,))]), IMAGES, [View(ALL, 0)], Scoring(10, stop=stop))

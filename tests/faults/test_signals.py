@@ -105,10 +105,10 @@ def test_a_server_that_never_answers_keeps_nobody(tmp_path: Path, started) -> No
 
 SLOW_WRITER = textwrap.dedent("""
     import sys, time
-    from benchmark.store import records
+    from benchmark.data import writing
     from benchmark.__main__ import main
 
-    original, seconds = records.sync, float(sys.argv.pop(1))
+    original, seconds = writing.sync, float(sys.argv.pop(1))
 
     def slow(path):
         if path.name == "status.json":
@@ -116,7 +116,7 @@ SLOW_WRITER = textwrap.dedent("""
             time.sleep(seconds)
         original(path)
 
-    records.sync = slow
+    writing.sync = slow
     sys.exit(main())
 """)
 PCA = ["model=pca", "dataset=digits", "split.normal_class=0", "split.test_limit=100", "tracking=off"]
@@ -188,3 +188,20 @@ def test_an_ignored_signal_stays_ignored(tmp_path: Path) -> None:
     process.terminate()
     process.communicate()
     assert process.returncode == 143
+
+
+@pytest.mark.parametrize("module", ["benchmark", "benchmark.status"])
+def test_ctrl_c_while_modules_load_is_one_line(tmp_path: Path, module: str) -> None:
+    """The signal comes in the import of a library that every command needs."""
+    (tmp_path / "omegaconf.py").write_text("import os, signal; os.kill(os.getpid(), signal.SIGINT)")
+    path = os.pathsep.join([str(tmp_path), str(Path(__file__).parents[2])])
+    done = subprocess.run(
+        [sys.executable, "-m", module, "experiment=x"],
+        cwd=tmp_path,
+        env={**user_environment(), "PYTHONPATH": path},
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+    said = "\nbenchmark: stopped before it began. To go on, type the same again.\n"
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", said)

@@ -12,7 +12,7 @@ from benchmark.data.images import ImageData
 from benchmark.engine.contract import CHECKS, OF_FLEETS, Subject
 from benchmark.engine.fleet import Fleet
 from benchmark.models import constructor, model_class, model_names
-from benchmark.sweep.fleets import make_plan
+from benchmark.sweep.fleets import lay_out_fleets
 from tests.tiny_models import build, tiny
 
 VARIANTS = [
@@ -75,7 +75,7 @@ def test_docstring_cites_and_scores(name: str) -> None:
 
 @pytest.mark.parametrize("variant", [v for v in VARIANTS if v not in STACKED], ids=named)
 def test_models_of_the_loop_strategy_never_share_a_program(variant: tuple[str, str | None]) -> None:
-    assert make_plan(build(variant[0], 0, **changes(variant)), "cuda", 3, "vmap").size == 1
+    assert lay_out_fleets(build(variant[0], 0, **changes(variant)), "cuda", 3, "vmap").size == 1
     with pytest.raises(ValueError, match="its fleets have one cell, not 3"):
         Fleet([build(variant[0], seed, **changes(variant)) for seed in range(3)])
 

@@ -1,6 +1,8 @@
 """The whole report, and its command line."""
 
 import json
+import os
+import re
 import subprocess
 import sys
 import time
@@ -8,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from benchmark.cells import NUMERICS_VERSION
 from benchmark.config import UsageError
 from benchmark.report.__main__ import main, parse
 from benchmark.report.build import NoRecords, build_report
-from benchmark.report.figures import draw as figures
+from benchmark.report.figures import draw
 from benchmark.report.frame import read_frame
-from benchmark.report.page import build_page
+from tests.report.conftest import Records
 
 NAME = "<img src=x onerror=alert(1)>"
 
@@ -44,24 +47,39 @@ def test_half_a_sweep_gives_a_whole_report(half, tmp_path):
     keys = ("heatmap", "roc", "roc_classes", "scores", "training", "sheet_ae", "sheet_pca", "latent")
     for key in keys:
         assert files[f"figures/{key}_mnist_one_vs_rest.png"].startswith(b"\x89PNG")
-        assert files[f"figures/{key}_mnist_one_vs_rest.pdf"].startswith(b"%PDF")
+    assert not any(name.endswith(".pdf") for name in files)
     page = files["report.html"].decode()
     assert "<img src=x" not in page
     assert "OSError: .../x is gone &lt;b&gt;" in page
-    assert page.count("data:image/png;base64,") == len(keys)
-    assert "http" not in page.replace("https://", "http://").split("</style>")[0]  # self-contained
+    shown = re.findall('<img [^>]*src="([^"]*)"', page)
+    assert sorted(shown) == sorted(name for name in files if name.endswith(".png"))  # each figure once: not copied
+    linked = {text for text in re.findall('href="([^"#]*)"', page) if text}
+    assert linked <= files.keys()  # all beside the page, nothing elsewhere
     assert "1 stale cells" in page
     assert list(tmp_path.glob("*.tmp")) == []
     assert list(tmp_path.glob(".*.tmp")) == []
+
+
+def test_a_paper_has_its_figures_as_pdf_beside_the_pages_own(records, tmp_path):
+    records.job({"model": "ae", "k": 0, "auroc": 0.75, "arrays": True})
+    report = build_report("small", records.output_dir, tmp_path / "r", figures="pdf")
+    files = files_of(tmp_path / "r")
+    drawn = {name.removesuffix(".png") for name in report.files if name.endswith(".png")}
+    assert drawn
+    assert {name.removesuffix(".pdf") for name in report.files if name.endswith(".pdf")} == drawn
+    assert all(files[f"{name}.pdf"].startswith(b"%PDF") for name in drawn)
+    assert files["report.html"].decode().count('.pdf">PDF</a>') == len(drawn)
+    report = build_report("small", records.output_dir, tmp_path / "r")
+    assert not any(name.endswith(".pdf") for name in files_of(tmp_path / "r"))  # of the report before: removed
 
 
 def test_the_same_records_give_the_same_bytes_in_one_process_and_in_several(half, tmp_path, monkeypatch):
     half.job({"model": "pca", "k": 0, "auroc": 0.875, "name": NAME, "arrays": True, "version": 2})
     build_report("small", half.output_dir, tmp_path / "a", command="c")
     time.sleep(1.1)  # a date in seconds would differ
-    monkeypatch.setattr(figures, "MANY", 1)
-    monkeypatch.setattr(figures, "available_cores", lambda: 2)
-    monkeypatch.setattr(figures, "save", None)  # of this process: nothing is drawn here
+    monkeypatch.setattr(draw, "MANY", 1)
+    monkeypatch.setattr(draw, "available_cores", lambda: 2)
+    monkeypatch.setattr(draw, "save", None)  # of this process: nothing is drawn here
     build_report("small", half.output_dir, tmp_path / "b", command="c")
     assert files_of(tmp_path / "a") == files_of(tmp_path / "b")
 
@@ -89,7 +107,7 @@ def test_a_new_report_removes_what_the_old_one_wrote_and_nothing_else(half, tmp_
     for folder in half.output_dir.glob("experiments/small/*.json"):
         folder.unlink()
     half.job({"model": "ae", "k": 0, "auroc": 0.5, "dataset": "digits"})
-    build_report("small", half.output_dir, target, figures=False)
+    build_report("small", half.output_dir, target, figures=False, replace=True)
     assert not (target / "tables" / "losses_mnist_one_vs_rest.csv").exists()
     assert (target / "tables" / "losses_digits_one_vs_rest.csv").exists()
     assert (target / "notes.md").read_text() == "mine"
@@ -125,7 +143,8 @@ def test_without_records_the_message_says_how_to_make_them(tmp_path, capsys):
     ("argument", "said"),
     [
         ("experimnt=x", "did you mean experiment"),
-        ("figures=maybe", "true or false"),
+        ("figures=maybe", "true, false or pdf"),
+        ("publish=maybe", "true or false"),
         ("source=cloud", "folders or mlflow"),
         ("experiment=", "no value"),
         ("experiment=../x", "not a name"),
@@ -154,7 +173,10 @@ def test_console_shows_the_table_what_is_not_done_and_what_comes_next(half, tmp_
     assert "missing: ae mnist one_vs_rest class 1 seed 0" in shown
     assert "failed: pca mnist one_vs_rest class 1 seed 0: OSError" in shown
     assert "report.html" in shown
-    assert "mlflow ui" in shown
+    assert "mlflow ui" not in shown  # nothing was tracked
+    (half.output_dir / "mlflow.db").touch()
+    assert main(arguments) == 0
+    assert f"mlflow ui --backend-store-uri sqlite:///{half.output_dir}/mlflow.db" in capsys.readouterr().out
 
 
 def test_own_trials_go_below_the_output_folder(half, tmp_path, monkeypatch):
@@ -195,6 +217,86 @@ def test_only_publishing_writes_results_and_no_published_cell_is_lost_unasked(re
     assert "publish=true writes to results/small: leave out results_dir=mine" in capsys.readouterr().err
 
 
+def test_a_folder_that_was_named_loses_no_done_cell_unasked(records, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    records.job(*({"model": "ae", "k": k, "auroc": 0.75} for k in (0, 1)))
+    assert main(["experiment=small", "figures=false", "publish=true"]) == 0
+    before = files_of(tmp_path / "results" / "small")
+    other = Records(tmp_path / "other")
+    other.job({"model": "ae", "k": 0, "auroc": 0.5})
+    trial = ["experiment=small", "figures=false", "output_dir=other", "results_dir=results/small"]
+    assert main(trial) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "1 of the 2 done cells in results/small are not done here: ae mnist one_vs_rest test 1 0. " in error
+    assert files_of(tmp_path / "results" / "small") == before
+    assert main([*trial, "replace=true"]) == 0
+    assert files_of(tmp_path / "results" / "small") != before
+
+
+def test_files_that_no_report_wrote_are_not_overwritten_unasked(half, tmp_path, capsys):
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "tables.md").write_text("my own")
+    (mine / "manifest.json").write_text('{"files": 3}')
+    arguments = ["experiment=small", "figures=false", f"output_dir={half.output_dir}", f"results_dir={mine}"]
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert f"{mine} holds files that no report wrote: manifest.json, tables.md. " in error
+    assert "replace=true" in error
+    assert files_of(mine) == {"tables.md": b"my own", "manifest.json": b'{"files": 3}'}
+    assert main([*arguments, "replace=true"]) == 0
+    assert main(arguments) == 0  # they are a report's now
+    table = mine / "tables" / "mine.csv"
+    table.write_text("mine")
+    assert main(arguments) == 0  # in nobody's way
+    assert table.read_text() == "mine"
+
+
+def test_after_an_interruption_while_files_move_the_next_report_knows_its_own(half, tmp_path, monkeypatch):
+    moved, replace = [], os.replace
+
+    def interrupted(source, target):
+        if len(moved) == 3:
+            raise KeyboardInterrupt
+        moved.append(replace(source, target))
+
+    monkeypatch.setattr(os, "replace", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        build_report("small", half.output_dir, tmp_path / "r", figures=False)
+    monkeypatch.undo()
+    assert len(files_of(tmp_path / "r")) == 3
+    report = build_report("small", half.output_dir, tmp_path / "r", figures=False)
+    assert sorted(files_of(tmp_path / "r")) == report.files
+
+
+@pytest.mark.parametrize("where", ["publish=true", "results_dir=results/of_mine"])
+def test_cells_of_other_code_are_not_published_unasked(records, tmp_path, monkeypatch, capsys, where):
+    monkeypatch.chdir(tmp_path)
+    records.job({"model": "ae", "k": 0, "auroc": 0.75}, {"model": "ae", "k": 1, "auroc": 0.75, "code": "f" * 64})
+    assert main(["experiment=small", "figures=false", where]) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "1 of the 2 done cells are stale (1: its code changed) and not published unasked. See what" in error
+    assert not (tmp_path / "results").exists()
+    assert main(["experiment=small", "figures=false"]) == 0  # a report of one's own only warns
+    assert main(["experiment=small", "figures=false", where, "stale=true"]) == 0
+    (manifest,) = (tmp_path / "results").glob("*/manifest.json")
+    assert "other code" in json.loads(manifest.read_text())["warnings"][0]
+
+
+def test_cells_of_other_numerics_are_named_and_not_published_unasked(records, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("benchmark.report.build.NUMERICS_VERSION", 10**6)
+    records.job({"model": "ae", "k": 0, "auroc": 0.75})
+    assert main(["experiment=small", "figures=false", "publish=true"]) == 2
+    assert "1 of the 1 done cells are stale (1: numerics of version" in capsys.readouterr().err
+    assert main(["experiment=small", "figures=false", "publish=true", "stale=true"]) == 0
+    warnings = json.loads((tmp_path / "results" / "small" / "manifest.json").read_text())["warnings"]
+    assert warnings == [f"1 cells are stale: numerics of version {NUMERICS_VERSION}, here 1000000"]
+
+
 def test_help_is_quick_and_loads_nothing_heavy():
     code = (
         "import sys; from benchmark.report.__main__ import main; main(['--help']); "
@@ -203,9 +305,3 @@ def test_help_is_quick_and_loads_nothing_heavy():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip().endswith("[]")
     assert "experiment" in done.stdout
-
-
-def test_the_page_shows_nothing_when_all_is_done(records, frame_of):
-    records.job({"model": "ae", "k": 0, "auroc": 0.9})
-    manifest = {"made_by": "x", "report_git_revision": "abc", "warnings": []}
-    assert "None: every planned cell is done." in build_page("small", frame_of(), {}, [], manifest)

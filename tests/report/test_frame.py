@@ -2,10 +2,10 @@
 
 import pandas as pd
 
-from benchmark.report.build import build_tables
 from benchmark.report.frame import read_frame, write_frame
 from benchmark.report.statistics import groups
-from benchmark.report.tables.tables import group_title
+from benchmark.report.tables.sections import build_tables
+from benchmark.report.tables.table import group_title
 from benchmark.store.experiments import collect, hide_paths
 
 

@@ -2,10 +2,11 @@
 
 from benchmark.report.glossary import GLOSSARY
 from benchmark.report.statistics import groups
+from benchmark.report.tables.auroc import auroc_table
 from benchmark.report.tables.comparison import comparison_tables
 from benchmark.report.tables.details import BITS, GENERATION, GRADIENTS, LATENT
 from benchmark.report.tables.detection import DETECTION
-from benchmark.report.tables.tables import LOSSES, auroc_table
+from benchmark.report.tables.losses import LOSSES
 
 
 def test_every_quantity_and_row_of_the_tables_has_an_entry(records, frame_of):

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from benchmark.config import UsageError
 from benchmark.sweep.compose import compose_jobs
-from benchmark.sweep.job import variant
+from benchmark.sweep.job import Job, lay_out_job, variant
+from tests.faults.helpers import run_here
+
+LEFT_OUT = ["model=pca", "dataset=digits", "split=leave_one_out"]
 
 
 @pytest.mark.parametrize(
@@ -21,3 +27,43 @@ from benchmark.sweep.job import variant
 )
 def test_a_variant_says_what_is_not_as_shipped(overrides: list[str], name: str) -> None:
     assert variant(compose_jobs(["model=ae", *overrides])[0].config) == name
+
+
+def laid_out(*overrides: str) -> Job:
+    return lay_out_job(compose_jobs(list(overrides))[0].config, device=("cpu", "fp32"))
+
+
+def test_the_class_left_out_has_a_key_of_its_own_and_records_keep_theirs() -> None:
+    """Job, fingerprint and stored configuration are those of the key of before, which named it the normal class."""
+    new, old = (laid_out(*LEFT_OUT, f"split.{key}=[3,5]") for key in ("anomalous_class", "normal_class"))
+    assert new.describe("").job == old.describe("").job
+    assert [(cell.fingerprint, cell.config) for cell in new.cells] == [(c.fingerprint, c.config) for c in old.cells]
+    assert [cell.axes.normal_class for cell in new.cells] == [3, 5]
+    assert new.cells[0].config["split"]["normal_class"] == 3
+    assert "anomalous_class" not in new.cells[0].config["split"]
+    trained = new.data.train_labels[new.cells[0].split.train_index]
+    assert not (trained == 3).any()
+
+
+def test_each_split_of_a_sweep_reads_its_own_key() -> None:
+    words = [
+        "-m",
+        "dataset=digits",
+        "split=one_vs_rest,leave_one_out",
+        "split.normal_class=1",
+        "split.anomalous_class=2",
+    ]
+    jobs = [lay_out_job(job.config, device=("cpu", "fp32")) for job in compose_jobs(words)]
+    assert [cell.axes.normal_class for job in jobs for cell in job.cells] == [1, 2]
+    with pytest.raises(UsageError, match=r"split\.anomalous_class=2 is of split=leave_one_out"):
+        laid_out("dataset=digits", "split.anomalous_class=2")
+
+
+def test_the_old_key_is_read_with_one_line_of_warning(tmp_path: Path) -> None:
+    small = [*LEFT_OUT, "split.test_limit=50", "tracking=off"]
+    old = run_here(tmp_path, "-m", *small, "seed=0,1", "split.normal_class=3")
+    assert (old.returncode, old.stderr.count("warning: ")) == (0, 1)
+    assert "warning: split.normal_class is read as split.anomalous_class by split=leave_one_out" in old.stderr
+    new = run_here(tmp_path, "-m", *small, "seed=0,1", "split.anomalous_class=3")
+    assert "2 of 2 cells done (2 of them finished before)" in new.stdout
+    assert "warning" not in new.stderr

@@ -16,12 +16,14 @@ import pytest
 from mlflow import MlflowClient
 
 from benchmark.config import TrackingConfig, UsageError
+from benchmark.engine.device import available_cores
 from benchmark.report.__main__ import main as report
 from benchmark.status import experiment_status
 from benchmark.store.records import read_record
-from benchmark.sweep.compose import compose_command
-from benchmark.sweep.launchers import EXTRAS, Launcher, available_cores, deal_gpu
-from benchmark.sweep.sweep import Session
+from benchmark.sweep.compose import ComposedCommand, ComposedJob, compose_command
+from benchmark.sweep.launchers import EXTRAS, Launcher, deal_gpu
+from benchmark.sweep.sweep import Sweep
+from benchmark.sweep.workers import store_of
 from tests.test_cli import run
 
 CORES = available_cores()
@@ -102,7 +104,7 @@ def test_workers_of_joblib_have_a_gpu_each_and_keep_it() -> None:
 FORSAKEN = """
 import os, time
 from joblib import Parallel, delayed
-from benchmark.sweep.launchers import end_with_parent
+from benchmark.store.processes import end_with_parent
 
 def work(job):
     end_with_parent()
@@ -205,22 +207,23 @@ def test_a_launcher_that_is_not_installed_names_its_extra(name: str) -> None:
 
 
 def test_the_store_is_there_before_a_worker_is_and_its_connection_stays_here(tmp_path: Path) -> None:
-    session = Session("python -m benchmark")
-    session.launcher = Launcher("joblib", {"n_jobs": 2}, 2)
+    launcher = Launcher("joblib", {"n_jobs": 2}, 2)
 
-    class Job:
+    class Config:
         tracking, output_dir, experiment_name = TrackingConfig(), str(tmp_path / "outputs"), "first"
 
-    class Unusable(Job):
+    class Unusable(Config):
         tracking = TrackingConfig(uri="sqlite:////proc/nowhere/mlflow.db")
 
-    session.prepare_workers([Job, Unusable])
+    jobs = [ComposedJob(config, []) for config in (Config, Unusable)]
+    sweep = Sweep(ComposedCommand(jobs, launcher), "python -m benchmark", 0.0)
+    luggage = sweep.pack()
     store = MlflowClient(f"sqlite:///{tmp_path / 'outputs' / 'mlflow.db'}")
     assert store.get_experiment_by_name("first") is not None
-    sent = pickle.loads(pickle.dumps(session))
-    assert list(sent.trackers.values()) == [None], "one that cannot be used is not tried again by every worker"
-    assert len(session.trackers) == 2
-    session.close()
+    sent = pickle.loads(pickle.dumps(luggage))
+    assert sent.tracking_off == {store_of(Unusable)}, "one that cannot be used is not tried again by every worker"
+    assert (sent.launcher, sent.command) == (launcher, "python -m benchmark")
+    sweep.close()
 
 
 # real sweeps
@@ -232,7 +235,13 @@ def test_a_sweep_in_workers_ends_as_one_in_a_row(tmp_path: Path, launcher: str) 
     if not is_installed(launcher):
         pytest.skip(f"pip install -e '.[{EXTRAS[launcher]}]'")
     sweep = ["-m", "model=pca,ae", "split=one_vs_rest,leave_one_out", "dataset=digits", "trainer.epochs=3"]
-    sweep += ["split.normal_class=[0,1]", "split.test_limit=100", "tracking.figures=false", "experiment_name=workers"]
+    sweep += [
+        "split.normal_class=[0,1]",
+        "split.anomalous_class=[0,1]",
+        "split.test_limit=100",
+        "tracking.figures=false",
+        "experiment_name=workers",
+    ]
     blocked = tmp_path / "outputs" / "cells" / "digits" / "leave_one_out" / "ae"
     blocked.parent.mkdir(parents=True)
     blocked.touch()

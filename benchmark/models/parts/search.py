@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import cos, pi
 
 import torch
 from torch import Tensor
 from torch.func import grad_and_value
+
+from benchmark.models.parts.schedule import half_cosine
 
 LEAST_FALL = 1e-3  # of an image's lowest loss so far: what counts as falling
 
@@ -57,7 +58,7 @@ def descend(losses: Losses, codes: Tensor, steps: int, learning_rate: float, pat
         slope = now["slope"]
         now["mean"] = 0.9 * now["mean"] + 0.1 * slope
         now["square"] = 0.999 * now["square"] + 0.001 * slope * slope
-        rate = learning_rate * 0.5 * (1 + cos(pi * step / steps))
+        rate = learning_rate * half_cosine(step, steps)
         unbiased = (now["square"] / (1 - 0.999 ** (step + 1))).sqrt() + 1e-8
         now["codes"] = now["codes"] - rate * now["mean"] / (1 - 0.9 ** (step + 1)) / unbiased
     if patience == 0:

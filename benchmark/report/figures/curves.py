@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import math
-import textwrap
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmark.report.figures.draw import ANOMALOUS, NORMAL, palette
 from benchmark.report.figures.labels import add_legend, legend_room
-from benchmark.report.statistics import MARK, Group, class_mean, per_class
+from benchmark.report.figures.style import (
+    ANOMALOUS,
+    NORMAL,
+    class_lines,
+    in_lines,
+    new_figure,
+    palette,
+    without_frame,
+)
+from benchmark.report.statistics import Group, class_mean, per_class
 from benchmark.store.experiments import PlannedCell
 
 if TYPE_CHECKING:
@@ -27,18 +34,6 @@ NAMES = {
     "gradient_norm_non_saturating": "|grad|, non-saturating",
 }
 QUANTITIES = 7  # training curves of a model that are shown
-
-
-def new_figure(width: float, height: float) -> Figure:
-    """An empty figure of this size in inches that lays itself out."""
-    from matplotlib.figure import Figure
-
-    return Figure(figsize=(width, height), layout="constrained")
-
-
-def class_title(group: Group, number: int) -> str:
-    name = group.classes[number]
-    return str(number) if name == str(number) else f"{number} {name}"
 
 
 def heat_map(group: Group) -> Figure:
@@ -66,32 +61,19 @@ def heat_map(group: Group) -> Figure:
             dark = (value - image.norm.vmin) / (image.norm.vmax - image.norm.vmin) < 0.5
             text = f"{value:.3f}{notes[i][j]}"
             axis.text(j, i, text, ha="center", va="center", fontsize=8, color="white" if dark else "black")
-    ticks = [f"{k}\n{wrapped(name)}" if name != str(k) else str(k) for k, name in group.classes.items()]
-    axis.set_xticks(range(len(classes) + 1), [*ticks, "mean"])
+    axis.set_xticks(range(len(classes) + 1), [*(class_lines(group, k) for k in classes), "mean"])
     axis.set_yticks(range(len(labels)), names)
     axis.axvline(len(classes) - 0.5, color="white", linewidth=3)
-    axis.tick_params(length=0)
-    axis.spines[:].set_visible(False)
-    axis.set_xlabel("normal class" if group.split != "leave_one_out" else "anomalous class")
+    without_frame(axis)
+    axis.set_xlabel(group.role)
     figure.colorbar(image, ax=axis, pad=0.02, fraction=0.04).set_label("AUROC")
     return figure
-
-
-def in_lines(label: str) -> str:
-    """A column's label with its variant on lines of its own, none longer than 22 characters where words allow it."""
-    label = label.replace(f" {MARK}", f"\N{NO-BREAK SPACE}{MARK}")  # the mark stays with its column
-    return "\n".join(textwrap.wrap(label, 22, break_long_words=False, break_on_hyphens=False))
-
-
-def wrapped(name: str) -> str:
-    """A long class name on several lines."""
-    return name.replace("/", "/\n").replace(" ", "\n") if len(name) > 8 else name
 
 
 def headline(cell: PlannedCell) -> tuple[np.ndarray, np.ndarray]:
     """Labels and headline scores of a cell, both (N,)."""
     arrays = cell.record.scores()
-    return arrays["label"], arrays[f"score/{cell.record.status['headline']}"]
+    return arrays["label"], arrays[f"score/{cell.record.status.headline}"]
 
 
 def roc(cell: PlannedCell) -> np.ndarray:
@@ -134,12 +116,12 @@ def roc_by_class(group: Group, cells: Sequence[PlannedCell]) -> Figure:
     panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     for axis, k in zip(panels.flat, classes, strict=False):
         for label in group.labels:
-            curves = [roc(c) for c in cells if c.label == label and c.axes["normal_class"] == k]
+            curves = [roc(c) for c in cells if c.label == label and c.axes.normal_class == k]
             if curves:
                 colour, line = colours[label]
                 mean = np.mean(curves, axis=0)
                 axis.plot(RATES, mean, color=colour, linestyle=line, linewidth=1.4, label=names[label])
-        axis.set_title(class_title(group, k))
+        axis.set_title(group.class_title(k))
         _roc_frame(axis)
     _label_outer(figure, panels, len(classes), "false positive rate", "true positive rate")
     add_legend(figure, panels)
@@ -174,8 +156,8 @@ def histograms(group: Group, cells: Sequence[PlannedCell]) -> Figure:
             if i == 0:
                 axis.set_title(in_lines(group.shown(label)))
             if j == 0:
-                axis.set_ylabel(class_title(group, k), rotation=0, ha="right", va="center")
-            cell = next((c for c in cells if c.label == label and c.axes["normal_class"] == k), None)
+                axis.set_ylabel(group.class_title(k), rotation=0, ha="right", va="center")
+            cell = next((c for c in cells if c.label == label and c.axes.normal_class == k), None)
             if cell is None:
                 axis.text(0.5, 0.5, "not done", ha="center", va="center", transform=axis.transAxes, color="0.5")
                 axis.set_xticks([])

@@ -1,60 +1,37 @@
-"""Draws and saves the figures of a report, PNG and PDF, each of them the same bytes every time."""
+"""Draws and saves the figures of a report, each of them the same bytes every time."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from benchmark.report.page import Figure
+from benchmark.engine.device import available_cores
+from benchmark.report.figures.gallery import PARTS
+from benchmark.report.figures.style import DPI, STYLE
+from benchmark.report.page import Plate
 from benchmark.report.statistics import MARK, Group
 from benchmark.report.tables.floors import mark_note
-from benchmark.report.tables.tables import group_key, group_title
+from benchmark.report.tables.table import group_key, group_title
 from benchmark.store.experiments import PlannedCell
-from benchmark.sweep.launchers import available_cores
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure as Drawing
+    from matplotlib.figure import Figure
 
-    Part = Callable[[Group, Sequence[PlannedCell]], Iterator[tuple[str, str, str, Drawing]]]
+    from benchmark.report.figures.gallery import Part
 
-STYLE = {
-    "font.family": "DejaVu Sans",
-    "font.size": 9,
-    "axes.titlesize": 9.5,
-    "axes.labelsize": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.linewidth": 0.7,
-    "xtick.labelsize": 8,
-    "ytick.labelsize": 8,
-    "legend.frameon": False,
-    "pdf.fonttype": 42,
-    "figure.facecolor": "white",
-    "text.parse_math": False,  # a $ in a name is a $
-}
-DPI = 120
-LARGE = 90_000  # bytes
-NORMAL, ANOMALOUS = "#0072B2", "#D55E00"
-COLOURS = {  # Okabe & Ito; the floors in light greys
-    "histogram": "#BBBBBB", "mean_image": "#888888", "pca": "#555555",
-    "ae": "#0072B2", "vae": "#E69F00", "aae": "#009E73", "anogan": "#CC79A7",
-}  # fmt: skip
 MANY = 20  # done cells from which on a figure a core is drawn at once
-SPARE = ("#56B4E9", "#D55E00", "#8C6D00", "#000000", "#7A5FA8")
-LINES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)), (0, (3, 3)), (0, (8, 2, 2, 2)), (0, (1, 3)))
+LARGE = 90_000  # bytes of a PNG
 
 
-def draw_figures(cells: Sequence[PlannedCell], groups: Sequence[Group], folder: Path) -> list[Figure]:
+def draw_figures(cells: Sequence[PlannedCell], groups: Sequence[Group], folder: Path, pdf: bool) -> list[Plate]:
     """Draw everything that the done cells have arrays for into ``folder``; what a cell lacks is left out.
 
-    For many cells each core draws in a process of its own.
+    A PNG each, with ``pdf`` a PDF beside it. For many cells each core draws in a process of its own.
     """
-    from benchmark.report.figures.gallery import PARTS
-
     folder.mkdir(parents=True, exist_ok=True)
-    tasks = [(part, group, cells_of(group, cells), folder) for group in groups for part in PARTS]
+    tasks = [(part, group, cells_of(group, cells), folder, pdf) for group in groups for part in PARTS]
     tasks = [task for task in tasks if task[2]]
     cores = min(available_cores(), len(tasks))
     if cores > 1 and sum(cell.state == "done" for cell in cells) >= MANY:
@@ -71,23 +48,19 @@ def draw_figures(cells: Sequence[PlannedCell], groups: Sequence[Group], folder: 
     return [figure for task in tasks for figure in _draw_part(*task)]
 
 
-def _draw_part(part: Part, group: Group, cells: Sequence[PlannedCell], folder: Path) -> list[Figure]:
+def _draw_part(part: Part, group: Group, cells: Sequence[PlannedCell], folder: Path, pdf: bool) -> list[Plate]:
     import matplotlib
 
     with matplotlib.rc_context(STYLE):
-        return [
-            Figure(
-                key := f"{name}_{group_key(group)}",
-                group_title(group),
-                f"{title}, {group_title(group)}",
-                noted(caption, title, drawing, group),
-                save(drawing, folder / key),
-            )
-            for name, title, caption, drawing in part(group, cells)
-        ]
+        plates = []
+        for name, title, caption, drawing in part(group, cells):
+            section, key = group_title(group), f"{name}_{group_key(group)}"
+            save(drawing, folder / key, pdf)
+            plates.append(Plate(key, section, f"{title}, {section}", noted(caption, title, drawing, group), pdf))
+        return plates
 
 
-def noted(caption: str, title: str, drawing: Drawing, group: Group) -> str:
+def noted(caption: str, title: str, drawing: Figure, group: Group) -> str:
     """``caption``, with what the mark of a floor means where the figure shows it."""
     from matplotlib.text import Text
 
@@ -99,7 +72,7 @@ def _be_a_worker() -> None:
     """Leave Ctrl-C to the command, and end with it."""
     import signal
 
-    from benchmark.sweep.launchers import end_with_parent
+    from benchmark.store.processes import end_with_parent
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     end_with_parent()
@@ -112,49 +85,26 @@ def cells_of(group: Group, cells: Sequence[PlannedCell]) -> list[PlannedCell]:
     return sorted(chosen, key=lambda cell: order[cell.fingerprint])
 
 
-def palette(labels: Sequence[str]) -> dict[str, tuple[str, Any]]:
-    """Colour and line style of every column: a model keeps its own whatever else is shown; variants differ in line.
-
-    So do models without a colour of their own, where there are more of them than spare colours.
-    """
-    models = [label.split(" (", 1)[0] for label in labels]
-    unknown = [model for model in dict.fromkeys(models) if model not in COLOURS]
-    colours = COLOURS | {model: SPARE[i % len(SPARE)] for i, model in enumerate(unknown)}
-    lines = {model: i // len(SPARE) for i, model in enumerate(unknown)}
-    return {
-        label: (colours[model], LINES[(models[:i].count(model) + lines.get(model, 0)) % len(LINES)])
-        for i, (label, model) in enumerate(zip(labels, models, strict=True))
-    }
-
-
-def save(drawing: Drawing, stem: Path) -> Path:
-    """Save as PNG and PDF, without dates, and return the PNG's path. Large PNGs are cut to 128 colours.
+def save(drawing: Figure, stem: Path, pdf: bool) -> None:
+    """Save as ``stem``.png and with ``pdf`` as ``stem``.pdf, without dates. A PNG that is LARGE is cut to 128 colours.
 
     By octree: the median cut gives nearly all colours to the greys of images, and the points of a map lose theirs.
     """
-    from io import BytesIO
-
     from PIL import Image
 
-    png, drawn, small = stem.with_name(stem.name + ".png"), BytesIO(), BytesIO()
+    png = stem.with_name(f"{stem.name}.png")
     _lay_out(drawing)
-    drawing.savefig(drawn, format="png", dpi=DPI, metadata={"Software": None}, pil_kwargs={"compress_level": 1})
-    with Image.open(drawn) as image:
-        if drawn.tell() <= 2 * LARGE:  # else it stays large, and to find that out takes long
-            image.save(small, "PNG", optimize=True)
-        if not 0 < small.tell() <= LARGE:
-            small = BytesIO()
-            image.convert("RGB").quantize(128, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE).save(
-                small, "PNG", optimize=True
-            )
-    png.write_bytes(small.getvalue())
-    drawing.savefig(
-        stem.with_name(stem.name + ".pdf"), dpi=DPI, metadata={"CreationDate": None, "Creator": None, "Producer": None}
-    )
-    return png
+    drawing.savefig(png, dpi=DPI, metadata={"Software": None}, pil_kwargs={"optimize": True})
+    if png.stat().st_size > LARGE:
+        with Image.open(png) as image:
+            cut = image.convert("RGB").quantize(128, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+        cut.save(png, optimize=True)
+    if pdf:
+        undated = dict.fromkeys(("CreationDate", "Creator", "Producer"))
+        drawing.savefig(stem.with_name(f"{stem.name}.pdf"), dpi=DPI, metadata=undated)
 
 
-def _lay_out(drawing: Drawing) -> None:
+def _lay_out(drawing: Figure) -> None:
     """Place the parts of a figure once: every ``savefig`` with a layout engine draws one time more, for nothing."""
     engine = drawing.get_layout_engine()
     if engine is not None:

@@ -6,17 +6,17 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from benchmark.report.figures import curves, interpolation, latent, samples, sheets, styles
+from benchmark.report.figures import curves, latent, samples, sheets
+from benchmark.report.figures.style import slug
 from benchmark.report.statistics import Group
 from benchmark.store.experiments import PlannedCell
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from benchmark.report.figures.draw import Part
-
     Draw = Callable[[Group, Sequence[PlannedCell]], Figure | None]
-    Sketches = Iterator[tuple[str, str, str, Figure]]
+    Sketches = Iterator[tuple[str, str, str, Figure]]  # name, title, caption, drawing
+    Part = Callable[[Group, Sequence[PlannedCell]], Sketches]
 
 
 def _heat_map(group: Group, cells: Sequence[PlannedCell]) -> Sketches:
@@ -26,11 +26,10 @@ def _heat_map(group: Group, cells: Sequence[PlannedCell]) -> Sketches:
 
 def _sheets(group: Group, cells: Sequence[PlannedCell]) -> Sketches:
     for label in group.labels:
-        drawing = sheets.contact_sheet(group, [cell for cell in cells if cell.label == label])
+        drawing = sheets.sheet_figure(group, [cell for cell in cells if cell.label == label])
         if drawing is not None:
-            name = "".join(c if c.isalnum() else "-" for c in label).strip("-")
             yield (
-                f"sheet_{name}",
+                f"sheet_{slug(label)}",
                 f"Contact sheet of {group.shown(label)}",
                 "For each class three random normal and anomalous images, then the normal ones that score highest and "
                 "the anomalous ones that score lowest. Rows: input, reconstruction, residual |x - x'| (brighter is "
@@ -85,7 +84,7 @@ PARTS: tuple[Part, ...] = (
         "first draws, not chosen.",
         samples.samples_figure,
     ),
-    styles.style_figures,
+    samples.style_figures,
     partial(
         _one,
         "latent",
@@ -103,6 +102,6 @@ PARTS: tuple[Part, ...] = (
         "Interpolation",
         "Decoded along the straight line between the codes of two normal test images, the same two for every "
         "model; they stand at the ends. Rows: models.",
-        interpolation.interpolation_figure,
+        latent.interpolation_figure,
     ),
 )

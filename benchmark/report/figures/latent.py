@@ -1,4 +1,4 @@
-"""The latent space of models with two-dimensional codes, side by side."""
+"""Codes, model beside model: the map of two-dimensional ones, and images decoded between two of any size."""
 
 from __future__ import annotations
 
@@ -7,18 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmark.report.figures.curves import class_title, in_lines, new_figure
-from benchmark.report.figures.draw import ANOMALOUS, NORMAL
-from benchmark.report.figures.interpolation import strip
+from benchmark.engine.prior import PRIOR_RADIUS
 from benchmark.report.figures.labels import name_points
+from benchmark.report.figures.side_by_side import Arrays, of_one_class
+from benchmark.report.figures.style import ANOMALOUS, NORMAL, in_lines, new_figure, without_frame
 from benchmark.report.statistics import Group
 from benchmark.store.experiments import PlannedCell
-from benchmark.store.format import PRIOR_RADIUS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-    Arrays = dict[str, np.ndarray]
 
 POINTS = 3000  # codes that are drawn
 COLOURS = [f"C{i}" for i in range(10)]  # of normal classes, where there are several
@@ -26,6 +23,7 @@ GRID = 7  # at least this many decoded images along an axis
 NEAR = 3.5  # half the side of the map that looks at N(0, I) closely
 FAR = 2  # such a map is drawn where the one of all codes is wider by this factor
 CIRCLE = "#D55E00"
+GAP = 4  # pixels between an image and what is decoded on the way to another
 
 
 def latent_figure(group: Group, cells: Sequence[PlannedCell]) -> Figure | None:
@@ -34,23 +32,16 @@ def latent_figure(group: Group, cells: Sequence[PlannedCell]) -> Figure | None:
     The class is the first that most models have. All maps of a row have one range, so that a model whose codes lie far
     outside of N(0, I) is seen to; where that makes the middle small, a second row of maps shows it.
     """
-    found: dict[int, dict[str, Arrays]] = {}
-    for cell in cells:
-        arrays = cell.record.latent()
-        if arrays:
-            found.setdefault(int(cell.axes["normal_class"]), {}).setdefault(cell.label, arrays)
-    if not found:
+    chosen, columns = of_one_class(cells, lambda cell: cell.record.latent() if cell.record is not None else None)
+    if not columns:
         return None
-    chosen = max(sorted(found), key=lambda k: len(found[k]))
-    columns = found[chosen]
     centre, half = _range([arrays["codes"] for arrays in columns.values()])
     near = half > FAR * NEAR
     prior = all("prior_grid" in arrays for arrays in columns.values())  # records from before have none
     parts = ["all", *(["near"] if near else []), *(["prior"] if prior else []), "own", "line"]
     heights = [0.22 if part == "line" else 1 for part in parts]
     figure = new_figure(0.4 + 4.0 * len(columns), 1.0 + 4.1 * sum(heights))
-    role = "normal class" if group.split != "leave_one_out" else "anomalous class"
-    figure.suptitle(f"{role}: {class_title(group, chosen)}", fontsize=10)
+    figure.suptitle(f"{group.role}: {group.class_title(chosen)}", fontsize=10)
     panels = figure.subplots(len(parts), len(columns), squeeze=False, height_ratios=heights)
     for column, (label, arrays) in zip(panels.T, columns.items(), strict=True):
         axes = dict(zip(parts, column, strict=True))
@@ -64,10 +55,33 @@ def latent_figure(group: Group, cells: Sequence[PlannedCell]) -> Figure | None:
             axes["prior"].set_title("decoded over the square of N(0, I)")
         _grid(axes["own"], arrays["grid"], arrays["grid_x"], arrays["grid_y"])
         axes["own"].set_title("decoded over the range of its own codes")
-        _interpolation(axes["line"], arrays)
+        _line(axes["line"], arrays)
+        _name_ends(axes["line"], arrays)
     handles, names = panels[0, 0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside lower center", ncols=3, markerscale=3, handletextpad=0.3)
     return figure
+
+
+def interpolation_figure(group: Group, cells: Sequence[PlannedCell]) -> Figure | None:
+    """One class (the first that most models have), a row a model; None if fewer than two models decode codes."""
+    chosen, models = of_one_class(cells, _between)
+    if len(models) < 2:
+        return None
+    tall, wide = strip(next(iter(models.values()))).shape
+    width = 8.0
+    figure = new_figure(width + 1.8, 0.9 + len(models) * (width * tall / wide + 0.15))
+    figure.suptitle(f"{group.role}: {group.class_title(chosen)}", fontsize=10)
+    panels = figure.subplots(len(models), 1, squeeze=False)[:, 0]
+    for axis, (label, arrays) in zip(panels, models.items(), strict=True):
+        _line(axis, arrays)
+        axis.set_yticks([tall / 2], [in_lines(group.shown(label))])
+    _name_ends(panels[-1], next(iter(models.values())))
+    return figure
+
+
+def _between(cell: PlannedCell) -> Arrays | None:
+    images = cell.record.images() if cell.record is not None else None
+    return images if images is not None and "interpolation" in images else None
 
 
 def _range(codes: Sequence[np.ndarray]) -> tuple[np.ndarray, float]:
@@ -132,12 +146,21 @@ def _grid(axis: Any, images: np.ndarray, xs: np.ndarray, ys: np.ndarray) -> None
     axis.set_ylabel("code, second dimension")
 
 
-def _interpolation(axis: Any, arrays: dict[str, np.ndarray]) -> None:
-    image = strip(arrays)
-    axis.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-    width = arrays["interpolation_ends"].shape[2]
-    middle = image.shape[1] / 2
-    axis.set_xticks([width / 2, middle, image.shape[1] - width / 2], ["image", "decoded on the line", "image"])
+def strip(arrays: Arrays) -> np.ndarray:
+    """The first image, what was decoded on the way, and the last image, side by side: uint8 (H, W)."""
+    first, last = arrays["interpolation_ends"]
+    gap = np.full((first.shape[0], GAP), 255, np.uint8)
+    return np.concatenate([first, gap, *arrays["interpolation"], gap, last], axis=1)
+
+
+def _line(axis: Any, arrays: Arrays) -> None:
+    axis.imshow(strip(arrays), cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+    axis.set_xticks([])
     axis.set_yticks([])
-    axis.tick_params(length=0)
-    axis.spines[:].set_visible(False)
+    without_frame(axis)
+
+
+def _name_ends(axis: Any, arrays: Arrays) -> None:
+    """Say below a line of images what they are."""
+    end, whole = arrays["interpolation_ends"].shape[2], strip(arrays).shape[1]
+    axis.set_xticks([end / 2, whole / 2, whole - end / 2], ["image", "decoded on the line", "image"])

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmark.report.figures.curves import wrapped
-from benchmark.report.figures.draw import DPI
+from benchmark.report.figures.style import DPI, class_lines, without_frame
 from benchmark.report.statistics import Group
 from benchmark.store.experiments import PlannedCell
 
@@ -31,61 +31,97 @@ LEVELS = 8  # grey levels are rounded to multiples of this: the files are half a
 ROWS = ("input", "recon.", "residual")
 
 
-def contact_sheet(group: Group, cells: Sequence[PlannedCell]) -> Figure | None:
-    """A block a class (first seed) of one model; None if it kept no images."""
-    from matplotlib.figure import Figure
+@dataclass(frozen=True)
+class Places:
+    """Where things lie on the canvas, in pixels of an image: a block a class, in it rows of tiles in groups."""
 
-    blocks = []
-    for k in group.classes:
-        cell = next((c for c in cells if c.axes["normal_class"] == k), None)
-        images = cell.record.images() if cell is not None else None
-        if images is not None:
-            blocks.append((k, images))
-    if not blocks:
+    blocks: int
+    rows: int
+    shown: int  # images of a group
+    tall: int  # of a tile: an image and a margin of one pixel
+    wide: int
+
+    @property
+    def width(self) -> int:
+        return len(GROUPS) * self.shown * self.wide + (len(GROUPS) - 1) * GAP
+
+    @property
+    def height(self) -> int:
+        return self.blocks * (self.rows * self.tall + HEAD)
+
+    def top(self, block: int, row: float = 0) -> float:
+        """Upper edge of a row of tiles; half rows for what stands in the middle."""
+        return block * (self.rows * self.tall + HEAD) + HEAD + row * self.tall
+
+    def left(self, group: int, image: float) -> float:
+        """Left edge of an image; half images for what stands in the middle."""
+        return (group * self.shown + image) * self.wide + group * GAP
+
+    def tile(self, block: int, row: int, group: int, image: int) -> tuple[slice, slice]:
+        """The pixels of an image, without its margin."""
+        top, left = int(self.top(block, row)), int(self.left(group, image))
+        return slice(top + 1, top + self.tall - 1), slice(left + 1, left + self.wide - 1)
+
+
+def sheet_figure(group: Group, cells: Sequence[PlannedCell]) -> Figure | None:
+    """A block a class (first seed) of one model; None if it kept no images."""
+    kept = {k: images for k in group.classes if (images := _images(cells, k)) is not None}
+    if not kept:
         return None
-    rows = ROWS if all("reconstruction" in images for _, images in blocks) else ROWS[:1]
-    tall, wide = (pixels + 2 for pixels in blocks[0][1]["input"].shape[1:])
-    shown = SHOWN if wide < WIDE else 1
-    width = len(GROUPS) * shown * wide + (len(GROUPS) - 1) * GAP
-    height = len(blocks) * (len(rows) * tall + HEAD)
-    pixel = ZOOM / DPI  # inches of one pixel of the canvas: a whole number of the PNG's, so that tiles stay sharp
-    whole = ((width * pixel) + LEFT, (height * pixel) + TOP)
-    figure = Figure(figsize=whole)
-    axis = figure.add_axes((LEFT / whole[0], 0, width * pixel / whole[0], height * pixel / whole[1]))
-    canvas = np.full((height, width, 3), 255, np.uint8)
-    ticks, names = [], []
-    for b, (k, images) in enumerate(blocks):
-        top = b * (len(rows) * tall + HEAD) + HEAD
-        for g, name in enumerate(GROUPS):
-            for i, position in enumerate(np.flatnonzero(images["group"] == name)[:shown]):
-                left = (g * shown + i) * wide + g * GAP
-                for r, tile in enumerate(_tiles(images, position, len(rows))):
-                    y = top + r * tall + 1
-                    canvas[y : y + tall - 2, left + 1 : left + wide - 1] = tile
-                text = _short(float(images["score"][position]))
-                axis.text(left + wide / 2, top - 2, text, ha="center", va="bottom", fontsize=7, color="0.25")
-        for r, row in enumerate(rows):
-            ticks.append(top + (r + 0.5) * tall)
-            names.append(row)
-        name = group.classes[k] if group.classes[k] == str(k) else f"{k}\n{wrapped(group.classes[k])}"
-        axis.text(-40, top + len(rows) * tall / 2, name, ha="right", va="center", fontsize=10)
+    rows = ROWS if all("reconstruction" in images for images in kept.values()) else ROWS[:1]
+    tall, wide = (pixels + 2 for pixels in next(iter(kept.values()))["input"].shape[1:])
+    places = Places(len(kept), len(rows), SHOWN if wide < WIDE else 1, tall, wide)
+    figure, axis = _empty(places)
+    canvas = np.full((places.height, places.width, 3), 255, np.uint8)
+    for block, (k, images) in enumerate(kept.items()):
+        for g, i, position in _chosen(images, places.shown):
+            for row, tile in enumerate(_tiles(images, position)[: len(rows)]):
+                canvas[places.tile(block, row, g, i)] = tile
+            score = _short(float(images["score"][position]))
+            at = places.left(g, i + 0.5), places.top(block) - 2
+            axis.text(*at, score, ha="center", va="bottom", fontsize=7, color="0.25")
+        middle = places.top(block, len(rows) / 2)
+        axis.text(-40, middle, class_lines(group, k), ha="right", va="center", fontsize=10)
     axis.imshow(canvas, interpolation="nearest", aspect="equal")
-    axis.set_yticks(ticks, names, fontsize=8)
-    middles = [(g * shown + shown / 2) * wide + g * GAP for g in range(len(GROUPS))]
+    ticks = [places.top(block, row + 0.5) for block in range(len(kept)) for row in range(len(rows))]
+    axis.set_yticks(ticks, rows * len(kept), fontsize=8)
     axis.xaxis.tick_top()
+    middles = [places.left(g, places.shown / 2) for g in range(len(GROUPS))]
     axis.set_xticks(middles, list(GROUPS.values()), fontsize=9)
-    axis.tick_params(length=0)
-    axis.spines[:].set_visible(False)
+    without_frame(axis)
     return figure
 
 
-def _tiles(images: dict[str, np.ndarray], position: int, rows: int) -> list[np.ndarray]:
-    """Input, reconstruction and coloured residual of one image, each uint8 (H, W, 3)."""
+def _images(cells: Sequence[PlannedCell], number: int) -> dict[str, np.ndarray] | None:
+    """What the first cell of a class kept."""
+    cell = next((c for c in cells if c.axes.normal_class == number), None)
+    return cell.record.images() if cell is not None and cell.record is not None else None
+
+
+def _empty(places: Places) -> tuple[Figure, Any]:
+    """A figure for the canvas: each of its pixels is ZOOM of the PNG's, so that tiles stay sharp."""
+    from matplotlib.figure import Figure
+
+    width, height = (pixels * (ZOOM / DPI) for pixels in (places.width, places.height))  # inches
+    whole = width + LEFT, height + TOP
+    figure = Figure(figsize=whole)
+    return figure, figure.add_axes((LEFT / whole[0], 0, width / whole[0], height / whole[1]))
+
+
+def _chosen(images: dict[str, np.ndarray], shown: int) -> Iterator[tuple[int, int, int]]:
+    """Group, place in it and position among ``images`` of each image that is shown."""
+    for g, name in enumerate(GROUPS):
+        for i, position in enumerate(np.flatnonzero(images["group"] == name)[:shown]):
+            yield g, i, int(position)
+
+
+def _tiles(images: dict[str, np.ndarray], position: int) -> list[np.ndarray]:
+    """Input, and where there is one reconstruction and coloured residual of one image, each uint8 (H, W, 3)."""
     import matplotlib
 
     shown = images["input"][position] // LEVELS * LEVELS
     tiles = [np.repeat(shown[..., None], 3, axis=-1)]
-    if rows > 1:
+    if "reconstruction" in images:
         back = images["reconstruction"][position] // LEVELS * LEVELS
         residual = np.abs(shown.astype(int) - back.astype(int)).astype(np.uint8)
         colours = matplotlib.colormaps["magma"](residual, bytes=True)[..., :3]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from benchmark.report.paired import (
+from benchmark.report.statistics import MARK, Group
+from benchmark.report.tables.paired import (
     MINIMUM_PAIRS,
     POOLED,
     SEPARATED,
@@ -13,8 +14,7 @@ from benchmark.report.paired import (
     least_p,
     without_shared_seeds,
 )
-from benchmark.report.statistics import MARK, Group
-from benchmark.report.tables.tables import DATASET_TITLES, Entry, Table, file_name
+from benchmark.report.tables.table import DATASET_TITLES, Entry, Table, file_name
 
 
 def comparison_tables(all_groups: Sequence[Group]) -> list[Table]:

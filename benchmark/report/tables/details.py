@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from benchmark.report.statistics import Group, above_histogram, class_mean, column_mean
-from benchmark.report.tables.tables import Entry, Table, group_key, group_title, number, updates
+from benchmark.report.tables.table import Entry, Table, group_key, group_title, number, updates
 
 LATENT = (
     ("latent_prior_mmd2", "MMD² to the prior"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from benchmark.report.statistics import Group, class_mean
-from benchmark.report.tables.tables import ABSENT, Entry, Table, cells_text, group_key, group_title, mean_text, number
+from benchmark.report.tables.table import ABSENT, Entry, Table, cells_text, group_key, group_title, mean_text, number
 
 DETECTION = (
     ("auroc", "AUROC ↑"),

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from benchmark.report.statistics import FLOORS, MARK, Group
-
-if TYPE_CHECKING:
-    from benchmark.report.tables.tables import Table
+from benchmark.report.tables.table import Table
 
 
 def floor_note(group: Group) -> str:

@@ -1,15 +1,14 @@
-"""Tables as CSV, Markdown, LaTeX, HTML and on a terminal."""
+"""Tables as CSV, Markdown, LaTeX and on a terminal; ``page.html`` has them as HTML."""
 
 from __future__ import annotations
 
 import csv
-import html
 import io
 import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from benchmark.report.tables.tables import Entry, Table
+from benchmark.report.tables.table import Entry, Table
 
 if TYPE_CHECKING:
     import rich.table
@@ -88,27 +87,6 @@ def latex_document(title: str, tables: Sequence[Table]) -> str:
 def latex_escape(text: str) -> str:
     """``text`` with every character that LaTeX reads as a command, and every one its fonts lack, made printable."""
     return "".join(LATEX.get(c, c if _in_latex_fonts(c) else rf"\texttt{{U+{ord(c):04X}}}") for c in text)
-
-
-def to_html(table: Table) -> str:
-    """The table in a frame that scrolls on narrow screens; everything from records escaped."""
-    head = "".join(
-        f"<th{' class=text' if j < table.text_columns else ''}>{html.escape(column)}</th>"
-        for j, column in enumerate(table.columns)
-    )
-    body = []
-    for i, row in enumerate(table.rows):
-        cells = [f"<th scope='row'>{html.escape(row[0].text)}</th>"]
-        for j, entry in enumerate(row[1:], 1):
-            text = html.escape(entry.text)
-            kind = " class='text'" if j < table.text_columns else ""
-            cells.append(f"<td{kind}><b>{text}</b></td>" if entry.bold else f"<td{kind}>{text}</td>")
-        body.append(f"<tr{' class=rule' if i in table.rules else ''}>{''.join(cells)}</tr>")
-    notes = "".join(f"<p class='note'>{html.escape(note)}</p>" for note in table.notes)
-    return (
-        f"<h3 id='{html.escape(table.key)}'>{html.escape(table.title)}</h3>\n<div class='scroll'><table>"
-        f"<thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table></div>\n{notes}"
-    )
 
 
 def to_rich(table: Table) -> rich.table.Table:

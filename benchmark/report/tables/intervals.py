@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from benchmark.report.statistics import Group, per_class
-from benchmark.report.tables.tables import ABSENT, Entry, Table, class_head, group_key, group_title
+from benchmark.report.tables.table import ABSENT, Entry, Table, group_key, group_title
 
 
 def interval_table(group: Group) -> Table | None:
@@ -17,8 +17,8 @@ def interval_table(group: Group) -> Table | None:
     if not any(errors.values()):
         return None
     rows = []
-    for k, name in group.classes.items():
-        row = [Entry(f"{k}" if name == str(k) else f"{k} {name}")]
+    for k in group.classes:
+        row = [Entry(group.class_title(k))]
         for label in group.labels:
             values, own = per_class(group, "auroc", label).get(k), errors[label].get(k)
             row.append(Entry(interval_text(values, own) if values and own else ABSENT))
@@ -26,7 +26,7 @@ def interval_table(group: Group) -> Table | None:
     return Table(
         f"intervals_{group_key(group)}",
         f"AUROC with 95% intervals over images, {group_title(group)}",
-        [class_head(group), *map(group.shown, group.labels)],
+        [group.role, *map(group.shown, group.labels)],
         rows,
         [
             "DeLong's standard error over the evaluated images, on the logit scale: what another draw of test images "

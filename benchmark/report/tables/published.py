@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmark.report.statistics import Group, class_mean, per_class
-from benchmark.report.tables.tables import ABSENT, Entry, Table, group_key, group_title, number
+from benchmark.report.tables.table import ABSENT, Entry, Table, group_key, group_title, number
 
 PUBLISHED = Path(__file__).with_name("published_auroc.csv")
 NEAR = (  # methods near enough to ours to stand beside them; all of them are in the appendix
@@ -22,7 +22,7 @@ CAUTION = (
 
 
 @dataclass(frozen=True)
-class Figure:
+class Quote:
     """One published number."""
 
     dataset: str
@@ -35,20 +35,20 @@ class Figure:
     how_read: str
 
 
-def read_published(path: str | Path = PUBLISHED) -> list[Figure]:
+def read_published(path: str | Path = PUBLISHED) -> list[Quote]:
     """The published figures that were read in their source or in a work that quotes it."""
     with Path(path).open(encoding="utf-8", newline="") as file:
         rows = [row for row in csv.DictReader(file) if row["verified"].startswith("yes")]
     names = ("dataset", "protocol", "method", "normal_class")
     return [
-        Figure(*(r[n] for n in names), float(r["auroc"]), r["std"], r["source"], r["verified"].removeprefix("yes: "))
+        Quote(*(r[n] for n in names), float(r["auroc"]), r["std"], r["source"], r["verified"].removeprefix("yes: "))
         for r in rows
     ]
 
 
-def beside_table(group: Group, figures: Sequence[Figure]) -> Table | None:
+def beside_table(group: Group, quotes: Sequence[Quote]) -> Table | None:
     """Our figures above published ones, class by class; None where nothing is published for this protocol."""
-    chosen = [f for f in figures if f.dataset == group.dataset and f.protocol == group.split and _near(f.method)]
+    chosen = [q for q in quotes if q.dataset == group.dataset and q.protocol == group.split and _near(q.method)]
     if not chosen or group.evaluate_on != "test":
         return None
     classes = list(group.classes)
@@ -72,14 +72,14 @@ def beside_table(group: Group, figures: Sequence[Figure]) -> Table | None:
     )
 
 
-def appendix_tables(figures: Sequence[Figure], datasets: Sequence[str], titles: dict[str, str]) -> list[Table]:
+def appendix_tables(quotes: Sequence[Quote], datasets: Sequence[str], titles: dict[str, str]) -> list[Table]:
     """All published figures of the data sets, with their sources."""
     tables = []
     for dataset in datasets:
-        chosen = [f for f in figures if f.dataset == dataset]
-        for protocol in dict.fromkeys(f.protocol for f in chosen):
-            alike = [f for f in chosen if f.protocol == protocol]
-            classes = sorted({f.normal_class for f in alike if f.normal_class != "mean"}, key=int)
+        chosen = [q for q in quotes if q.dataset == dataset]
+        for protocol in dict.fromkeys(q.protocol for q in chosen):
+            alike = [q for q in chosen if q.protocol == protocol]
+            classes = sorted({q.normal_class for q in alike if q.normal_class != "mean"}, key=int)
             rows, sources = _rows(alike, classes)
             title = f"All published AUROC figures, {titles.get(dataset, dataset)}, {protocol}"
             columns = ["method", "source", *classes, "mean"]
@@ -92,16 +92,16 @@ def _near(method: str) -> bool:
     return method.split(" (listed in", 1)[0] in NEAR
 
 
-def _rows(figures: Sequence[Figure], classes: Sequence[str]) -> tuple[list[list[Entry]], list[str]]:
+def _rows(quotes: Sequence[Quote], classes: Sequence[str]) -> tuple[list[list[Entry]], list[str]]:
     numbers: dict[tuple[str, str], int] = {}
-    table: dict[str, dict[str, Figure]] = {}
+    table: dict[str, dict[str, Quote]] = {}
     marks: dict[str, list[int]] = {}
-    for figure in figures:
-        mark = numbers.setdefault((figure.source, figure.how_read), len(numbers) + 1)
-        method = figure.method
-        if figure.normal_class in table.get(method, {}):
+    for quote in quotes:
+        mark = numbers.setdefault((quote.source, quote.how_read), len(numbers) + 1)
+        method = quote.method
+        if quote.normal_class in table.get(method, {}):
             method = f"{method} [{mark}]"  # a second table gives another number: its own row
-        table.setdefault(method, {})[figure.normal_class] = figure
+        table.setdefault(method, {})[quote.normal_class] = quote
         if mark not in marks.setdefault(method, []):
             marks[method].append(mark)
     rows = [

@@ -16,7 +16,7 @@ import pandas as pd
 from scipy.stats import ttest_rel, wilcoxon
 
 from benchmark.report.frame import read_frame
-from benchmark.report.paired import holm
+from benchmark.report.tables.paired import holm
 
 ROOT = Path(__file__).parents[3]
 TRAININGS = {

@@ -20,16 +20,17 @@ from typing import Any
 import torch
 from torch import nn
 
-from benchmark.data.cache import data_dir
+from benchmark.data.files import data_dir
 from benchmark.data.images import load_images
 from benchmark.engine.fleet import Fleet
 from benchmark.engine.metrics import auroc
-from benchmark.engine.score import assess
-from benchmark.engine.train import Settings, train
+from benchmark.engine.score import Scoring, View, score_images
+from benchmark.engine.state import Settings
+from benchmark.engine.train import Member, Watch, train, train_in_company
 from benchmark.models import model_class
 from benchmark.store.environment import environment
 from benchmark.sweep.compose import compose_jobs
-from benchmark.sweep.fleets import make_plan, run_programs
+from benchmark.sweep.fleets import lay_out_fleets, run_fleets
 from tests.tools.speed import memory, rivals
 from tests.tools.speed.output import write
 
@@ -87,28 +88,22 @@ class Bench:
     def fleet(self, name: str, cells: int, total: int, strategy: str = "auto", precision: str = "fp32", **more: Any):  # type: ignore[no-untyped-def]
         """Training of ``cells`` cells as the runner does it, on about ``total`` images in all."""
         models = self.build(name, cells, **more)
-        plan = make_plan(models[0], self.device, cells, strategy)
+        layout = lay_out_fleets(models[0], self.device, cells, strategy)
         epoch = max(total // cells, 4 * models[0].batch_size)
-        programs = plan.programs([(Fleet([m], self.device), k) for k, m in enumerate(models)])
-        joined = [(_join([f for f, _ in part]), [k for _, k in part]) for part in programs]
+        parts = layout.of([(Fleet([m], self.device), k) for k, m in enumerate(models)])
+        joined = [(_join([f for f, _ in part]), [k for _, k in part]) for part in parts]
 
-        def program(part: Any, stop: Any) -> int:
+        def train_or_score(part: Any, stop: Any) -> int:
             ((fleet, numbers),) = part
-            done = train(
-                fleet,
-                self.images,
-                [self.index[k % 10] for k in numbers],
-                numbers,
-                numbers,
-                Settings(1, fleet.model.batch_size, epoch, precision),
-                stop=stop,
-                in_company=plan.strategy == "vmap" and self.device == "cpu",
-            )
+            members = [Member(self.index[k % 10], k, k) for k in numbers]
+            settings = Settings(1, fleet.model.batch_size, epoch, precision)
+            train_cells = train_in_company if layout.strategy == "vmap" and self.device == "cpu" else train
+            done = train_cells(fleet, self.images, members, settings, Watch(stop=stop))
             return sum(training.images for training in done)
 
         def run() -> float:
             start = time.perf_counter()
-            images = sum(run_programs(program, [[part] for part in joined], plan.workers, self.device))
+            images = sum(run_fleets(train_or_score, [[part] for part in joined], layout.workers, self.device))
             rivals.synchronize(self.device)
             return images / (time.perf_counter() - start)
 
@@ -117,19 +112,19 @@ class Bench:
     def scoring(self, name: str, cells: int, images: int, **more: Any) -> Callable[[], float]:
         """Scoring of ``images`` test images by each of ``cells`` cells."""
         models = self.build(name, cells, **more)
-        plan = make_plan(models[0], self.device, cells)
+        layout = lay_out_fleets(models[0], self.device, cells)
         size = 1 if self.device == "cpu" else cells  # as the runner does it
         fleets = [Fleet(models[i : i + size], self.device) for i in range(0, cells, size)]
 
-        def program(part: Any, stop: Any) -> int:
+        def train_or_score(part: Any, stop: Any) -> int:
             (fleet,) = part
-            rows = [torch.arange(images)] * fleet.size
-            assess(fleet, self.test, rows, list(range(fleet.size)), 500, keep=("scores",), stop=stop)
+            views = [View(torch.arange(images), seed) for seed in range(fleet.size)]
+            score_images(fleet, self.test, views, Scoring(500, stop=stop), ("scores",))
             return images * fleet.size
 
         def run() -> float:
             start = time.perf_counter()
-            scored = sum(run_programs(program, [[fleet] for fleet in fleets], plan.workers, self.device))
+            scored = sum(run_fleets(train_or_score, [[fleet] for fleet in fleets], layout.workers, self.device))
             rivals.synchronize(self.device)
             return scored / (time.perf_counter() - start)
 
@@ -190,9 +185,10 @@ class Bench:
         label = (self.data.test_labels != NORMAL).numpy()
         torch.manual_seed(0)
         fleet = Fleet(self.build("ae 400-200-16", 1, epochs=10), self.device)
-        train(fleet, self.images, [index], [0], [0], Settings(10, 128, len(index)), in_company=self.device == "cpu")
-        (found,) = assess(fleet, self.test, [torch.arange(len(self.test))], [0], 500, keep=("scores",))
-        rows = [{"what": "here", "auroc": auroc(label, found["scores"]["reconstruction"].numpy())}]
+        train_cells = train_in_company if self.device == "cpu" else train
+        train_cells(fleet, self.images, [Member(index, 0, 0)], Settings(10, 128, len(index)))
+        (found,) = score_images(fleet, self.test, [View(torch.arange(len(self.test)), 0)], Scoring(500), ("scores",))
+        rows = [{"what": "here", "auroc": auroc(label, found.scores["reconstruction"].numpy())}]
         if self.device == "cpu":
             detector = rivals.pyod_detector((400, 200, 16), 128, epochs=10)
             detector.fit(rivals.flat(self.data.train_images[index]))

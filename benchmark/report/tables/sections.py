@@ -1,0 +1,47 @@
+"""All tables of a report, in order, from the frame alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from benchmark.report.statistics import Group, groups
+from benchmark.report.tables.auroc import auroc_table, scores_table
+from benchmark.report.tables.comparison import comparison_tables
+from benchmark.report.tables.details import detail_tables
+from benchmark.report.tables.detection import detection_table
+from benchmark.report.tables.floors import explained
+from benchmark.report.tables.intervals import interval_table
+from benchmark.report.tables.losses import gan_table, loss_table
+from benchmark.report.tables.published import Quote, appendix_tables, beside_table, read_published
+from benchmark.report.tables.table import DATASET_TITLES, Table, group_title
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def build_tables(frame: pd.DataFrame) -> dict[str, list[Table]]:
+    """Section heading -> its tables."""
+    parts, published = groups(frame), read_published()
+    sections = {group_title(group): group_tables(group, published) for group in parts}
+    if tests := comparison_tables(parts):
+        sections["Tests between models"] = tests
+    datasets = list(dict.fromkeys(group.dataset for group in parts if group.evaluate_on == "test"))
+    if appendix := appendix_tables(published, datasets, DATASET_TITLES):
+        sections["Appendix: published figures"] = appendix
+    return sections
+
+
+def group_tables(group: Group, published: Sequence[Quote] = ()) -> list[Table]:
+    """The tables of one data set and split, the empty ones left out; the mark of a floor explained in each."""
+    found = [
+        auroc_table(group),
+        beside_table(group, published),
+        interval_table(group),
+        loss_table(group),
+        scores_table(group),
+        detection_table(group),
+        gan_table(group),
+        *detail_tables(group),
+    ]
+    return [explained(table, group) for table in found if table is not None]

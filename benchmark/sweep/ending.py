@@ -1,0 +1,87 @@
+"""How the work on a cell ended: written to its folder, and said."""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from omegaconf import OmegaConf
+
+from benchmark.cells import NUMERICS_VERSION, Cell
+from benchmark.say import named
+from benchmark.store.environment import environment
+from benchmark.store.files import RecordError
+from benchmark.store.format import Status
+from benchmark.store.records import Content, Record, read_record, write_record
+from benchmark.sweep.job import Job, now
+
+if TYPE_CHECKING:
+    import torch
+
+    from benchmark.engine.evaluate import Outcome
+    from benchmark.engine.state import Training
+    from benchmark.sweep.progress import Progress
+
+
+@dataclass(frozen=True)
+class End:
+    """How the work on a cell ended."""
+
+    cell: Cell
+    started: str
+    state: str  # done | failed | diverged
+    reason: str | None = None
+    trace: str | None = None
+    outcome: Outcome | None = None
+    training: Training | None = None
+    weights: Mapping[str, torch.Tensor] | None = None
+
+    @classmethod
+    def failed(cls, cell: Cell, started: str, error: Exception) -> End:
+        """By an error, with its traceback."""
+        return cls(cell, started, "failed", named(error, 300), "".join(traceback.format_exception(error)))
+
+
+def write(job: Job, end: End) -> Record:
+    """Write the cell's folder; a record that cannot be written is a failed one, and what was there before stays."""
+    cell, path, outcome = end.cell, job.output_dir / end.cell.path, end.outcome
+    status = Status(
+        state=end.state,
+        reason=end.reason,
+        fingerprint=cell.fingerprint,
+        code=cell.code,
+        numerics=NUMERICS_VERSION,
+        experiment_name=job.config.experiment_name,
+        axes=cell.axes,
+        variant=cell.variant,
+        headline=cell.config["model"]["headline"],
+        split={"version": cell.split.version, "hash": cell.split.hash},
+        data_version=job.data.version,
+        started=end.started,
+        finished=now(),
+    )
+    content = Content(
+        config=OmegaConf.to_yaml(OmegaConf.create(dict(cell.config))),
+        environment=environment(job.device, job.precision),
+        metrics=outcome.metrics if outcome is not None else {},
+        arrays=outcome.arrays if outcome is not None else {},
+        history=end.training.history if end.training is not None else (),
+        weights=end.weights,
+        traceback=end.trace,
+    )
+    try:
+        write_record(path, status, content)
+        job.checkpoints.drop(cell)
+        return read_record(path)
+    except (OSError, RecordError) as error:
+        before = f"{end.reason}; then " if end.reason is not None else ""
+        why = f"{before}its record could not be written ({named(error, 300)}); what was there before is kept"
+        return Record(path, replace(status, state="failed", reason=why), {}, written=False)
+
+
+def show(progress: Progress, cell: Cell, record: Record, how: str = "") -> None:
+    """Say what became of the cell."""
+    what = f"{how}AUROC {record.metrics['auroc']:.4f}" if record.state == "done" else record.status.reason
+    progress.cell_done(cell.name, record.state, what)

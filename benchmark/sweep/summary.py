@@ -1,0 +1,105 @@
+"""The end of a command: how many cells are done, what became of the others, and what to type next."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmark.store.leases import read_lease
+from benchmark.store.records import RecordError, read_record
+from benchmark.sweep.progress import elapsed
+
+if TYPE_CHECKING:
+    from benchmark.cells import Cell
+    from benchmark.store.records import Record
+    from benchmark.sweep.run import JobResult
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A cell of the command."""
+
+    output_dir: Path
+    cell: Cell
+    finished: bool  # before the command
+
+    @property
+    def path(self) -> Path:
+        return self.output_dir / self.cell.path
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a cell."""
+
+    state: str
+    name: str
+    what: str  # and why, if it is not done
+
+
+def summarise(planned: Sequence[Planned], results: Sequence[JobResult], start: float) -> int:
+    """Print what became of every cell that is not done, and return the exit code.
+
+    ``results`` are those of this process's jobs; of others the cells' folders tell. ``start`` is ``perf_counter``'s.
+    """
+    outcomes = _outcomes(planned, results)
+    done = sum(outcome.state == "done" for outcome in outcomes)
+    resumed = len({cell.cell.fingerprint for cell in planned if cell.finished})
+    before = f" ({resumed} of them finished before)" if resumed else ""
+    print(f"{done} of {len(outcomes)} cells done{before} in {elapsed(start)}.")
+    for outcome in outcomes:
+        if outcome.state != "done":
+            print(f"  {outcome.state}: {outcome.name}: {outcome.what}")
+    if done:
+        _say_what_is_next(planned)
+    return 0 if done == len(outcomes) else 1
+
+
+def _say_what_is_next(planned: Sequence[Planned]) -> None:
+    """Where the record is, if there is one cell only, and what makes tables of each experiment."""
+    if len(planned) == 1:
+        print(f"Cell: {planned[0].path}")
+    settings = ((one.cell.config["experiment_name"], str(one.output_dir)) for one in planned)
+    for experiment, output_dir in dict.fromkeys(settings):
+        words = [f"experiment={experiment}", *([f"output_dir={output_dir}"] if output_dir != "outputs" else [])]
+        print(f"Next: python -m benchmark.report {shlex.join(words)}")
+
+
+def _outcomes(planned: Sequence[Planned], results: Sequence[JobResult]) -> list[Outcome]:
+    """The outcome of every cell, each folder once."""
+    found: dict[Path, Outcome] = {}
+    for result in results:
+        found |= {record.path: _outcome(record) for record in result.records}
+        found |= {busy.path: _running(busy.name, busy.holder) for busy in result.busy}
+    for one in planned:
+        if one.path not in found:
+            found[one.path] = _recorded(one)
+    return list(found.values())
+
+
+def _recorded(planned: Planned) -> Outcome:
+    """What the folder of a cell says that a worker was to train."""
+    path, name = planned.path, planned.cell.name
+    lease = read_lease(path)
+    if lease is not None and lease.is_alive:
+        return _running(name, lease.holder)
+    if not path.exists():
+        return Outcome("missing", name, "no record of it was written: its worker says why, unless it was killed")
+    try:
+        return _outcome(read_record(path))
+    except RecordError as error:
+        return Outcome("unreadable", name, str(error))
+
+
+def _outcome(record: Record) -> Outcome:
+    axes = record.axes
+    parts = (axes.model, axes.dataset, str(axes.normal_class), f"seed {axes.seed}", record.status.variant)
+    name = " ".join(part for part in parts if part)
+    return Outcome(record.state, name, f"{record.status.reason} ({record.path})")
+
+
+def _running(name: str, holder: str) -> Outcome:
+    return Outcome("running", name, f"{holder} trains it; the same command later counts it")

@@ -1,0 +1,108 @@
+"""Numbers of the committed cells, results/*/cells.csv."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import pandas as pd
+
+from benchmark.report.frame import read_frame
+from benchmark.report.statistics import Group, groups
+from benchmark.report.tables.paired import POOLED, SEPARATED, Comparison, comparisons
+from benchmark.report.tables.published import read_published
+from tests.claims.claim import Absent
+
+ROOT = Path(__file__).parents[2]
+WORDS = {6: "six", 10: "ten", 20: "twenty", 26: "26"}
+
+
+@cache
+def frame(experiment: str) -> pd.DataFrame:
+    """The cells of results/EXPERIMENT, all of them done."""
+    path = ROOT / "results" / experiment / "cells.csv"
+    if not path.exists():
+        raise Absent(f"results/{experiment}/cells.csv is not there")
+    found = read_frame(path)
+    if set(found["state"]) != {"done"}:
+        raise ValueError(f"results/{experiment} has cells that are not done")
+    return found
+
+
+def cells(experiment: str, model: str, dataset: str, variant: str = "") -> pd.DataFrame:
+    """The rows of one model and setting on one data set."""
+    found = frame(experiment)
+    found = found[(found["model"] == model) & (found["dataset"] == dataset) & (found["variant"] == variant)]
+    if not len(found):
+        raise Absent(f"results/{experiment} has no {model} ({variant or 'as shipped'}) on {dataset}")
+    return found
+
+
+def per_class(
+    experiment: str, model: str, dataset: str, metric: str = "auroc", variant: str = ""
+) -> pd.Series:  # index: normal class
+    """Mean over seeds of every class."""
+    values = cells(experiment, model, dataset, variant).groupby("normal_class")[metric].mean()
+    if values.isna().any():
+        raise Absent(f"results/{experiment} has no {metric} of {model} on {dataset}")
+    return values
+
+
+def mean(experiment: str, model: str, dataset: str, metric: str = "auroc", variant: str = "") -> float:
+    """Mean over classes (each the mean over its seeds)."""
+    return float(per_class(experiment, model, dataset, metric, variant).mean())
+
+
+def auroc(experiment: str, model: str, dataset: str, cls: int, metric: str = "auroc", variant: str = "") -> float:
+    """One class, the mean over its seeds; any other metric likewise."""
+    values = per_class(experiment, model, dataset, metric, variant)
+    if cls not in values.index:
+        raise Absent(f"results/{experiment} has no class {cls} of {model} on {dataset}")
+    return float(values[cls])
+
+
+def group(experiment: str, dataset: str) -> Group:
+    """The cells of one data set that share a table."""
+    (found,) = (g for g in groups(frame(experiment)) if g.dataset == dataset)
+    return found
+
+
+def floors_below(experiment: str, dataset: str) -> dict[str, list[str]]:
+    """Columns that are below a floor on a data set -> the floors."""
+    return group(experiment, dataset).below
+
+
+@cache
+def all_paired(experiment: str, dataset: str = POOLED) -> list[Comparison]:
+    """All paired tests of one data set, or of all of them together."""
+    return [c for c in comparisons(groups(frame(experiment))) if c.dataset == dataset]
+
+
+def paired(experiment: str, first: str, second: str, dataset: str = POOLED) -> Comparison:
+    """The paired test of two columns (p, p_holm, wins, difference, verdict), as first against second."""
+    for c in all_paired(experiment, dataset):
+        if (c.first, c.second) == (first, second):
+            return c
+        if (c.first, c.second) == (second, first):
+            c = replace(c, first=first, second=second, low=-c.high, high=-c.low, effect=-c.effect)
+            return replace(c, difference=-c.difference, wins=c.n - c.ties - c.wins)
+    raise Absent(f"results/{experiment} has no paired test of {first} and {second} on {dataset} (six pairs are needed)")
+
+
+def verdict(experiment: str, first: str, second: str, dataset: str = POOLED) -> str:
+    """What the paired test says, with its name; the only way in which a page says that one model is ahead."""
+    c = paired(experiment, first, second, dataset)
+    p = "p < 0.001" if c.p_holm < 0.001 else f"p = {c.p_holm:.2g}"
+    told = f"separated, `{c.first if c.effect > 0 else c.second}` ahead" if c.p_holm < SEPARATED else "not separated"
+    over = f"{WORDS.get(c.n, c.n)} classes" + (" of both data sets" if dataset == POOLED else "")
+    return f"{told} (Wilcoxon signed-rank over the {over}, {p} after Holm's correction)"
+
+
+def published(method: str, dataset: str) -> float:
+    """The mean AUROC of a method in benchmark/report/tables/published_auroc.csv, one_vs_rest."""
+    wanted = (method, dataset, "one_vs_rest", "mean")
+    (value,) = {
+        f.auroc for f in read_published() if (f.method, f.dataset, f.protocol, f.normal_class) == wanted
+    }  # fmt: skip
+    return value

@@ -1,0 +1,67 @@
+"""The tables of README and docs/ that stand between markers, made from the committed cells."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from benchmark.report.statistics import MARK
+from tests.claims.cells import ROOT, auroc, floors_below, frame
+from tests.tools.speed.gan_tables import expected
+
+CLASSES = {"mnist": (0, 3, 8), "fashion_mnist": (0, 5, 6)}  # of the family table
+TITLES = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST"}
+NAMES = {"fashion_mnist": {0: "T-shirt/top", 5: "Sandal", 6: "Shirt"}}
+
+
+def quick_tables() -> list[list[str]]:
+    """The table of AUROC of each data set in results/quick/tables.md."""
+    lines = (ROOT / "results" / "quick" / "tables.md").read_text(encoding="utf-8").splitlines()
+    tables = []
+    for title in TITLES.values():
+        start = next(i for i, line in enumerate(lines) if line.startswith(f"### AUROC, {title}, ")) + 2
+        end = next(i for i in range(start, len(lines)) if not lines[i].startswith("|"))
+        tables.append(lines[start:end])
+    return tables
+
+
+def family_tables() -> list[list[str]]:
+    """A row a model, best mean over all six first; best of a column bold, below a floor of the data set marked."""
+    cells = frame("family")
+    below = {dataset: floors_below("family", dataset) for dataset in CLASSES}
+    rows = {}
+    for model in dict.fromkeys(cells["model"]):
+        columns: list[tuple[float, bool]] = []
+        for dataset, classes in CLASSES.items():
+            values = [auroc("family", model, dataset, k) for k in classes]
+            columns += [*((value, False) for value in values), (sum(values) / len(values), model in below[dataset])]
+        rows[model] = columns
+    best = [max(round(columns[i][0], 3) for columns in rows.values()) for i in range(8)]
+    heads = [NAMES.get(dataset, {}).get(k, str(k)) for dataset in CLASSES for k in CLASSES[dataset]]
+    head = ["model", *heads[:3], "MNIST mean", *heads[3:], "Fashion-MNIST mean", "updates"]
+    lines = [f"| {' | '.join(head)} |", "| --- |" + " ---: |" * (len(head) - 1)]
+    for model, columns in sorted(rows.items(), key=lambda row: -(row[1][3][0] + row[1][7][0])):
+        steps = float(cells.loc[cells["model"] == model, "steps"].mean())
+        shown = [
+            (f"**{value:.3f}**" if round(value, 3) == best[i] else f"{value:.3f}") + (f" {MARK}" if marked else "")
+            for i, (value, marked) in enumerate(columns)
+        ]
+        name = f"`{model}`" + (f" {MARK}" if any(marked for _, marked in columns) else "")
+        lines.append(f"| {' | '.join([name, *shown, 'fit' if steps == 0 else f'{steps:,.0f}'])} |")
+    return [lines]
+
+
+BLOCKS: dict[str, Callable[[], list[list[str]]]] = {"quick": quick_tables, "family": family_tables}  # by marker
+
+
+def gan_objectives() -> str | None:
+    """The whole block; None while there are too few seeds to rank anything."""
+    return f"\n{expected('gan_objectives')}\n" if frame("gan_objectives")["seed"].nunique() >= 3 else None
+
+
+def search() -> str | None:
+    """The whole block; None as long as it was not run."""
+    there = (ROOT / "results" / "search" / "cells.csv").exists()
+    return f"\n{expected('search')}\n" if there else None
+
+
+WHOLE: dict[str, Callable[[], str | None]] = {"gan_objectives": gan_objectives, "search": search}

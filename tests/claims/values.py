@@ -1,0 +1,88 @@
+"""What the claims say, worked out from the committed cells."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tests.claims.cells import auroc, frame, mean, per_class
+from tests.claims.tables import CLASSES
+
+
+def both(experiment: str, model: str, metric: str = "auroc", variant: str = "") -> list[float]:
+    """The means of both data sets."""
+    return [mean(experiment, model, dataset, metric, variant) for dataset in CLASSES]
+
+
+def family_values(model: str, metric: str = "auroc", experiment: str = "family") -> list[float]:
+    return [auroc(experiment, model, dataset, k, metric) for dataset, classes in CLASSES.items() for k in classes]
+
+
+def bits_of_histogram() -> list[float]:
+    """Bits of the three classes of each data set and their mean, on the whole test split."""
+    values = family_values("histogram", "test_bits_per_dim_normal", "quick")
+    return [*values[:3], sum(values[:3]) / 3, *values[3:], sum(values[3:]) / 3]
+
+
+def sized(experiment: str, images: int) -> bool:
+    """Whether every cell was scored on so many images, and there is one seed."""
+    cells = frame(experiment)
+    return set(cells["n_test"]) == {images} and cells["seed"].nunique() == 1
+
+
+def gains(dataset: str) -> list[float]:
+    """What AE, VAE and AAE have above PCA: least and most."""
+    found = [mean("quick", model, dataset) - mean("quick", "pca", dataset) for model in ("ae", "vae", "aae")]
+    return [min(found), max(found)]
+
+
+def wins(experiment: str, first: str, second: str, datasets: Sequence[str] = tuple(CLASSES)) -> int:
+    """Classes in which the first is ahead."""
+    pairs = [(per_class(experiment, first, d), per_class(experiment, second, d)) for d in datasets]
+    return sum(int((a > b).sum()) for a, b in pairs)
+
+
+def false_alarms(experiment: str, models: Sequence[str] = ()) -> list[float]:
+    """Least and largest false-alarm rate of a model on a data set, mean over its classes."""
+    cells = frame(experiment)
+    cells = cells[cells["model"].isin(models)] if models else cells
+    rates = cells.groupby(["dataset", "model"])["false_alarm_rate"].mean()
+    return [float(rates.min()), float(rates.max())]
+
+
+def flow_budget(variant: str) -> list[float]:
+    return [
+        auroc("selection_flow", "flow", dataset, k, metric, variant)
+        for dataset, k in (("mnist", 3), ("fashion_mnist", 5))
+        for metric in ("test_bits_per_dim_normal", "auroc")
+    ]
+
+
+def flow_moves() -> float:
+    first, second = flow_budget("epochs=6 learning_rate=0.003"), flow_budget("")
+    return max(abs(b - a) for a, b in zip(first[1::2], second[1::2], strict=True))
+
+
+def moving(model: str, variant: str = "") -> list[float]:
+    metrics = ("test_reconstruction_normal", "against_auroc_other_class", "against_auroc_other_motion")
+    return [mean("moving_mnist", model, "moving_mnist", metric, variant) for metric in metrics]
+
+
+def conditional(model: str, variant: str) -> list[float]:
+    return [mean("conditional", model, "mnist", variant=f"{variant} train_fraction=0.2".strip())]
+
+
+def between() -> list[float]:
+    variants = [f"hidden=[256,128]{latent} train_fraction=0.5" for latent in (" latent=2", "")]
+    return [mean("interpolation", model, "mnist", variant=v) for v in variants for model in ("ae", "vae", "aae")]
+
+
+def nearest_and_kde() -> float:
+    """Largest difference over the six validation cells between kde with h = 0.5 and the nearest neighbour."""
+    pairs = (
+        (
+            per_class("selection_family", "kde", dataset, variant="features=pixels bandwidth=0.5"),
+            per_class("selection_family", "knn", dataset, variant="neighbours=1"),
+        )
+        for dataset in CLASSES
+    )
+    return max(float((a - b).abs().max()) for a, b in pairs)
