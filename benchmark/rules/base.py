@@ -58,6 +58,16 @@ class Rule:
         raise NotImplementedError
 
 
+def as_seen(images: Tensor, said: Mapping[str, Any], headline: str) -> Seen:
+    """Images and the answer of ``Model.assess`` as rules take them: in float32, the headline score under that name too.
+
+    ``images`` are float pixels in [0, 1]; rules are applied outside of autocast.
+    """
+    scores = {name: values.float() for name, values in said["scores"].items()}
+    others = {name: values.float() for name, values in said.items() if name != "scores"}
+    return Seen(images.float(), {**others, "scores": {**scores, "headline": scores[headline]}})
+
+
 def missing(rule: Rule, said: Mapping[str, Any]) -> tuple[str, ...]:
     """Quantities that a rule needs and a model does not say: the rule applies where there are none.
 

@@ -7,15 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
-from benchmark.models.base import reconstruction_scores
 from benchmark.rules.base import Rule, State
-
-DISTANCES = {
-    "squared": "reconstruction",
-    "absolute": "reconstruction_l1",
-    "bernoulli": "reconstruction_bernoulli",
-    "cosine": "reconstruction_cosine",
-}  # distance -> its name among a model's scores
+from benchmark.rules.parts.distances import DISTANCES, distance
 
 
 class Distance(Rule):
@@ -42,4 +35,4 @@ class Distance(Rule):
         self.distance = distance
 
     def score(self, images: Tensor, said: Mapping[str, Any], state: State) -> Tensor:
-        return reconstruction_scores(images, said["reconstruction"])[DISTANCES[self.distance]]
+        return distance(self.distance, images, said["reconstruction"])

@@ -7,8 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
-from benchmark.models.base import reconstruction_scores
 from benchmark.rules.base import Rule, State, pixels
+from benchmark.rules.parts.distances import distance
 from benchmark.rules.parts.filters import filtered, gaussian, mirrored
 
 TRUNCATE = 4.0  # standard deviations at which the filter is cut, as in scipy.ndimage
@@ -51,7 +51,7 @@ class Smoothed(Rule):
         x, y = images.float(), said["reconstruction"].float()  # (B, C, H, W)
         if self.distance == "squared":
             return pixels(self.smooth(x - y)).square().sum(1)
-        return reconstruction_scores(self.smooth(x), self.smooth(y))["reconstruction_cosine"]
+        return distance("cosine", self.smooth(x), self.smooth(y))
 
     def smooth(self, images: Tensor) -> Tensor:
         """G * images, (B, C, H, W) -> the same shape."""

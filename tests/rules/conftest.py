@@ -13,7 +13,7 @@ from benchmark.data import load_dataset_config
 from benchmark.data.images import load_images
 from benchmark.engine.fleet import to_pixels
 from benchmark.models.base import Model
-from benchmark.rules.base import Seen
+from benchmark.rules.base import Seen, as_seen
 from tests.tiny_models import build
 
 
@@ -32,9 +32,7 @@ class World:
 
 
 def see(model: Model, images: Tensor) -> Seen:
-    said = model.assess(images, {})
-    scores = said["scores"]
-    return Seen(images, {**said, "scores": {**scores, "headline": scores[model.headline]}})
+    return as_seen(images, model.assess(images, {}), model.headline)
 
 
 def world_of(label: int) -> World:

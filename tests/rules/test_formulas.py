@@ -12,10 +12,9 @@ from sklearn.neighbors import LocalOutlierFactor, NearestNeighbors
 from torch import Tensor
 
 from benchmark.config import UsageError
-from benchmark.models.base import reconstruction_scores
+from benchmark.models.base import RECONSTRUCTION_SCORES, reconstruction_scores
 from benchmark.rules import load_rule
-from benchmark.rules.base import Seen, missing, stacked
-from benchmark.rules.distance import DISTANCES
+from benchmark.rules.base import Seen, as_seen, missing, stacked
 from benchmark.rules.parts.filters import filtered, gaussian, mirrored
 
 CLOSE = {"rtol": 2e-5, "atol": 1e-6}
@@ -55,10 +54,13 @@ def exactly(seen: Seen) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return tuple(t.double().numpy() for t in (seen.images, seen.said["reconstruction"], seen.said["code"]))
 
 
-@pytest.mark.parametrize("name", list(DISTANCES))
-def test_distances_are_those_that_models_report(name: str, seen: Seen) -> None:
+@pytest.mark.parametrize(
+    ("name", "score"),
+    list(zip(("squared", "absolute", "cosine", "bernoulli"), RECONSTRUCTION_SCORES, strict=True)),
+)
+def test_distances_are_those_that_models_report(name: str, score: str, seen: Seen) -> None:
     ours = load_rule(name).score(*seen, {})
-    assert torch.equal(ours, reconstruction_scores(seen.images, seen.said["reconstruction"])[DISTANCES[name]])
+    assert torch.equal(ours, reconstruction_scores(seen.images, seen.said["reconstruction"])[score])
 
 
 @pytest.mark.parametrize("sigma", [0.5, 1.0, 2.0, 5.0])
@@ -265,3 +267,11 @@ def test_too_few_or_too_small_images_are_refused(reference: Seen, calibration: S
             load_rule(name, neighbours=9).fit(seen, calibration)
     with pytest.raises(ValueError, match="does not fit into images of 15 x 13"):
         load_rule("ssim", window=15).fit(reference, calibration)
+
+
+def test_what_a_model_says_in_low_precision_is_judged_in_float32() -> None:
+    images = torch.zeros(3, 1, 12, 12)
+    said = {"scores": {"kl": torch.ones(3).bfloat16()}, "reconstruction": torch.full((3, 1, 12, 12), 0.5).bfloat16()}
+    seen = as_seen(images, said, "kl")
+    assert torch.equal(load_rule("own").score(*seen, {}), torch.ones(3))
+    assert torch.equal(load_rule("squared").score(*seen, {}), torch.full((3,), 36.0))
