@@ -31,7 +31,7 @@ class Standardised(Rule):
 
     needs = ("reconstruction",)
 
-    def __init__(self, floor: float = 0.1) -> None:
+    def __init__(self, floor: float = 0.2) -> None:
         if not 0 < floor <= 1:
             raise ValueError(f"floor must be a number above 0 and at most 1, got {floor}")
         self.floor = floor
