@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 from benchmark.config import CONF_DIR, UsageError, register_schemas
+from benchmark.say import named, warn
 from benchmark.sweep.arguments import resuming
 from benchmark.sweep.collector import collect_seldom
 from benchmark.sweep.flags import CommandLine, read_flags, version
@@ -81,7 +82,7 @@ def _check(arguments: list[str]) -> Any:
     """
     from benchmark.data.classes import resolve_classes
     from benchmark.sweep.compose import compose_command
-    from benchmark.tracking.client import refuse_account, refuse_other_schema, tracking_uri
+    from benchmark.tracking.client import refuse, tracking_uri
 
     command = compose_command(arguments)
     configs = [job.config for job in command.jobs]
@@ -98,9 +99,7 @@ def _check(arguments: list[str]) -> Any:
         _check_folder(config.output_dir)
     uris = {tracking_uri(c.tracking.uri, c.output_dir) for c in configs if c.tracking.enabled}
     for uri in uris:
-        refuse_other_schema(uri)
-        if uri.startswith("http"):
-            refuse_account(uri)
+        refuse(uri)
     return command
 
 
@@ -112,7 +111,7 @@ def _recover(output_dirs: set[str]) -> None:
         try:
             recovery = recover(output_dir)
         except OSError as error:
-            print(f"warning: leftovers in {output_dir} cannot be put right ({error})", file=sys.stderr)
+            warn(f"leftovers in {output_dir} cannot be put right ({error})")
             continue
         if recovery.restored or recovery.removed:
             print(f"An earlier run was killed: {recovery} in {output_dir}.", file=sys.stderr)
@@ -140,8 +139,7 @@ def _command(arguments: list[str]) -> str:
 
 
 def _check_data(config: Any) -> None:
-    from benchmark.data.cache import data_dir
-    from benchmark.data.files import refuse_faults
+    from benchmark.data.files import data_dir, refuse_faults
 
     folder = data_dir(config.data_dir)
     if config.dataset.sha256:
@@ -223,7 +221,7 @@ def _run(app: Callable[[], None], session: Session) -> int:
 def _say(error: Exception, debug: bool) -> None:
     if debug:
         traceback.print_exception(error)
-    print(f"benchmark: {type(error).__name__}: {' '.join(str(error).split())[:200]}", file=sys.stderr)
+    print(f"benchmark: {named(error)}", file=sys.stderr)
 
 
 if __name__ == "__main__":

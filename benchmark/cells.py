@@ -1,11 +1,11 @@
-"""Cells: their axes, seeds and fingerprints, and which of them are finished."""
+"""Cells: their axes, seeds and fingerprints."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +13,6 @@ from benchmark import instructions
 from benchmark.code_hash import model_code
 from benchmark.config import is_plain_name
 from benchmark.seeds import derive_seed
-from benchmark.store.records import STATUS_FILE, Record, RecordError, read_record
 
 if TYPE_CHECKING:
     from benchmark.data.splits import Split
@@ -21,11 +20,24 @@ if TYPE_CHECKING:
 NUMERICS_VERSION = 2  # raise it when the same configuration gives other numbers than before
 
 
+@dataclass(frozen=True, kw_only=True)
+class Axes:
+    """What tells the cells of an experiment apart, as it stands in records."""
+
+    model: str
+    dataset: str
+    split: str
+    normal_class: int
+    normal_class_name: str = field(default="", compare=False)
+    seed: int
+    evaluate_on: str = "test"
+
+
 @dataclass(frozen=True)
 class Cell:
     """One model x data set x split x seed with its resolved configuration."""
 
-    axes: Mapping[str, Any]
+    axes: Axes
     variant: str  # what differs from the model as shipped, "" if nothing
     config: Mapping[str, Any]  # resolved, with one normal class and one seed
     fingerprint: str
@@ -35,38 +47,28 @@ class Cell:
     def name(self) -> str:
         """A readable name: ``vae mnist 3 seed 0``."""
         axes = self.axes
-        parts = [axes["model"], axes["dataset"], str(axes["normal_class"]), f"seed {axes['seed']}", self.variant]
+        parts = [axes.model, axes.dataset, str(axes.normal_class), f"seed {axes.seed}", self.variant]
         return " ".join(part for part in parts if part)
 
     @property
     def path(self) -> Path:
         """The cell's folder, relative to the output directory."""
         axes = self.axes
-        folders = [str(axes[key]) for key in ("dataset", "split", "model")]
+        folders = [axes.dataset, axes.split, axes.model]
         if not all(map(is_plain_name, folders)):
             raise ValueError(f"{folders} are no names of folders")
-        leaf = f"class{axes['normal_class']}-seed{axes['seed']}-{self.fingerprint[:12]}"
+        leaf = f"class{axes.normal_class}-seed{axes.seed}-{self.fingerprint[:12]}"
         return Path("cells", *folders, leaf)
 
     @property
     def code(self) -> str:
         """SHA-256 of the model's code."""
-        return model_code(self.axes["model"])
+        return model_code(self.axes.model)
 
     def stream(self, purpose: str) -> int:
         """Seed of one of the cell's streams of random numbers: init, order, noise, labels or score."""
         axes = self.axes
-        names = (axes["model"], axes["dataset"], axes["split"], axes["normal_class"], axes["seed"])
-        return derive_seed(purpose, *names)
-
-    def entry(self) -> dict[str, Any]:
-        """How the cell stands in a job's list of cells."""
-        return {
-            "axes": dict(self.axes),
-            "variant": self.variant,
-            "fingerprint": self.fingerprint,
-            "path": self.path.as_posix(),
-        }
+        return derive_seed(purpose, axes.model, axes.dataset, axes.split, axes.normal_class, axes.seed)
 
 
 def fingerprint(config: Mapping[str, Any], data_version: str, split: Split, device: str, precision: str) -> str:
@@ -98,35 +100,3 @@ def fingerprint(config: Mapping[str, Any], data_version: str, split: Split, devi
     if device == "cpu" and instructions.in_force() == instructions.MACHINE:
         content["instructions"] = instructions.MACHINE  # of every processor its own
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def finished_record(output_dir: Path, cell: Cell) -> Record | None:
-    """The cell's record if it is done with this very fingerprint and code, else None.
-
-    An unreadable record is not done.
-    """
-    try:
-        record = read_record(output_dir / cell.path)
-    except (RecordError, OSError):
-        return None
-    good = record.state == "done" and record.fingerprint == cell.fingerprint and code_fault(record) is None
-    return record if good else None
-
-
-def why_again(output_dir: Path, cell: Cell) -> str | None:
-    """Why a cell that has a record is trained again, in words; None if it has none, or one that is not done."""
-    try:
-        record = read_record(output_dir / cell.path) if (output_dir / cell.path / STATUS_FILE).exists() else None
-    except (RecordError, OSError) as error:
-        return f"its record is damaged ({error})"
-    return code_fault(record) if record is not None and record.state == "done" else None
-
-
-def code_fault(record: Record) -> str | None:
-    """What is to be said of the code that made a record, if it is not the code as it is now; else None."""
-    made_by, now = record.status.get("code"), model_code(record.axes["model"])
-    if made_by == now:
-        return None
-    if now == "":
-        return f"there is no model {record.axes['model']} any more"
-    return "its code changed" if made_by is not None else "its code is not known, as no record named it then"

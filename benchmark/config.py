@@ -107,7 +107,6 @@ class Config:
     debug: bool = False  # show tracebacks
 
 
-DEVICES = "auto, cpu, cuda, cuda:N or mps"
 CHOICES = {
     "precision": ("auto", "fp32", "tf32", "bf16"),
     "trainer.strategy": ("auto", "loop", "vmap"),
@@ -196,39 +195,6 @@ def seeds(config: Any) -> list[int]:
     if len(set(values)) != len(values) or not values:
         raise UsageError(_refusal("seed", values, "different seeds, at least one", "seed=[0,1,2]"))
     return values
-
-
-def resolve_device(setting: str, precision: str) -> tuple[str, str]:
-    """The device and precision that ``auto`` stands for here.
-
-    Raises ``UsageError`` if the device is not there, or has no tf32. ``precision=auto`` is fp32: bf16 leaves
-    the mean AUROC where it is (``results/precision``), but has not been timed on a processor with units for it.
-    """
-    check_device(setting)
-    chosen = setting
-    if setting != "cpu":
-        import torch
-
-        cuda, mps = torch.cuda.device_count(), torch.backends.mps.is_available()
-        if setting == "auto":
-            chosen = "cuda" if cuda > 0 else "mps" if mps else "cpu"
-        number = int(setting.split(":")[1]) if ":" in setting else 0
-        if (setting.startswith("cuda") and number >= cuda) or (setting == "mps" and not mps):
-            there = [f"cuda:{i}" for i in range(cuda)] + ["mps"] * mps + ["cpu"]
-            raise UsageError(
-                f"device={setting} is not on this machine; there is: {', '.join(there)}. Type: device=auto"
-            )
-    if precision == "tf32" and not chosen.startswith("cuda"):
-        raise UsageError(f"precision=tf32 is of CUDA devices, not of {chosen}. Type: precision=fp32, or device=cuda")
-    return chosen, "fp32" if precision == "auto" else precision
-
-
-def check_device(setting: str) -> None:
-    """Raises ``UsageError`` if this names no device at all."""
-    import re
-
-    if setting != "cpu" and not re.fullmatch(r"auto|mps|cuda(:\d+)?", setting):
-        raise UsageError(_refusal("device", setting, DEVICES, "device=auto"))
 
 
 def _validate_model(model: Any) -> None:

@@ -1,7 +1,8 @@
 """Take planned cells out of an experiment: ``python -m benchmark.forget experiment=NAME [job=ID | cells="WORDS"]``.
 
 A job that was planned by mistake, or a column of it, then counts no more in status and report. Nothing changes without
-``yes=true``, and nothing that was trained is deleted without ``records=true``. MLflow keeps what it was sent.
+``yes=true``, and nothing that was trained is deleted without ``records=true``. MLflow keeps what it was sent, marked as
+forgotten, which reports from there leave out.
 """
 
 from __future__ import annotations
@@ -13,17 +14,17 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 from benchmark.config import UsageError, is_plain_name
-from benchmark.status import Status, experiment_status, experiments, no_cells, required_experiment
+from benchmark.data.writing import remove
+from benchmark.status import ExperimentStatus, experiment_status, experiments, no_cells, required_experiment
 from benchmark.store.checkpoints import checkpoint_path
-from benchmark.store.experiments import PlannedCell
-from benchmark.store.files import remove
+from benchmark.store.experiments import PlannedCell, read_jobs, write_job
 from benchmark.store.leases import lease_path, lock, read_lease
-from benchmark.store.records import NUMBER, RecordError, read_jobs, write_job
+from benchmark.store.records import RecordError
 from benchmark.sweep.arguments import help_text, parse, true_or_false
 from benchmark.sweep.signals import ends_in_order
+from benchmark.tracking.forgotten import mark_forgotten
 
 KEYS = {
     "experiment": "name of the experiment (experiment_name of the runs)",
@@ -33,6 +34,8 @@ KEYS = {
     "records": "true | false: also delete the folders of these cells, but for those that another job or experiment "
     "plans or that are being trained; default: false",
     "output_dir": "where the runner wrote; default: outputs",
+    "uri": "address of the MLflow store in which the cells are marked as forgotten; default: MLFLOW_TRACKING_URI, else "
+    "the one in output_dir",
 }
 WHAT = "Take planned cells out of an experiment: they count no more in status and report. Nothing is done unasked."
 
@@ -57,37 +60,33 @@ class Forgotten:
     cells: int = 0  # entries taken out of jobs
     jobs: int = 0  # of which no cell was left: their files are gone
     folders: int = 0  # of records, deleted
+    runs: int = 0  # in MLflow, marked
     kept: list[str] = field(default_factory=list)  # folders that were to be deleted and were not, with why
 
 
-def planned_cells(status: Status) -> list[PlannedCell]:
+def planned_cells(status: ExperimentStatus) -> list[PlannedCell]:
     """Every cell of an experiment, those of an earlier configuration with the same labels as the others."""
     shared = status.cells[0].shared if status.cells else ()
     return [*status.cells, *(replace(cell, shared=shared) for cell in status.replaced)]
 
 
-def select_job(status: Status, given: str) -> Selection:
+def select_job(status: ExperimentStatus, given: str) -> Selection:
     """The cells of one job. Raises ``UsageError`` unless one ID begins with ``given``."""
-    ids = [job["job"] for job in status.jobs]
+    ids = [job.job for job in status.jobs]
     found = [given] if given in ids else [name for name in ids if name.startswith(given)]
     if len(found) != 1:
         what = "is no job of the experiment" if not found else "may be several"
         raise UsageError(
             f"job={given[:40]} {what}. There is: {', '.join(found or ids)}. Type for example: job={(found or ids)[0]}"
         )
-    fingerprints = {entry["fingerprint"] for job in status.jobs if job["job"] in found for entry in job["cells"]}
+    fingerprints = {entry.fingerprint for job in status.jobs if job.job in found for entry in job.cells}
     cells = [cell for cell in planned_cells(status) if cell.fingerprint in fingerprints]
-    names = {_key(cell.axes, cell.variant) for cell in cells}
-    others = {
-        _key(entry["axes"], entry.get("variant", ""))
-        for job in status.jobs
-        if job["job"] not in found
-        for entry in job["cells"]
-    }
+    names = {(cell.axes, cell.variant) for cell in cells}
+    others = {(entry.axes, entry.variant or "") for job in status.jobs if job.job not in found for entry in job.cells}
     return Selection(cells, frozenset(found), len(names & others))
 
 
-def select_cells(status: Status, words: str) -> Selection:
+def select_cells(status: ExperimentStatus, words: str) -> Selection:
     """The cells of a column, or whose names begin with ``words``; they are given up by every job that plans them.
 
     Raises ``UsageError`` if there is none.
@@ -101,12 +100,7 @@ def select_cells(status: Status, words: str) -> Selection:
             f'no cell is called cells="{wanted[:60]}". Columns are: {", ".join(labels)}. '
             f"Type for example: {shlex.quote(f'cells={labels[0]}')}"
         )
-    return Selection(found, frozenset(job["job"] for job in status.jobs))
-
-
-def _key(axes: Mapping[str, Any], variant: str) -> str:
-    names = ("model", "dataset", "split", "normal_class", "seed", "evaluate_on")
-    return repr((*(axes.get(name) for name in names), variant))
+    return Selection(found, frozenset(job.job for job in status.jobs))
 
 
 def forget(output_dir: str | Path, experiment: str, selection: Selection, records: bool = False) -> Forgotten:
@@ -116,18 +110,18 @@ def forget(output_dir: str | Path, experiment: str, selection: Selection, record
     """
     output_dir, result = Path(output_dir), Forgotten()
     with lock(output_dir):
-        jobs = [job for job in read_jobs(output_dir, experiment) if job["job"] in selection.jobs]
-        files = {job["job"]: _job_file(output_dir, experiment, job["job"]) for job in jobs}
+        jobs = [job for job in read_jobs(output_dir, experiment) if job.job in selection.jobs]
+        files = {job.job: _job_file(output_dir, experiment, job.job) for job in jobs}
         if records:
             _delete_records(output_dir, experiment, selection, result)
         for job in jobs:
-            left = [entry for entry in job["cells"] if entry["fingerprint"] not in selection.fingerprints]
-            result.cells += len(job["cells"]) - len(left)
+            left = tuple(entry for entry in job.cells if entry.fingerprint not in selection.fingerprints)
+            result.cells += len(job.cells) - len(left)
             if not left:
-                files[job["job"]].unlink()
+                files[job.job].unlink()
                 result.jobs += 1
-            elif len(left) < len(job["cells"]):
-                write_job(output_dir, experiment, {NUMBER: 0, **job, "cells": left})  # one of before numbers stays so
+            elif len(left) < len(job.cells):  # a job of before there were numbers stays one
+                write_job(output_dir, experiment, replace(job, number=job.number or 0, cells=left))
         with contextlib.suppress(OSError):  # of an experiment without jobs nothing is left
             (output_dir / "experiments" / experiment).rmdir()
     return result
@@ -144,8 +138,8 @@ def _delete_records(output_dir: Path, experiment: str, selection: Selection, res
     wanted = set()  # folders of cells that stay planned
     for other in {*experiments(output_dir), experiment}:
         for job in read_jobs(output_dir, other):
-            gone = selection.fingerprints if other == experiment and job["job"] in selection.jobs else set()
-            wanted |= {output_dir / entry["path"] for entry in job["cells"] if entry["fingerprint"] not in gone}
+            gone = selection.fingerprints if other == experiment and job.job in selection.jobs else set()
+            wanted |= {output_dir / entry.path for entry in job.cells if entry.fingerprint not in gone}
     for folder, cell in {cell.folder: cell for cell in selection.cells}.items():
         lease = read_lease(folder)
         if folder in wanted:
@@ -162,20 +156,20 @@ def _delete_records(output_dir: Path, experiment: str, selection: Selection, res
             checkpoint_path(output_dir, folder).unlink(missing_ok=True)
 
 
-def show_choices(status: Status, experiment: str, output_dir: str) -> None:
+def show_choices(status: ExperimentStatus, experiment: str, output_dir: str) -> None:
     """Print the jobs and columns of an experiment, and what to type to forget one."""
     print(f"{experiment} in {output_dir}: {len(status.cells)} cells.")
     print("Jobs:")
     for job in status.jobs:
-        cells = [cell for cell in planned_cells(status) if cell.job == job["job"]]
-        more = len({entry["fingerprint"] for entry in job["cells"]} - {cell.fingerprint for cell in cells})
+        cells = [cell for cell in planned_cells(status) if cell.job == job.job]
+        more = len({entry.fingerprint for entry in job.cells} - {cell.fingerprint for cell in cells})
         later = f"; {more} planned again by a later job" if more else ""
-        print(f"  {job['job']}: {', '.join(_columns(cells)) or 'nothing of its own'}{later}")
+        print(f"  {job.job}: {', '.join(_columns(cells)) or 'nothing of its own'}{later}")
     print("Columns:")
     for line in _columns(planned_cells(status)):
         print(f"  {line}")
     print("To forget a job or a column, type (nothing changes before yes=true):")
-    print(f"  {_command(experiment, output_dir, {'job': status.jobs[0]['job']})}")
+    print(f"  {_command(experiment, output_dir, {'job': status.jobs[0].job})}")
     print(f"  {_command(experiment, output_dir, {'cells': planned_cells(status)[0].label})}")
 
 
@@ -183,7 +177,7 @@ def _columns(cells: Iterable[PlannedCell]) -> list[str]:
     """A line for each column and data set: how many cells, and in which state."""
     found: dict[str, Counter[str]] = {}
     for cell in cells:
-        found.setdefault(f"{cell.label} {cell.axes['dataset']} {cell.axes['split']}", Counter())[cell.state] += 1
+        found.setdefault(f"{cell.label} {cell.axes.dataset} {cell.axes.split}", Counter())[cell.state] += 1
     return [
         f"{name}: {counts.total()} cells ({', '.join(f'{count} {state}' for state, count in counts.items())})"
         for name, counts in found.items()
@@ -197,15 +191,26 @@ def show_plan(selection: Selection, records: bool, command: str) -> None:
         print(f"  {line}")
     if selection.kept:
         print(f"{selection.kept} of these cells stand in another job too, and go on to count there.")
+    _warn_of_training(selection)
     print(f"Folders of these cells would be {'deleted' if records else 'kept (records=true deletes them)'}.")
     print("Nothing is changed. To do it, type:")
     print(f"  {command}")
+
+
+def _warn_of_training(selection: Selection) -> None:
+    """Say that a process goes on to train cells that are forgotten."""
+    leases = [lease for cell in selection.cells if (lease := read_lease(cell.folder)) is not None and lease.is_alive]
+    if leases:
+        holders = ", ".join(dict.fromkeys(lease.holder for lease in leases))
+        print(f"{len(leases)} of these cells are being trained now, by {holders}: end that, or it goes on.")
 
 
 def show_done(done: Forgotten, experiment: str) -> None:
     """Print what was forgotten."""
     files = f" with {done.jobs} whole job{'s' * (done.jobs != 1)}" if done.jobs else ""
     print(f"{done.cells} planned cells of {experiment} forgotten{files}; {done.folders} folders deleted.")
+    if done.runs:
+        print(f"{done.runs} runs in MLflow marked as forgotten.")
     for line in done.kept:
         print(f"  kept: {line}")
     print("The command that planned them would plan them again.")
@@ -254,14 +259,18 @@ def _run(settings: Mapping[str, str], output_dir: str) -> int:
         show_choices(status, experiment, output_dir)
         return 0
     if not yes:
-        chosen = {key: settings[key] for key in ("job", "cells", "records") if key in settings}
+        chosen = {key: settings[key] for key in ("job", "cells", "records", "uri") if key in settings}
         show_plan(selection, records, _command(experiment, output_dir, {**chosen, "yes": "true"}))
         return 0
+    stays = {entry.fingerprint for job in status.jobs if job.job not in selection.jobs for entry in job.cells}
+    gone = selection.fingerprints - stays
+    runs = mark_forgotten(settings.get("uri"), Path(output_dir), experiment, gone)  # first, as is said of folders
     try:
-        done = forget(output_dir, experiment, selection, records)
+        done = replace(forget(output_dir, experiment, selection, records), runs=runs)
     except OSError as error:
         raise RecordError(f"{output_dir} cannot be changed ({error}). Mend that, then type the same again") from error
     show_done(done, experiment)
+    _warn_of_training(selection)
     return 0
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.config import UsageError
+from benchmark.say import one_line
 from benchmark.sweep.signals import ends_in_order
 
 DEFAULT = ("mnist", "fashion_mnist")
@@ -37,7 +38,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _parse(arguments: list[str]) -> tuple[list[str], Path]:
     from benchmark.data import dataset_names
-    from benchmark.data.cache import data_dir
+    from benchmark.data.files import data_dir
 
     values = {"dataset": ",".join(DEFAULT), "data_dir": None}
     for argument in arguments:
@@ -99,9 +100,8 @@ def _through_torchvision(dataset: Any, folder: Path) -> str:
                 kind = getattr(torchvision.datasets, dataset.torchvision_class)
                 kind(str(folder), train=train, download=True, **dict(dataset.options))
     except (OSError, EOFError, RuntimeError, ValueError, AssertionError) as error:
-        reason = " ".join(str(error).split())
         raise Unreachable(
-            f"{dataset.name}: torchvision could not fetch it ({reason}). By hand: place the files that "
+            f"{dataset.name}: torchvision could not fetch it ({one_line(error, 1000)}). By hand: place the files that "
             f"torchvision.datasets.{dataset.torchvision_class} reads in {raw_folder(dataset, folder)}"
         ) from error
     finally:

@@ -10,12 +10,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
-from benchmark.cells import NUMERICS_VERSION, code_fault
+from benchmark.cells import NUMERICS_VERSION
 from benchmark.config import UsageError
 from benchmark.store.checkpoints import epochs_kept
 from benchmark.store.experiments import MISSING, UNREADABLE, PlannedCell, collect, column_label
+from benchmark.store.finished import code_fault
+from benchmark.store.format import PlannedJob
 from benchmark.store.leases import read_lease
 from benchmark.store.records import RecordError
 from benchmark.sweep.arguments import help_text, parse, resuming, true_or_false
@@ -33,12 +34,12 @@ STATES = ("done", "failed", "diverged", RUNNING, STALE, MISSING, UNREADABLE)
 
 
 @dataclass(frozen=True)
-class Status:
+class ExperimentStatus:
     """The cells of an experiment, oldest job first."""
 
     cells: list[PlannedCell]  # those that count
     replaced: list[PlannedCell]  # those of an earlier configuration: kept, but in no table
-    jobs: list[dict[str, Any]]
+    jobs: list[PlannedJob]
 
     @property
     def not_done(self) -> list[PlannedCell]:
@@ -52,11 +53,11 @@ class Status:
     def commands(self) -> list[str]:
         """What finishes the experiment: the commands of the jobs in which a cell is to be run, each once."""
         jobs = {cell.job for cell in self.not_done if cell.state != RUNNING}
-        found = (resuming(job["command"]) for job in self.jobs if job["job"] in jobs and job.get("command"))
+        found = (resuming(job.command) for job in self.jobs if job.job in jobs and job.command)
         return list(dict.fromkeys(found))
 
 
-def experiment_status(output_dir: str | Path, experiment: str, verify: bool = False) -> Status:
+def experiment_status(output_dir: str | Path, experiment: str, verify: bool = False) -> ExperimentStatus:
     """The state of every cell that the jobs of ``experiment`` planned; with ``verify`` all that was written is read."""
     collection = collect(output_dir, experiment)
     cells, stale = (list(map(_verified, found)) if verify else found for found in (collection.cells, collection.stale))
@@ -66,7 +67,7 @@ def experiment_status(output_dir: str | Path, experiment: str, verify: bool = Fa
         else replace(cell, state=STALE, reason="replaced by a newer configuration of the same cell")
         for cell in stale
     ]
-    return Status([_now(cell, Path(output_dir)) for cell in cells], replaced, collection.jobs)
+    return ExperimentStatus([_now(cell, Path(output_dir)) for cell in cells], replaced, collection.jobs)
 
 
 def _verified(cell: PlannedCell) -> PlannedCell:
@@ -86,7 +87,7 @@ def _verified(cell: PlannedCell) -> PlannedCell:
 def _now(cell: PlannedCell, output_dir: Path) -> PlannedCell:
     """The cell with what its folder does not say: that it is running, was interrupted, or is out of date."""
     if cell.state == "done":
-        version = cell.record.status.get("numerics", 1) if cell.record is not None else NUMERICS_VERSION
+        version = cell.record.status.numerics if cell.record is not None else NUMERICS_VERSION
         if version != NUMERICS_VERSION:
             reason = f"its numerics are of version {version}, now it is {NUMERICS_VERSION}"
             return replace(cell, state=STALE, reason=reason)
@@ -104,11 +105,11 @@ def _now(cell: PlannedCell, output_dir: Path) -> PlannedCell:
     return replace(cell, reason=f"interrupted{kept}") if kept else cell
 
 
-def show(status: Status, experiment: str, output_dir: str) -> None:
+def show(status: ExperimentStatus, experiment: str, output_dir: str) -> None:
     """Print counts for each job, every cell that is not done, and what to type."""
     done = len(status.cells) - len(status.not_done)
     print(f"{experiment} in {output_dir}: {done} of {len(status.cells)} cells done.")
-    rows = [(_title(job), status.counts(job["job"])) for job in status.jobs if job["cells"]]
+    rows = [(_title(job), status.counts(job.job)) for job in status.jobs if job.cells]
     width = max(len(title) for title, _ in rows)
     print("  ".join(["", "job".ljust(width), *STATES]))
     for title, counts in rows:
@@ -129,10 +130,10 @@ def show(status: Status, experiment: str, output_dir: str) -> None:
         print("The others are being trained: nothing to type.")
 
 
-def _title(job: Mapping[str, Any]) -> str:
-    first = job["cells"][0]
-    axes, label = first["axes"], column_label(first["axes"]["model"], first.get("variant", ""))
-    return f"{label} {axes['dataset']} {axes['split']} ({job['job'][:8]})"
+def _title(job: PlannedJob) -> str:
+    first = job.cells[0]
+    axes, label = first.axes, column_label(first.axes.model, first.variant or "")
+    return f"{label} {axes.dataset} {axes.split} ({job.job[:8]})"
 
 
 @ends_in_order("benchmark.status")

@@ -7,19 +7,18 @@ the next start of the sweep) sends the rest. Cells that MLflow has are never sen
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from benchmark.config import TrackingConfig, UsageError
 from benchmark.status import no_cells, required_experiment
 from benchmark.store.experiments import UNREADABLE, collect
+from benchmark.store.format import PlannedJob
 from benchmark.store.records import Record, RecordError, means
 from benchmark.sweep.arguments import help_text, parse
 from benchmark.sweep.signals import ends_in_order
-from benchmark.tracking.client import refuse_account, refuse_other_schema, tracking_uri
+from benchmark.tracking.client import refuse, tracking_uri
 from benchmark.tracking.tracker import Tracker
 
 KEYS = {
@@ -49,7 +48,7 @@ def sync(tracker: Tracker, output_dir: str | Path, experiment: str) -> Sent:
     cells = [*collection.stale, *collection.cells]  # as they were trained: in MLflow the newest counts too
     result.unreadable = sum(cell.state == UNREADABLE for cell in cells)
     for job in collection.jobs:
-        records = [cell.record for cell in cells if cell.job == job["job"] and cell.record is not None]
+        records = [cell.record for cell in cells if cell.job == job.job and cell.record is not None]
         waiting = [record for record in records if not tracker.ask(partial(tracker.has, record))]
         result.there += len(records) - len(waiting)
         if waiting:
@@ -57,7 +56,7 @@ def sync(tracker: Tracker, output_dir: str | Path, experiment: str) -> Sent:
     return result
 
 
-def _send(tracker: Tracker, job: Mapping[str, Any], records: list[Record], waiting: list[Record], sent: Sent) -> None:
+def _send(tracker: Tracker, job: PlannedJob, records: list[Record], waiting: list[Record], sent: Sent) -> None:
     known = tracker.ask(partial(tracker.find_job, job))
     parent = known if known is not None else tracker.start_job(job)
     for record in waiting:
@@ -67,7 +66,7 @@ def _send(tracker: Tracker, job: Mapping[str, Any], records: list[Record], waiti
             sent.refused += 1
     if known is None:
         done = [record for record in records if record.state == "done"]
-        tracker.end_job(parent, "FINISHED" if len(done) == len(job["cells"]) else "FAILED", means(records))
+        tracker.end_job(parent, "FINISHED" if len(done) == len(job.cells) else "FAILED", means(records))
 
 
 @ends_in_order("benchmark.sync")
@@ -95,9 +94,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _sync(uri: str | None, output_dir: str, experiment: str) -> int:
     address = tracking_uri(uri, Path(output_dir))
-    refuse_other_schema(address, "type uri=<another store>")
-    if address.startswith("http"):
-        refuse_account(address)
+    refuse(address, "type uri=<another store>")
     tracker = Tracker.open(TrackingConfig(uri=uri), output_dir, experiment)
     if tracker is None:  # it has said why
         return 1

@@ -14,8 +14,9 @@ from torch import Tensor
 from benchmark.data import load_dataset_config
 from benchmark.data.images import load_images
 from benchmark.engine.fleet import Fleet
-from benchmark.engine.score import assess
-from benchmark.engine.train import Settings, train
+from benchmark.engine.score import Scoring, View, score_images
+from benchmark.engine.state import Settings
+from benchmark.engine.train import Member, train, train_in_company
 from benchmark.models.base import Model
 from tests.tiny_models import build
 
@@ -59,10 +60,12 @@ def _trained_scores(
 ) -> list[dict[str, Tensor]]:
     fleet = Fleet(models)
     stacked = fleet.model.vmappable and not any(isinstance(m, torch.nn.Conv2d) for m in fleet.model.modules())
-    orders, noises, draws = ([base + cell for cell in cells] for base in (100, 200, 300))
-    train(fleet, images, rows, orders, noises, settings, in_company=stacked)
-    found = [assess(fleet.subset([i]), images, [test], [draws[i]], 50)[0] for i in range(fleet.size)]  # as on any CPU
-    return [entry["scores"] for entry in found]
+    members = [Member(index, 100 + cell, 200 + cell) for index, cell in zip(rows, cells, strict=True)]
+    (train_in_company if stacked else train)(fleet, images, members, settings)
+    found = []
+    for i, cell in enumerate(cells):  # one by one, as on any CPU
+        found += score_images(fleet.subset([i]), images, [View(test, 300 + cell)], Scoring(50))
+    return [dict(scored.scores) for scored in found]
 
 
 def digest(scores: Mapping[str, Tensor]) -> str:

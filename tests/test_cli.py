@@ -14,7 +14,7 @@ from typing import TypeVar
 import pytest
 
 from benchmark.config import UsageError
-from benchmark.data.cache import data_dir as cache_dir
+from benchmark.data.files import data_dir as cache_dir
 from benchmark.models import model_names
 from benchmark.sweep.compose import compose_jobs
 from tests.faults.helpers import run_here

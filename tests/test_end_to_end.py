@@ -22,7 +22,7 @@ from mlflow import MlflowClient
 from sklearn.metrics import roc_auc_score
 
 from benchmark.config import CONF_DIR
-from benchmark.engine import train
+from benchmark.engine.update import Update
 from benchmark.store.records import read_record
 from benchmark.tracking.heartbeat import close_dead_runs
 from tests.faults.helpers import run_here as run
@@ -66,12 +66,12 @@ def test_every_cell_left_a_whole_record(sweep: Path) -> None:
         scores = record.scores()
         assert len(scores["index"]) == 300
         assert set(scores["label"]) == {0, 1}
-        assert (scores["label"] == 1).tolist() == (scores["target"] != record.axes["normal_class"]).tolist()
+        assert (scores["label"] == 1).tolist() == (scores["target"] != record.axes.normal_class).tolist()
         for name in (key.removeprefix("score/") for key in scores if key.startswith("score/")):
             expected = roc_auc_score(scores["label"], scores[f"score/{name}"])
             assert record.metrics[f"auroc/{name}"] == pytest.approx(expected, abs=1e-6)
-        assert record.metrics["auroc"] == record.metrics[f"auroc/{record.status['headline']}"]
-        assert record.config["split"]["normal_class"] == record.axes["normal_class"]
+        assert record.metrics["auroc"] == record.metrics[f"auroc/{record.status.headline}"]
+        assert record.config()["split"]["normal_class"] == record.axes.normal_class
         normal = scores["score/reconstruction"][scores["label"] == 0]
         assert record.metrics["test/reconstruction_normal"] == pytest.approx(normal.mean(), rel=1e-4)
 
@@ -82,10 +82,10 @@ def test_the_threshold_is_that_of_the_calibration_images(sweep: Path) -> None:
     for path in cells(sweep):
         record = read_record(path)
         calibration, scores = record.calibration(), record.scores()
-        own = np.sort(calibration[f"score/{record.status['headline']}"])
+        own = np.sort(calibration[f"score/{record.status.headline}"])
         assert len(own) == record.metrics["n_calibration"] > 19
         assert record.metrics["threshold"] == own[int(np.ceil((len(own) + 1) * 0.95)) - 1]
-        flagged = scores[f"score/{record.status['headline']}"] > record.metrics["threshold"]
+        flagged = scores[f"score/{record.status.headline}"] > record.metrics["threshold"]
         assert record.metrics["false_alarm_rate"] == pytest.approx(flagged[scores["label"] == 0].mean())
         assert record.metrics["recall"] == pytest.approx(flagged[scores["label"] == 1].mean())
         given = record.metrics["n_train"] + record.metrics["n_calibration"]
@@ -99,14 +99,14 @@ def test_without_enough_calibration_images_there_is_no_threshold(tmp_path: Path)
         assert done.returncode == 0, done.stderr
     for path in cells(tmp_path):
         record = read_record(path)
-        found[record.status["variant"]] = record.metrics["n_calibration"]
+        found[record.status.variant] = record.metrics["n_calibration"]
         assert not {"threshold", "precision", "recall", "f1", "false_alarm_rate"} & set(record.metrics)
     assert found == {"": 12, "calibration_share=0.0": 0}
 
 
 @ONE_WORKER
 def test_models_record_what_is_theirs(sweep: Path) -> None:
-    found = {read_record(path).axes["model"]: read_record(path).metrics for path in cells(sweep)}
+    found = {read_record(path).axes.model: read_record(path).metrics for path in cells(sweep)}
     assert found["vae"]["test/kl_anomalous"] > 0
     assert found["anogan"]["gan/value_at_optimum"] == pytest.approx(-np.log(4))
     assert 0 < found["anogan"]["gan/d_fake"] < 1
@@ -140,7 +140,7 @@ def test_mlflow_holds_every_cell_below_its_job(sweep: Path) -> None:
     assert parent.data.metrics["cells_done"] == 3
     record = next(r for r in map(read_record, cells(sweep)) if r.fingerprint == one.data.tags["fingerprint"])
     assert one.data.metrics["auroc"] == record.metrics["auroc"]
-    assert one.data.params["model.latent"] == str(record.config["model"]["latent"])
+    assert one.data.params["model.latent"] == str(record.config()["model"]["latent"])
     assert [m.step for m in client.get_metric_history(one.info.run_id, "history/kl")] == [1, 2]
 
 
@@ -154,7 +154,7 @@ def test_the_report_is_complete(sweep: Path) -> None:
     aurocs = {(r["model"], r["normal_class"]): float(r["auroc"]) for r in rows}
     for path in cells(sweep):
         record = read_record(path)
-        key = (record.axes["model"], str(record.axes["normal_class"]))
+        key = (record.axes.model, str(record.axes.normal_class))
         assert aurocs[key] == pytest.approx(record.metrics["auroc"])
     latex = "".join(path.read_text() for path in folder.rglob("*.tex"))
     assert r"\toprule" in latex
@@ -207,10 +207,10 @@ def test_a_cell_that_fails_is_recorded_and_stops_nothing(tmp_path: Path) -> None
     options = ["model=pca", "dataset=digits", "model.components=126", "split.normal_class=[0,1]", "tracking=off"]
     options.append("split.calibration_share=0")
     done = run(tmp_path, *options)
-    states = {read_record(path).axes["normal_class"]: read_record(path) for path in cells(tmp_path)}
+    states = {read_record(path).axes.normal_class: read_record(path) for path in cells(tmp_path)}
     assert done.returncode == 1
     assert {label: record.state for label, record in states.items()} == {0: "failed", 1: "done"}
-    assert "type model.components=" in states[0].status["reason"]
+    assert "type model.components=" in states[0].status.reason
     assert (states[0].path / "traceback.txt").exists()
     assert "1 of 2 cells done" in done.stdout
     assert "failed: pca digits 0 seed 0" in done.stdout
@@ -222,9 +222,9 @@ def test_a_fleet_without_room_halves_itself_and_its_cells_stay_the_same(
     """A device that has room for two cells' step trains five in three programs, and says so."""
     options = ["model=ae", "dataset=digits", "split.normal_class=[0,1,2,3,4]", "trainer.epochs=1", "trainer.workers=1"]
     options += ["model.hidden=[16]", "tracking=off"]
-    update = train._Update.__call__
+    update = Update.__call__
 
-    def step(self: train._Update, *arguments: Any) -> Any:
+    def step(self: Update, *arguments: Any) -> Any:
         if self.fleet.size > 2:
             raise torch.OutOfMemoryError(f"no room for {self.fleet.size} cells")
         return update(self, *arguments)
@@ -233,12 +233,12 @@ def test_a_fleet_without_room_halves_itself_and_its_cells_stay_the_same(
     for name in ("room", "none"):
         (tmp_path / name).mkdir()
         if name == "none":
-            monkeypatch.setattr(train._Update, "__call__", step)
+            monkeypatch.setattr(Update, "__call__", step)
         done = run(tmp_path / name, *options)
         assert done.returncode == 0, done.stderr
         assert ("5 cells as one program failed" in done.stderr) is (name == "none")
         records = [read_record(path) for path in cells(tmp_path / name)]
-        found[name] = {record.axes["normal_class"]: record.scores()["score/reconstruction"] for record in records}
+        found[name] = {record.axes.normal_class: record.scores()["score/reconstruction"] for record in records}
     assert list(found["none"]) == list(found["room"]) == [0, 1, 2, 3, 4]
     for label, scores in found["room"].items():
         np.testing.assert_array_equal(found["none"][label], scores)
@@ -298,7 +298,7 @@ def test_a_diverging_cell_is_recorded(tmp_path: Path) -> None:
     (path,) = cells(tmp_path)
     assert done.returncode == 1
     assert read_record(path).state == "diverged"
-    assert "loss of phase 'reconstruction' is" in read_record(path).status["reason"]
+    assert "loss of phase 'reconstruction' is" in read_record(path).status.reason
     client = MlflowClient(f"sqlite:///{tmp_path / 'outputs' / 'mlflow.db'}")
     (found,) = client.search_runs(["1"], "tags.kind = 'cell'")
     assert found.info.status == "FAILED"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +12,8 @@ import pytest
 
 from benchmark.forget import main
 from benchmark.store.checkpoints import checkpoint_path
-from benchmark.store.experiments import collect
+from benchmark.store.experiments import NUMBER, collect, read_jobs
 from benchmark.store.leases import lease_path
-from benchmark.store.records import NUMBER, read_jobs
 from tests.faults.helpers import holding
 from tests.report.conftest import Records
 from tests.test_status import done
@@ -80,9 +80,9 @@ def test_a_column_is_not_those_that_begin_like_it(experiment: Records) -> None:
     job = read_jobs("outputs", "small")[0]
     assert forget("cells=ae", "yes=true") == 0
     assert names() == ["ae (latent=2) 0 seed 0", "ae (latent=2) 1 seed 0", "vae 0 seed 0", "vae 1 seed 0"]
-    (left,) = (one for one in read_jobs("outputs", "small") if one["job"] == "job1")
-    assert {**left, "cells": job["cells"]} == job, "all but its cells stays, its number too"
-    assert next(iter(left)) == NUMBER
+    (left,) = (one for one in read_jobs("outputs", "small") if one.job == "job1")
+    assert replace(left, cells=job.cells) == job, "all but its cells stays, its number too"
+    assert next(iter(json.loads(Path("outputs/experiments/small/job1.json").read_text()))) == NUMBER
 
 
 def test_words_are_whole(experiment: Records, capsys: pytest.CaptureFixture[str]) -> None:
@@ -101,7 +101,7 @@ def test_a_cell_is_forgotten_by_all_jobs_and_in_all_configurations(experiment: R
     assert forget("cells=vae", "yes=true") == 0
     found = collect("outputs", "small")
     assert not found.stale
-    assert {cell.axes["model"] for cell in found.cells} == {"ae"}
+    assert {cell.axes.model for cell in found.cells} == {"ae"}
 
 
 def test_cells_that_other_jobs_plan_as_well_are_said(experiment: Records, capsys: pytest.CaptureFixture[str]) -> None:
@@ -145,6 +145,16 @@ def test_records_that_others_want_stay(experiment: Records, capsys: pytest.Captu
     assert "1 folders deleted." in out
     assert {f"ae/class{label}" for label in (5, 6, 8)} <= records_left()
     assert "ae/class7" not in records_left()
+
+
+def test_cells_that_are_being_trained_are_said(experiment: Records, capsys: pytest.CaptureFixture[str]) -> None:
+    (cell,) = (one for one in collect("outputs", "small").cells if one.axes.model == "vae" and one.state == "missing")
+    with holding(Path("outputs"), cell.folder) as live:
+        for settings in (["job=job2"], ["job=job2", "yes=true"]):
+            assert forget(*settings) == 0
+            assert f"1 of these cells are being trained now, by process {live.pid} on " in capsys.readouterr().out
+    assert forget("cells=ae") == 0
+    assert "being trained" not in capsys.readouterr().out
 
 
 def test_a_folder_of_another_name_is_not_deleted(experiment: Records) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from benchmark import instructions
+from benchmark.engine.device import available_cores
 from benchmark.store.environment import environment
-from benchmark.sweep.launchers import available_cores
 from tests.test_cli import run
 
 on_pinned = pytest.mark.skipif(instructions.in_force() != "pinned", reason="nothing is pinned on this processor")

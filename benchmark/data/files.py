@@ -1,22 +1,33 @@
-"""Raw files of a data set: what must be there, and whether what is there is right."""
+"""Raw files of data sets: where they lie, which must be there, and whether what is there is right."""
 
 from __future__ import annotations
 
 import gzip
 import hashlib
 import os
-import uuid
 import zlib
 from pathlib import Path
 from typing import Any
 
 from benchmark.config import UsageError
+from benchmark.data.writing import replacing
 
 CHUNK = 1 << 20
+VARIABLE = "BENCHMARK_DATA"
 
 
 class SourceError(Exception):
     """A source did not give a file; the message says why."""
+
+
+def data_dir(setting: str | None = None) -> Path:
+    """The setting ``data_dir`` if given, else the variable BENCHMARK_DATA, else a folder in the user's cache."""
+    if setting is not None:
+        return Path(setting).expanduser().absolute()
+    if os.environ.get(VARIABLE, "") != "":
+        return Path(os.environ[VARIABLE]).expanduser().absolute()
+    cache = os.environ.get("XDG_CACHE_HOME", "")
+    return (Path(cache) if cache != "" else Path.home() / ".cache") / "generative-anomaly-benchmark"
 
 
 def sha256_of(path: Path) -> str:
@@ -56,15 +67,11 @@ def place(source: Path, target: Path, sha256: str) -> None:
 
     Raises ``SourceError`` if it is not the expected file; ``target`` is then as it was.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.parent / f".{target.name}.{uuid.uuid4().hex}.tmp"
-    try:
+    with replacing(target) as temporary:
         try:
             with _open(source) as reader, temporary.open("wb") as writer:
                 while block := reader.read(CHUNK):
                     writer.write(block)
-                writer.flush()
-                os.fsync(writer.fileno())
         except (OSError, EOFError, zlib.error) as error:
             raise SourceError(f"{source.name} cannot be unpacked ({error})") from error
         found = sha256_of(temporary)
@@ -73,9 +80,6 @@ def place(source: Path, target: Path, sha256: str) -> None:
             raise SourceError(
                 f"{target.name} arrived with SHA-256 {found[:16]}... ({size:,} bytes), expected {sha256[:16]}..."
             )
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _open(path: Path) -> Any:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from benchmark.config import UsageError
 from benchmark.data.files import raw_folder, refuse_faults
+from benchmark.say import one_line
 
 DIGITS_TRAIN_SHARE = 0.7  # of each class of scikit-learn's digits, which has no official split
 
@@ -149,9 +150,8 @@ def _torchvision(dataset: Any, data_dir: Path) -> list[np.ndarray]:
                 raise UsageError(
                     f"data set {dataset.name} is not in {data_dir}. {_again(dataset).capitalize()}"
                 ) from error
-            reason = " ".join(str(error).split())
             raise UsageError(
-                f"data set {dataset.name} in {raw_folder(dataset, data_dir)} cannot be read ({reason}): "
+                f"data set {dataset.name} in {raw_folder(dataset, data_dir)} cannot be read ({one_line(error, 1000)}): "
                 f"delete its files there, then {_again(dataset)}"
             ) from error
         images, labels = np.asarray(part.data), np.asarray(part.targets)

@@ -13,6 +13,8 @@ from torch.utils._pytree import tree_map
 
 from benchmark.models.base import Model
 
+Decoder = Callable[[str, Tensor], Tensor | None]  # a method and codes (B, D) -> images on the CPU, or None
+
 
 class Fleet:
     """Models of one architecture with their parameters and buffers stacked along a leading axis of cells.
@@ -51,6 +53,11 @@ class Fleet:
 
         return for_one
 
+    @property
+    def stacks(self) -> dict[str, Tensor]:
+        """Parameters and buffers: name -> (cells, *shape)."""
+        return {**self.parameters, **self.buffers}
+
     def subset(self, cells: Sequence[int]) -> Fleet:
         """A fleet of some of the cells."""
         if list(cells) == list(range(self.size)):
@@ -63,8 +70,20 @@ class Fleet:
 
     def state(self, cell: int) -> dict[str, Tensor]:
         """The ``state_dict`` of one cell, on the CPU."""
-        stacks = {**self.parameters, **self.buffers}
+        stacks = self.stacks
         return {name: stacks[name][cell].detach().cpu().clone() for name in self.model.state_dict()}
+
+    def decoder(self, cell: int) -> Decoder:
+        """``decode``, ``sample`` or ``styles`` with one cell's weights."""
+        parameters = {name: stack[cell] for name, stack in self.parameters.items()}
+        buffers = {name: stack[cell] for name, stack in self.buffers.items()}
+
+        def run(method: str, codes: Tensor) -> Tensor | None:
+            with torch.no_grad():
+                images = self.call(method, parameters, buffers, codes.to(self.device))
+            return None if images is None else images.float().cpu()
+
+        return run
 
 
 def to_pixels(images: Tensor) -> Tensor:

@@ -6,16 +6,44 @@ The Frechet distance here is on this project's own small classifier, one for eac
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
 
+from benchmark.cells import Cell
+from benchmark.data.files import data_dir
 from benchmark.data.images import ImageData
-from benchmark.engine.fleet import to_pixels
-from benchmark.engine.judge import Classifier
+from benchmark.engine.fleet import Fleet, to_pixels
+from benchmark.engine.judge import Classifier, classifier_of
+from benchmark.engine.pictures import generated_images
+from benchmark.engine.score import Scored
+from benchmark.models.parts.rows import evenly_spaced
 
 GENERATION_SAMPLES = 2000  # generated images that are judged, and real ones beside them
 MODE_SHARE = 0.01  # share of the samples from which on a class counts as reached
+
+
+def judge_samples(
+    fleet: Fleet, cells: Sequence[Cell], data: ImageData, found: Sequence[Scored]
+) -> list[dict[str, float]]:
+    """What the classifier says of each cell's generated images; nothing where that is not asked for, or takes minutes.
+
+    ``found`` is what the cells' models say of the evaluated images.
+    """
+    if not cells[0].config["trainer"]["generation_metrics"] or fleet.model.samples_slowly:
+        return [{} for _ in cells]
+    return [_judge(fleet, i, cell, data, found[i].code) for i, cell in enumerate(cells)]
+
+
+def _judge(fleet: Fleet, place: int, cell: Cell, data: ImageData, code: Tensor | None) -> dict[str, float]:
+    seed, decode = cell.stream("generation"), fleet.decoder(place)
+    generated = generated_images(fleet.model, code, GENERATION_SAMPLES, seed, decode)
+    if generated is None:
+        return {}
+    normal = cell.split.train_index[cell.split.train_label == 0]
+    return generation_metrics(generated, data, normal, classifier_of(data, data_dir(cell.config["data_dir"])))
 
 
 def generation_metrics(
@@ -32,7 +60,7 @@ def generation_metrics(
     shares = torch.bincount(found, minlength=len(data.class_names)).double() / len(found)
     real_shares = torch.bincount(labels, minlength=len(data.class_names)).double() / len(labels)
     count = min(GENERATION_SAMPLES, len(normal_index) // 2)
-    rows = normal_index[torch.linspace(0, len(normal_index) - 1, 2 * count).long()]
+    rows = evenly_spaced(normal_index, 2 * count)
     _, real = classifier.judge(to_pixels(data.train_images[rows]))
     reference = fit_gaussian(real[::2])
     return {

@@ -5,9 +5,6 @@ It is trained once for a data set and version, on the CPU from fixed seeds, and 
 
 from __future__ import annotations
 
-import os
-import sys
-import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -18,14 +15,16 @@ from torch.nn import functional as F
 from torch.nn.utils import skip_init
 
 from benchmark.data.images import ImageData
+from benchmark.data.writing import replacing
 from benchmark.engine.fleet import to_pixels
-from benchmark.engine.train import Batches
+from benchmark.engine.state import Batches
+from benchmark.say import warn
 from benchmark.seeds import derive_seed
 
 CLASSIFIER_VERSION = 1  # raise it when the same data give another classifier
 FEATURES = 64
 STEPS, BATCH_SIZE, LEARNING_RATE = 1400, 128, 2e-3  # three passes over 60,000 images
-_LOCK = Lock()  # programs of a job ask for it at once
+_LOCK = Lock()  # fleets of a job ask for it at once
 _KEPT: dict[str, Classifier] = {}
 
 
@@ -100,14 +99,11 @@ def train_classifier(data: ImageData) -> Classifier:
 def _make(path: Path, data: ImageData) -> Classifier:
     classifier = train_classifier(data)
     content = {"weights": classifier.network.state_dict(), "accuracy": classifier.accuracy}
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        torch.save(content, temporary)
-        os.replace(temporary, path)
+        with replacing(path) as temporary:
+            torch.save(content, temporary)
     except OSError as error:
-        print(f"warning: the classifier of {data.name} could not be kept in {path} ({error})", file=sys.stderr)
-        temporary.unlink(missing_ok=True)
+        warn(f"the classifier of {data.name} could not be kept in {path} ({error})")
     return classifier
 
 

@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from benchmark.cells import Cell
-from benchmark.engine.fleet import Fleet, to_pixels
-from benchmark.engine.score import assess
+from benchmark.engine.fleet import Decoder, Fleet, to_pixels
+from benchmark.engine.prior import PRIOR_RADIUS
+from benchmark.engine.score import Scored, Scoring, View, score_images
 from benchmark.models.base import Model
-from benchmark.store.format import PRIOR_RADIUS
 
-if TYPE_CHECKING:
-    from benchmark.engine.evaluate import Outcome
+Arrays = dict[str, np.ndarray]
 
 BATCH = 256  # images generated at once
 PANEL = 8  # images in each group of the contact sheet
@@ -26,47 +25,63 @@ GRID = 15  # decoded images along each axis of a 2-D latent space
 STEPS = 10  # decoded images on the line between two codes
 
 
-def add_pictures(
-    fleet: Fleet,
-    cells: Sequence[Cell],
-    images: Tensor,
-    seeds: Sequence[int],
-    precision: str,
-    evaluated: Sequence[dict[str, Any]],
-    outcomes: Sequence[Outcome],
-) -> None:
-    """Contact sheet, generated samples and, for 2-D codes, the latent space."""
-    panels = [_panel(cell, found["scores"][fleet.model.headline]) for cell, found in zip(cells, evaluated, strict=True)]
-    rows = [cell.split.eval_index[chosen] for cell, (chosen, _) in zip(cells, panels, strict=True)]
-    shown = assess(fleet, images, rows, seeds, len(rows[0]), precision, ("reconstruction",))
-    for i, (cell, outcome, (chosen, groups)) in enumerate(zip(cells, outcomes, panels, strict=True)):
-        content = {
-            "index": rows[i].numpy(),
-            "label": cell.split.eval_label[chosen].numpy().astype(np.uint8),
-            "target": cell.split.eval_target[chosen].numpy(),
-            "group": np.array(groups),
-            "input": side_by_side(images[rows[i].to(images.device)]),
-            "score": evaluated[i]["scores"][fleet.model.headline][chosen].numpy(),
-        }
-        if "reconstruction" in shown[i]:
-            content["reconstruction"] = _to_uint8(shown[i]["reconstruction"])
-        decode = decoder_of(fleet, i)
-        code = evaluated[i].get("code")
-        generated = generated_images(fleet.model, code, SAMPLES, seeds[i], decode)
-        if generated is not None:
-            content["samples"] = _to_uint8(generated)
-        styles = _styles(fleet.model, seeds[i], decode)
-        if styles is not None:
-            content["styles"] = styles
-        if code is not None:
-            content |= _interpolation(cell, code, decode, images)
-        if code is not None and code.shape[1] == 2:
-            latent = _latent_space(cell, code, decode, outcome, images)
-            outcome.arrays |= {"latent": latent} if latent else {}
-        outcome.arrays["images"] = content
+@dataclass(frozen=True)
+class Panel:
+    """The images that a cell's contact sheet shows."""
+
+    chosen: Tensor  # (P,): their places among the evaluated images
+    groups: list[str]  # the group of each
 
 
-def generated_images(model: Model, code: Tensor | None, count: int, seed: int, decode: Any) -> Tensor | None:
+def pictures(
+    fleet: Fleet, cells: Sequence[Cell], images: Tensor, found: Sequence[Scored], precision: str
+) -> list[dict[str, Arrays]]:
+    """Of every cell ``images``: contact sheet, samples, styles, line between codes; and ``latent`` of 2-D codes.
+
+    ``images`` are those of the evaluated split, uint8 (N, C, H, W) on the fleet's device; ``found`` is what the cells'
+    models say of the evaluated ones among them.
+    """
+    scores = [scored.scores[fleet.model.headline] for scored in found]
+    panels = [_panel(cell, values) for cell, values in zip(cells, scores, strict=True)]
+    views = [
+        View(cell.split.eval_index[panel.chosen], cell.stream("score"))
+        for cell, panel in zip(cells, panels, strict=True)
+    ]
+    how = Scoring(len(panels[0].chosen), precision)
+    shown = score_images(fleet, images, views, how, ("reconstruction",))
+    result = []
+    for i, cell in enumerate(cells):
+        decode, code, seed = fleet.decoder(i), found[i].code, cell.stream("score")
+        sheet = _sheet(cell, panels[i], images, scores[i], shown[i].reconstruction)
+        line = _interpolation(cell, code, decode, images) if code is not None else {}
+        latent = _latent_space(cell, code, decode) if code is not None and code.shape[1] == 2 else {}
+        files = {"images": sheet | _samples(fleet.model, code, seed, decode) | line}
+        result.append({"latent": latent | line, **files} if latent else files)
+    return result
+
+
+def _sheet(cell: Cell, panel: Panel, images: Tensor, scores: Tensor, reconstruction: Tensor | None) -> Arrays:
+    """The contact sheet: images, their scores and, where the model has them, reconstructions."""
+    rows = cell.split.eval_index[panel.chosen]
+    content = {
+        "index": rows.numpy(),
+        "label": cell.split.eval_label[panel.chosen].numpy().astype(np.uint8),
+        "target": cell.split.eval_target[panel.chosen].numpy(),
+        "group": np.array(panel.groups),
+        "input": side_by_side(images[rows.to(images.device)]),
+        "score": scores[panel.chosen].numpy(),
+    }
+    return content if reconstruction is None else content | {"reconstruction": _to_uint8(reconstruction)}
+
+
+def _samples(model: Model, code: Tensor | None, seed: int, decode: Decoder) -> Arrays:
+    """Generated images, and styles in every class, of a model that has them."""
+    generated, styles = generated_images(model, code, SAMPLES, seed, decode), _styles(model, seed, decode)
+    found = {} if generated is None else {"samples": _to_uint8(generated)}
+    return found if styles is None else found | {"styles": styles}
+
+
+def generated_images(model: Model, code: Tensor | None, count: int, seed: int, decode: Decoder) -> Tensor | None:
     """``count`` generated images (B, C, H, W) from noise of the given seed; None if the model generates nothing."""
     shape = model.sample_shape if code is None else model.sample_shape or tuple(code.shape[1:])
     if not shape:
@@ -76,7 +91,7 @@ def generated_images(model: Model, code: Tensor | None, count: int, seed: int, d
     return None if parts[0] is None else torch.cat(parts)
 
 
-def _styles(model: Model, seed: int, decode: Any) -> np.ndarray | None:
+def _styles(model: Model, seed: int, decode: Decoder) -> np.ndarray | None:
     """STYLES styles of the model in every class, uint8 (STYLES, classes, H, C*W); None if it has no such codes."""
     if not model.sample_shape:
         return None
@@ -84,8 +99,8 @@ def _styles(model: Model, seed: int, decode: Any) -> np.ndarray | None:
     return None if images is None else np.stack([_to_uint8(row) for row in images])
 
 
-def _panel(cell: Cell, headline: Tensor) -> tuple[Tensor, list[str]]:
-    """Positions of the images that the contact sheet shows, and the group of each."""
+def _panel(cell: Cell, headline: Tensor) -> Panel:
+    """Images of each label at random, and those that the headline score (N,) judges worst."""
     label = cell.split.eval_label
     generator = torch.Generator().manual_seed(cell.stream("panel"))
     chosen, groups = [], []
@@ -96,23 +111,10 @@ def _panel(cell: Cell, headline: Tensor) -> tuple[Tensor, list[str]]:
         extreme = "normal_most" if value == 0 else "anomalous_least"
         chosen += [picks, ranked]
         groups += [name] * len(picks) + [extreme] * len(ranked)
-    return torch.cat(chosen), groups
+    return Panel(torch.cat(chosen), groups)
 
 
-def decoder_of(fleet: Fleet, cell: int) -> Any:
-    """A function that runs ``decode`` or ``sample`` with the cell's weights: images (B, C, H, W) or None."""
-    parameters = {name: stack[cell] for name, stack in fleet.parameters.items()}
-    buffers = {name: stack[cell] for name, stack in fleet.buffers.items()}
-
-    def run(method: str, codes: Tensor) -> Tensor | None:
-        with torch.no_grad():
-            images = fleet.call(method, parameters, buffers, codes.to(fleet.device))
-        return None if images is None else images.float().cpu()
-
-    return run
-
-
-def _latent_space(cell: Cell, code: Tensor, decode: Any, outcome: Outcome, images: Tensor) -> dict[str, np.ndarray]:
+def _latent_space(cell: Cell, code: Tensor, decode: Decoder) -> Arrays:
     """Codes, and images decoded over two grids: the range of the model's own codes, and the square of N(0, I)."""
     normal = code[cell.split.eval_label == 0]
     low, high = normal.quantile(0.01, dim=0), normal.quantile(0.99, dim=0)
@@ -131,11 +133,10 @@ def _latent_space(cell: Cell, code: Tensor, decode: Any, outcome: Outcome, image
         "grid_y": ys.numpy(),
         "prior_grid": prior_grid,
         "prior_axis": prior.numpy(),
-        **_interpolation(cell, code, decode, images),
     }
 
 
-def _interpolation(cell: Cell, code: Tensor, decode: Any, images: Tensor) -> dict[str, np.ndarray]:
+def _interpolation(cell: Cell, code: Tensor, decode: Decoder, images: Tensor) -> Arrays:
     """Images decoded along the straight line between the codes of two normal images; empty without a decoder."""
     positions = (cell.split.eval_label == 0).nonzero().flatten()
     pixels = to_pixels(images[cell.split.eval_index[positions].to(images.device)]).flatten(1).cpu()
@@ -152,7 +153,7 @@ def _interpolation(cell: Cell, code: Tensor, decode: Any, images: Tensor) -> dic
     }
 
 
-def _decoded_grid(decode: Any, xs: Tensor, ys: Tensor) -> np.ndarray | None:
+def _decoded_grid(decode: Decoder, xs: Tensor, ys: Tensor) -> np.ndarray | None:
     """Images decoded at every pair of ``xs`` (GRID,) and ``ys`` (GRID,): uint8 (y, x, H, W), or None."""
     mesh = torch.stack(torch.meshgrid(ys, xs, indexing="ij"), dim=-1).flip(-1)  # (GRID, GRID, 2) of (x, y)
     decoded = decode("decode", mesh.reshape(-1, 2))

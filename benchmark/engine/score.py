@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections import deque
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from threading import Event
 from typing import Any
 
@@ -12,12 +12,40 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map
 
+from benchmark.engine.batching import Batching
+from benchmark.engine.device import autocast
 from benchmark.engine.fleet import Fleet, to_pixels
-from benchmark.engine.train import Interrupted, autocast
+from benchmark.engine.state import Interrupted
 from benchmark.models.base import Noise
 
 QUANTITIES = ("kl", "bits_per_dim")  # what a model may say of each image besides its scores
-GPU_SHARE = 0.25  # of a GPU's memory that a batch of all cells may fill
+
+
+@dataclass(frozen=True)
+class View:
+    """The images that one cell looks at, and the seed of its scoring noise."""
+
+    index: Tensor  # (N,): rows of the images, equally many for all cells of a fleet
+    seed: int
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """How a fleet is scored."""
+
+    batch_size: int  # images at once, of every cell
+    precision: str = "fp32"  # fp32 | tf32 | bf16
+    stop: Event | None = None  # once it is set, scoring raises ``Interrupted``
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What a cell's model says of N images, on the CPU; what was not wanted, or what it lacks, is empty or None."""
+
+    scores: Mapping[str, Tensor] = field(default_factory=dict)  # name -> (N,)
+    quantities: Mapping[str, Tensor] = field(default_factory=dict)  # name of QUANTITIES -> (N,)
+    code: Tensor | None = None  # (N, D)
+    reconstruction: Tensor | None = None  # (N, C, H, W)
 
 
 def draw_noise(specs: Mapping[str, Noise], seeds: Sequence[int], *leading: int) -> dict[str, Tensor]:
@@ -29,88 +57,47 @@ def draw_noise(specs: Mapping[str, Noise], seeds: Sequence[int], *leading: int) 
     }
 
 
-def assess(
+def score_images(
     fleet: Fleet,
     images: Tensor,
-    indices: Sequence[Tensor],
-    seeds: Sequence[int],
-    batch_size: int,
-    precision: str = "fp32",
-    keep: Sequence[str] = ("scores", *QUANTITIES, "code"),
-    stop: Event | None = None,
-) -> list[dict[str, Any]]:
+    views: Sequence[View],
+    how: Scoring,
+    wanted: Sequence[str] = ("scores", *QUANTITIES, "code"),
+) -> list[Scored]:
     """What each cell's model says of its images, in evaluation mode and without touching parameters or buffers.
 
-    ``images`` is uint8 (N, C, H, W) on the fleet's device, ``indices[i]`` the rows that cell i looks at (equally many
-    for all cells), ``seeds[i]`` the seed of its scoring noise. Returns for each cell the entries of ``Model.assess``
-    named in ``keep``, concatenated over the images and on the CPU. On a GPU the batches grow after the first to what
-    its memory holds, unless memory ran out in it; where memory runs out, they are halved. Raises ``Interrupted`` once
-    ``stop`` is set.
+    ``images`` is uint8 (N, C, H, W) on the fleet's device. ``wanted`` are entries of ``Model.assess``. Where memory
+    runs out the batches are halved; one image that has no room is an error.
     """
     fleet.model.eval()
-    noise = {name: value.to(fleet.device) for name, value in draw_noise(fleet.model.score_noise, seeds).items()}
+    noise = draw_noise(fleet.model.score_noise, [view.seed for view in views])
+    noise = {name: values.to(fleet.device) for name, values in noise.items()}
 
     def one_cell(parameters: Any, buffers: Any, pixels: Tensor, noise: Any) -> dict[str, Any]:
-        with autocast(fleet.device, precision):
+        with autocast(fleet.device, how.precision):
             found = fleet.call("assess", parameters, buffers, pixels, noise)
-        return {name: found[name] for name in keep if name in found}
+        return {name: found[name] for name in wanted if name in found}
 
-    assess_cells = fleet.over_cells(one_cell)
-    rows = torch.stack(list(indices))  # (cells, N)
-    parts, grow = [], True
-    pending = deque(rows.split(batch_size, dim=1))
-    with torch.no_grad():
-        while pending:
-            if stop is not None and stop.is_set():
-                raise Interrupted("stopped while scoring")
-            chunk = pending.popleft()
-            meter = _Meter(fleet.device) if grow else None
-            grow = False
-            try:
-                pixels = to_pixels(images[chunk.to(images.device)])  # (cells, B, C, H, W)
-                found = assess_cells(fleet.parameters, fleet.buffers, pixels, noise)
-                parts.append(tree_map(lambda t: t.float().cpu(), found))
-                if meter is not None and pending:
-                    size = fitting(chunk.shape[1], *meter.read())
-                    pending = deque(torch.cat(list(pending), dim=1).split(size, dim=1))
-            except torch.OutOfMemoryError:
-                if chunk.shape[1] == 1:
-                    raise
-                half = -(-chunk.shape[1] // 2)
-                print(f"no memory for {fleet.size} x {chunk.shape[1]} images; going on with {half}", file=sys.stderr)
-                torch.cuda.empty_cache()
-                rest = torch.cat([chunk, *pending], dim=1)
-                pending = deque(rest.split(half, dim=1))
+    over_cells, parts = fleet.over_cells(one_cell), []
+    batches = Batching(torch.stack([view.index for view in views]), how.batch_size, fleet.device)
+    for rows in batches:
+        if how.stop is not None and how.stop.is_set():
+            raise Interrupted("stopped while scoring")
+        try:
+            pixels = to_pixels(images[rows.to(images.device)])  # (cells, B, C, H, W)
+            with torch.no_grad():
+                found = over_cells(fleet.parameters, fleet.buffers, pixels, noise)
+            parts.append(tree_map(lambda t: t.float().cpu(), found))
+        except torch.OutOfMemoryError:
+            if rows.shape[1] == 1:
+                raise
+            half = batches.halve(rows)
+            print(f"no memory for {fleet.size} x {rows.shape[1]} images; going on with {half}", file=sys.stderr)
+            torch.cuda.empty_cache()
     whole = tree_map(lambda *pieces: torch.cat(pieces, dim=1), *parts)  # (cells, N, ...)
-    return [tree_map(lambda t, i=cell: t[i], whole) for cell in range(fleet.size)]
+    return [_of_cell(tree_map(lambda t, i=cell: t[i], whole)) for cell in range(fleet.size)]
 
 
-def fitting(count: int, used: int, memory: int) -> int:
-    """How many images a batch may have, if ``count`` of them used so many bytes: a power of two times ``count``.
-
-    It follows from a GPU's whole memory and not from what happens to be free, so that a command gives the same batches,
-    and with them the same last digits, whenever it is run on the same GPU by one program at a time (as it is unless
-    ``trainer.workers`` says otherwise: what programs of one process use is counted together).
-
-    >>> fitting(500, used=10, memory=1000), fitting(500, used=1000, memory=1000), fitting(500, used=0, memory=0)
-    (8000, 500, 500)
-    """
-    times = int(GPU_SHARE * memory / used) if used > 0 else 1
-    return count * 2 ** (max(times, 1).bit_length() - 1)
-
-
-class _Meter:
-    """Memory that a GPU's batch uses, from here to ``read``; a CPU's batch is as large as it should be."""
-
-    def __init__(self, device: torch.device) -> None:
-        self.device = device if device.type == "cuda" else None
-        if self.device is not None:
-            torch.cuda.reset_peak_memory_stats(self.device)
-            self.before = torch.cuda.memory_allocated(self.device)
-
-    def read(self) -> tuple[int, int]:
-        """Bytes used at most since then, and bytes there are; zeros on a CPU."""
-        if self.device is None:
-            return 0, 0
-        used = torch.cuda.max_memory_allocated(self.device) - self.before
-        return used, torch.cuda.get_device_properties(self.device).total_memory
+def _of_cell(found: Mapping[str, Any]) -> Scored:
+    quantities = {name: found[name] for name in QUANTITIES if name in found}
+    return Scored(found.get("scores", {}), quantities, found.get("code"), found.get("reconstruction"))

@@ -1,4 +1,4 @@
-"""What a training holds between two epochs, cell by cell: taken out of one fleet, put into another.
+"""What a training is told and what it holds between two epochs: taken out of one fleet, put into another.
 
 A cell's snapshot has its parameters and buffers, the state of every phase's Adam, what is left of its permutation of
 images, the state of both its generators, and its history. The rest of an epoch follows from the settings, so a cell
@@ -9,17 +9,60 @@ it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
 
-if TYPE_CHECKING:
-    from benchmark.engine.fleet import Fleet
-    from benchmark.engine.train import Batches, Training
+from benchmark.engine.fleet import Fleet
 
 ADAM = ("step", "exp_avg", "exp_avg_sq")
+
+
+class Interrupted(Exception):
+    """The training or scoring was asked to stop before its end."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How long and how precisely a fleet is trained."""
+
+    epochs: int
+    batch_size: int
+    epoch_size: int  # steps an epoch times the batch size: images of a data set's normal class, on average
+    precision: str = "fp32"  # fp32 | tf32 | bf16
+    compile: bool = False  # the gradients by torch.compile
+
+    @property
+    def steps_per_epoch(self) -> int:
+        return max(1, round(self.epoch_size / self.batch_size))
+
+
+@dataclass
+class Training:
+    """What became of one cell: a row of means an epoch, and why it ended early, if it did."""
+
+    history: list[dict[str, float]] = field(default_factory=list)
+    diverged: str | None = None
+    seconds: float = 0.0
+    steps: int = 0  # training steps made
+    images: int = 0  # training images that a phase was shown, once for each batch they were in
+
+
+class Batches:
+    """A cell's endless stream of indices: permutations of its own images from its own generator."""
+
+    def __init__(self, index: Tensor, seed: int) -> None:
+        self.index, self.generator = index, torch.Generator().manual_seed(seed)
+        self.rest = index[:0]
+
+    def take(self, count: int) -> Tensor:
+        """The next ``count`` indices."""
+        while len(self.rest) < count:
+            order = torch.randperm(len(self.index), generator=self.generator)
+            self.rest = torch.cat([self.rest, self.index[order]])
+        taken, self.rest = self.rest[:count], self.rest[count:]
+        return taken
 
 
 @dataclass(frozen=True)
@@ -39,7 +82,7 @@ class Misfit(Exception):
 
     def __init__(self, cell: int, reason: str) -> None:
         super().__init__(reason)
-        self.cell = cell  # its place among those of its program
+        self.cell = cell  # its place in the fleet
 
 
 @dataclass(frozen=True)
@@ -104,7 +147,7 @@ class Moment:
 
     def _stacks(self) -> list[tuple[str, Tensor]]:
         """Name and stack (cells, ...) of all that a cell owns a row of; a phase that has not begun has none."""
-        found = [(f"model/{name}", stack) for name, stack in {**self.fleet.parameters, **self.fleet.buffers}.items()]
+        found = [(f"model/{name}", stack) for name, stack in self.fleet.stacks.items()]
         for phase, (own, optimizer) in self.optimizers.items():
             for name, parameter in own.items():
                 state = optimizer.state.get(parameter, {})

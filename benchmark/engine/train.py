@@ -16,139 +16,108 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from threading import Event
 
 import torch
 from torch import Tensor
-from torch.func import grad_and_value
 
-from benchmark import instructions
-from benchmark.engine.adam import Adam
 from benchmark.engine.fleet import Fleet, to_pixels
-from benchmark.engine.state import Moment, Snapshot
+from benchmark.engine.state import Batches, Interrupted, Moment, Settings, Snapshot, Training
+from benchmark.engine.update import Update
 from benchmark.models.base import Model, Phase
-
-
-class Interrupted(Exception):
-    """The training was asked to stop before its end."""
+from benchmark.models.parts.schedule import half_cosine
 
 
 @dataclass(frozen=True)
-class Settings:
-    """How long and how precisely a fleet is trained."""
+class Member:
+    """What one cell of a fleet is trained on, and from where."""
 
-    epochs: int
-    batch_size: int
-    epoch_size: int  # steps an epoch times the batch size, see the module's text
-    precision: str = "fp32"  # fp32 | tf32 | bf16
-    compile: bool = False  # the gradients by torch.compile
-
-    @property
-    def steps_per_epoch(self) -> int:
-        return max(1, round(self.epoch_size / self.batch_size))
+    index: Tensor  # (N,): the rows of the images that are its own
+    order_seed: int  # of its batches
+    noise_seed: int
+    classes: Tensor | None = None  # (N,): those of its images, -1 where its model is not told; None: of none
+    snapshot: Snapshot | None = None  # to go on from: of all members after the same epoch, or of none
 
 
-@dataclass
-class Training:
-    """What became of one cell: a row of means an epoch, and why it ended early, if it did."""
+@dataclass(frozen=True)
+class Watch:
+    """Who looks on at the end of every epoch, and who may end the training."""
 
-    history: list[dict[str, float]] = field(default_factory=list)
-    diverged: str | None = None
-    seconds: float = 0.0
-    steps: int = 0  # training steps made
-    images: int = 0  # training images that a phase was shown, once for each batch they were in
+    on_epoch: Callable[[int, list[Training]], None] = lambda epoch, trainings: None
+    keep: Callable[[Moment], None] | None = None  # is shown all that there is to take snapshots of
+    stop: Event | None = None  # once it is set, the training raises ``Interrupted``
 
 
-class Batches:
-    """A cell's endless stream of indices: permutations of its own images from its own generator."""
-
-    def __init__(self, index: Tensor, seed: int) -> None:
-        self.index, self.generator = index, torch.Generator().manual_seed(seed)
-        self.rest = index[:0]
-
-    def take(self, count: int) -> Tensor:
-        """The next ``count`` indices."""
-        while len(self.rest) < count:
-            order = torch.randperm(len(self.index), generator=self.generator)
-            self.rest = torch.cat([self.rest, self.index[order]])
-        taken, self.rest = self.rest[:count], self.rest[count:]
-        return taken
+UNWATCHED = Watch()
 
 
 def train(
-    fleet: Fleet,
-    images: Tensor,
-    indices: Sequence[Tensor],
-    order_seeds: Sequence[int],
-    noise_seeds: Sequence[int],
-    settings: Settings,
-    on_epoch: Callable[[int, list[Training]], None] = lambda epoch, trainings: None,
-    stop: Event | None = None,
-    in_company: bool = False,
-    labels: Sequence[Tensor] | None = None,
-    resumed: Sequence[Snapshot] = (),
-    keep: Callable[[Moment], None] | None = None,
+    fleet: Fleet, images: Tensor, members: Sequence[Member], settings: Settings, watch: Watch = UNWATCHED
 ) -> list[Training]:
-    """Train every cell of ``fleet`` in place on its own images.
+    """Train every cell of ``fleet`` in place, each as its member says.
 
-    ``images`` is uint8 (N, C, H, W) on the fleet's device; ``indices[i]`` are the rows that cell i trains on, and
-    ``labels[i]`` their classes as far as its model is told them, -1 elsewhere. Batch order and noise of cell i come
-    from its own two seeds alone. A cell whose loss is no longer finite is marked as diverged with the epoch and phase;
-    the others go on. Raises ``Interrupted`` once ``stop`` is set.
-
-    With ``resumed``, one snapshot of each cell after the same epoch, the training goes on from there. ``keep`` is
-    called at the end of every epoch with all that there is to take snapshots of.
-
-    With ``in_company`` a lone cell trains beside a copy of itself: on a CPU stacked products of two and more cells
-    round alike whatever their number, the product of one does not, so a cell's numbers are the same bit for bit in
-    every fleet.
+    ``images`` is uint8 (N, C, H, W) on the fleet's device. Batch order and noise of a cell come from its own two seeds
+    alone. A cell whose loss is no longer finite is marked as diverged with the epoch and phase; the others go on.
     """
-    if in_company and fleet.size == 1 and fleet.model.phases:
-        pair = fleet.subset([0, 0])
-        start = time.perf_counter()
-        twins = train(
-            pair,
-            images,
-            [*indices, *indices],
-            [*order_seeds, *order_seeds],
-            [*noise_seeds, *noise_seeds],
-            settings,
-            lambda epoch, trainings: on_epoch(epoch, trainings[:1]),
-            stop,
-            labels=None if labels is None else [*labels, *labels],
-            resumed=[*resumed, *resumed],
-            keep=keep,
-        )
-        for name, stack in {**fleet.parameters, **fleet.buffers}.items():
-            stack.copy_({**pair.parameters, **pair.buffers}[name][:1])
-        twins[0].seconds = time.perf_counter() - start
-        return twins[:1]
-    trainings = [Training() for _ in range(fleet.size)]
-    phases = fleet.model.phases
     start = time.perf_counter()
-    if not phases:
-        for cell, index in enumerate(indices):
-            _from_images(fleet, cell, "fit", to_pixels(images[index.to(images.device)]), noise_seeds[cell])
-            trainings[cell].images = len(index)
-    else:
-        if not resumed and type(fleet.model).initialise is not Model.initialise:
-            for cell, index in enumerate(indices):
-                _from_images(fleet, cell, "initialise", to_pixels(images[index.to(images.device)]), noise_seeds[cell])
-        arguments = fleet, images, indices, order_seeds, noise_seeds, settings, trainings, on_epoch, stop, labels
-        _train_in_steps(*arguments, resumed, keep)
+    trainings = (_train_in_epochs if fleet.model.phases else _fit)(fleet, images, members, settings, watch)
     for training in trainings:
         training.seconds = (time.perf_counter() - start) / fleet.size
     return trainings
 
 
-def _from_images(fleet: Fleet, cell: int, method: str, images: Tensor, seed: int) -> None:
+def train_in_company(
+    fleet: Fleet, images: Tensor, members: Sequence[Member], settings: Settings, watch: Watch = UNWATCHED
+) -> list[Training]:
+    """As ``train``, but a lone cell trains beside a copy of itself.
+
+    On a CPU stacked products of two and more cells round alike whatever their number, the product of one does not. So
+    a cell's numbers are the same bit for bit in every fleet.
+    """
+    if fleet.size > 1 or not fleet.model.phases:
+        return train(fleet, images, members, settings, watch)
+    start = time.perf_counter()
+    (member,), pair = members, fleet.subset([0, 0])
+    of_one = replace(watch, on_epoch=lambda epoch, trainings: watch.on_epoch(epoch, trainings[:1]))
+    training, _ = train(pair, images, [member, member], settings, of_one)
+    for name, stack in fleet.stacks.items():
+        stack.copy_(pair.stacks[name][:1])
+    training.seconds = time.perf_counter() - start
+    return [training]
+
+
+def _fit(fleet: Fleet, images: Tensor, members: Sequence[Member], settings: Settings, watch: Watch) -> list[Training]:
+    """Of a model without phases: every cell in one call."""
+    for cell, member in enumerate(members):
+        _from_images(fleet, cell, "fit", images, member)
+    return [Training(images=len(member.index)) for member in members]
+
+
+def _train_in_epochs(
+    fleet: Fleet, images: Tensor, members: Sequence[Member], settings: Settings, watch: Watch
+) -> list[Training]:
+    fresh = all(member.snapshot is None for member in members)
+    if fresh and type(fleet.model).initialise is not Model.initialise:
+        for cell, member in enumerate(members):
+            _from_images(fleet, cell, "initialise", images, member)
+    run = Run(fleet, images, members, settings)
+    for epoch in range(run.behind + 1, settings.epochs + 1):
+        run.epoch(epoch, watch.stop)
+        watch.on_epoch(epoch, run.trainings)
+        if watch.keep is not None:
+            watch.keep(run.moment)
+        if all(training.diverged is not None for training in run.trainings):
+            break
+    return run.trainings
+
+
+def _from_images(fleet: Fleet, cell: int, method: str, images: Tensor, member: Member) -> None:
     """Call ``fit`` or ``initialise`` of one cell's model with its training images and keep what came of it."""
-    stacks = {**fleet.parameters, **fleet.buffers}
+    stacks = fleet.stacks
     fleet.model.load_state_dict({name: stacks[name][cell] for name in fleet.model.state_dict()})
-    getattr(fleet.model, method)(images, seed)
+    getattr(fleet.model, method)(to_pixels(images[member.index.to(images.device)]), member.noise_seed)
     for name, value in fleet.model.state_dict().items():
         if fleet.size == 1:  # a fit may have given a buffer its size
             own = fleet.parameters if name in fleet.parameters else fleet.buffers
@@ -157,148 +126,109 @@ def _from_images(fleet: Fleet, cell: int, method: str, images: Tensor, seed: int
             stacks[name][cell].copy_(value)
 
 
-def _train_in_steps(
-    fleet: Fleet,
-    images: Tensor,
-    indices: Sequence[Tensor],
-    order_seeds: Sequence[int],
-    noise_seeds: Sequence[int],
-    settings: Settings,
-    trainings: list[Training],
-    on_epoch: Callable[[int, list[Training]], None],
-    stop: Event | None,
-    labels: Sequence[Tensor] | None,
-    resumed: Sequence[Snapshot],
-    keep: Callable[[Moment], None] | None,
-) -> None:
-    phases = fleet.model.phases
-    fleet.model.train()
-    steps = settings.steps_per_epoch
-    updates = {phase.name: _Update(fleet, phase, settings) for phase in phases}
-    told = None if labels is None else _class_of_row(len(images), indices, labels).to(images.device)
-    batches = [Batches(index, seed) for index, seed in zip(indices, order_seeds, strict=True)]
-    generators = [torch.Generator().manual_seed(seed) for seed in noise_seeds]
-    optimizers = {name: (update.adam.held, update.adam.optimizer) for name, update in updates.items()}
-    moment = Moment(fleet, optimizers, batches, generators, trainings)
-    behind = moment.restore(resumed) if resumed else 0
-    for epoch in range(behind + 1, settings.epochs + 1):
-        active = [phase for phase in phases if epoch in phase.epochs(settings.epochs)]
-        repeats = max((phase.repeats for phase in active), default=0)
-        rows = torch.stack([b.take(steps * repeats * settings.batch_size) for b in batches]).to(images.device)
-        rows = rows.view(fleet.size, steps, repeats, settings.batch_size)
-        noise = {phase.name: _draw(phase, steps, settings.batch_size, generators, fleet.device) for phase in active}
-        classes = None if told is None else told.gather(1, rows.flatten(1)).view(rows.shape)
-        totals: dict[str, dict[str, Tensor]] = {phase.name: {} for phase in active}
+class Run:
+    """A training in epochs: what each of them draws, updates and counts."""
+
+    def __init__(self, fleet: Fleet, images: Tensor, members: Sequence[Member], settings: Settings) -> None:
+        fleet.model.train()
+        self.fleet, self.images, self.settings = fleet, images, settings
+        self.trainings = [Training() for _ in members]
+        self.updates = {phase.name: Update(fleet, phase, settings) for phase in fleet.model.phases}
+        classes = _class_of_row(len(images), members)
+        self.classes = None if classes is None else classes.to(images.device)  # (cells, N)
+        self.batches = [Batches(member.index, member.order_seed) for member in members]
+        self.generators = [torch.Generator().manual_seed(member.noise_seed) for member in members]
+        optimizers = {name: (update.adam.held, update.adam.optimizer) for name, update in self.updates.items()}
+        self.moment = Moment(fleet, optimizers, self.batches, self.generators, self.trainings)
+        snapshots = [member.snapshot for member in members if member.snapshot is not None]
+        if len(snapshots) not in (0, len(members)):
+            raise ValueError(f"{len(snapshots)} of {len(members)} members have a snapshot: all of them go on, or none")
+        self.behind = self.moment.restore(snapshots) if snapshots else 0  # epochs
+
+    def epoch(self, epoch: int, stop: Event | None) -> None:
+        """Make the steps of an epoch, counted from 1, and enter their means in every cell's history."""
+        steps = self.settings.steps_per_epoch
+        phases = [phase for phase in self.fleet.model.phases if epoch in phase.epochs(self.settings.epochs)]
+        rows = self._draw_rows(max((phase.repeats for phase in phases), default=0))
+        noise = {phase.name: self._draw_noise(phase, rows) for phase in phases}
+        totals: dict[str, dict[str, Tensor]] = {phase.name: {} for phase in phases}
         for step in range(steps):
             if stop is not None and stop.is_set():
                 raise Interrupted(f"stopped in epoch {epoch}")
-            pixels = to_pixels(images[rows[:, step]])  # (cells, repeats, B, C, H, W)
-            for phase in active:
-                own, total = phase.epochs(settings.epochs), totals[phase.name]
-                done = ((epoch - own[0]) * steps + step) / (len(own) * steps)
-                rate = 0.5 * (1 + math.cos(math.pi * done)) if fleet.model.schedule == "cosine" else 1.0
-                for repeat in range(phase.repeats):
-                    drawn = {name: values[:, step, repeat] for name, values in noise[phase.name].items()}
-                    if classes is not None:
-                        drawn["label"] = classes[:, step, repeat]
-                    for name, value in updates[phase.name](pixels[:, repeat], drawn, rate).items():
+            pixels = to_pixels(self.images[rows[:, step]])  # (cells, repeats, B, C, H, W)
+            for phase in phases:
+                total, drawn = totals[phase.name], {name: v[:, step] for name, v in noise[phase.name].items()}
+                for logged in self.step(phase, pixels, drawn, self._rate(phase, epoch, step)):
+                    for name, value in logged.items():
                         total[name] = total[name] + value if name in total else value
-        _close_epoch(epoch, steps, active, totals, trainings)
-        for training in trainings:
+        for training in self.trainings:
             training.steps += steps
-            training.images += steps * repeats * settings.batch_size
-        on_epoch(epoch, trainings)
-        if keep is not None:
-            keep(moment)
-        if all(training.diverged is not None for training in trainings):
-            return
+            training.images += rows[0].numel()
+        means = {
+            phase.name: {n: v / (steps * phase.repeats) for n, v in totals[phase.name].items()} for phase in phases
+        }
+        self._enter(epoch, means)
+
+    def step(self, phase: Phase, pixels: Tensor, noise: Mapping[str, Tensor], rate: float) -> list[dict[str, Tensor]]:
+        """A phase's updates of one step, each on a batch of its own; returns what each of them logs.
+
+        ``pixels`` has shape (cells, repeats, B, C, H, W), each noise (cells, repeats, B, *its shape).
+        """
+        update = self.updates[phase.name]
+        return [
+            update(pixels[:, repeat], {name: values[:, repeat] for name, values in noise.items()}, rate)
+            for repeat in range(phase.repeats)
+        ]
+
+    def _draw_rows(self, repeats: int) -> Tensor:
+        """The images of an epoch: rows (cells, steps, repeats, B)."""
+        shape = self.settings.steps_per_epoch, repeats, self.settings.batch_size
+        rows = torch.stack([batches.take(math.prod(shape)) for batches in self.batches]).to(self.images.device)
+        return rows.view(self.fleet.size, *shape)
+
+    def _draw_noise(self, phase: Phase, rows: Tensor) -> dict[str, Tensor]:
+        """A phase's noise of an epoch, each cell's from its own generator, and its images' classes, if it is told any.
+
+        Each has shape (cells, steps, repeats, B, *its shape).
+        """
+        leading = len(rows[0]), phase.repeats, self.settings.batch_size
+        noise = {
+            name: torch.stack([spec.draw(*leading, generator=g) for g in self.generators]).to(self.fleet.device)
+            for name, spec in phase.noise.items()
+        }
+        if self.classes is not None:
+            noise["label"] = self.classes.gather(1, rows.flatten(1)).view(rows.shape)
+        return noise
+
+    def _rate(self, phase: Phase, epoch: int, step: int) -> float:
+        """The share of its learning rate at which a phase is updated in a step, counted from 0 in every epoch."""
+        if self.fleet.model.schedule != "cosine":
+            return 1.0
+        own, steps = phase.epochs(self.settings.epochs), self.settings.steps_per_epoch
+        return half_cosine(((epoch - own[0]) * steps + step) / (len(own) * steps))
+
+    def _enter(self, epoch: int, means: Mapping[str, Mapping[str, Tensor]]) -> None:
+        """Append the means of every phase, each (cells,), to the histories; mark the cells whose loss is not finite."""
+        rows: list[dict[str, float]] = [
+            {"epoch": epoch, "step": epoch * self.settings.steps_per_epoch} for _ in self.trainings
+        ]
+        for phase, values in means.items():
+            for name, of_cells in values.items():
+                for training, row, mean in zip(self.trainings, rows, of_cells.tolist(), strict=True):
+                    if name:
+                        row[f"train/{name}"] = mean
+                    elif not math.isfinite(mean) and training.diverged is None:
+                        training.diverged = f"loss of phase {phase!r} is {mean} in epoch {epoch}"
+        for training, row in zip(self.trainings, rows, strict=True):
+            training.history.append(row)
 
 
-class _Update:
-    """One phase's update of all cells: gradients of the phase's own parameters, then a step of Adam."""
-
-    def __init__(self, fleet: Fleet, phase: Phase, settings: Settings) -> None:
-        self.fleet, self.phase, self.precision = fleet, phase, settings.precision
-        self.own = {
-            name: value for name, value in fleet.parameters.items() if name.split(".")[0] in phase.modules
-        }  # name -> (cells, *shape)
-        self.adam = Adam(self.own, phase)
-        self.gradients = fleet.over_cells(grad_and_value(self._loss, has_aux=True))
-        if settings.compile:  # on a GPU as a captured graph, whose results the next step overwrites
-            on_gpu = fleet.device.type == "cuda"
-            # a length of vectors is part of the name under which compiled code is cached, the pinned capability is not
-            options = {"cpp.simdlen": 256} if instructions.in_force() == instructions.PINNED and not on_gpu else None
-            mode = "reduce-overhead" if on_gpu else None
-            self.gradients = torch.compile(self.gradients, mode=mode, options=options, dynamic=False)
-        self.keep = torch.clone if settings.compile else torch.Tensor.detach
-
-    def _loss(
-        self,
-        own: dict[str, Tensor],
-        others: dict[str, Tensor],
-        buffers: dict[str, Tensor],
-        images: Tensor,
-        noise: dict[str, Tensor],
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        with autocast(self.fleet.device, self.precision):
-            return self.fleet.call("loss", {**others, **own}, buffers, self.phase.name, images, noise)
-
-    def __call__(self, images: Tensor, noise: dict[str, Tensor], rate: float) -> dict[str, Tensor]:
-        """Update on images (cells, B, C, H, W); returns the quantities to log, each (cells,)."""
-        others = {name: value for name, value in self.fleet.parameters.items() if name not in self.own}
-        gradients, (loss, logged) = self.gradients(self.own, others, self.fleet.buffers, images, noise)
-        self.adam.step(gradients, rate)
-        if self.phase.clip is not None:
-            for parameter in self.own.values():
-                parameter.clamp_(-self.phase.clip, self.phase.clip)
-        return {name: self.keep(value) for name, value in {**logged, "": loss}.items()}
-
-
-def allow_tf32(precision: str) -> None:
-    """Let CUDA round the factors of products and convolutions to tf32, or not: cuDNN does so unless it is told."""
-    torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
-    torch.backends.cudnn.allow_tf32 = precision == "tf32"
-
-
-def autocast(device: torch.device, precision: str) -> AbstractContextManager[None]:
-    """Products in bf16 where the precision asks for it; sums, losses and parameters stay in fp32."""
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
-
-
-def _class_of_row(count: int, indices: Sequence[Tensor], labels: Sequence[Tensor]) -> Tensor:
-    """The class of every row that a cell is told of, -1 for the others: int64 (cells, count)."""
-    table = torch.full((len(indices), count), -1)
-    for row, index, known in zip(table, indices, labels, strict=True):
-        row[index] = known
+def _class_of_row(count: int, members: Sequence[Member]) -> Tensor | None:
+    """The class of every image that a cell is told of, -1 for the others: int64 (cells, count); None if none is."""
+    if all(member.classes is None for member in members):
+        return None
+    table = torch.full((len(members), count), -1)
+    for row, member in zip(table, members, strict=True):
+        if member.classes is not None:
+            row[member.index] = member.classes
     return table
-
-
-def _draw(
-    phase: Phase, steps: int, batch_size: int, generators: list[torch.Generator], device: torch.device
-) -> dict[str, Tensor]:
-    """An epoch's noise of every cell, each from its own generator: (cells, steps, repeats, B, *shape)."""
-    return {
-        name: torch.stack([spec.draw(steps, phase.repeats, batch_size, generator=g) for g in generators]).to(device)
-        for name, spec in phase.noise.items()
-    }
-
-
-def _close_epoch(
-    epoch: int,
-    steps: int,
-    phases: Sequence[Phase],
-    totals: dict[str, dict[str, Tensor]],
-    trainings: list[Training],
-) -> None:
-    """Append the epoch's means to every cell's history, and mark the cells whose loss is not finite."""
-    rows: list[dict[str, float]] = [{"epoch": epoch, "step": epoch * steps} for _ in trainings]
-    for phase in phases:
-        for name, values in totals[phase.name].items():
-            means = (values / (steps * phase.repeats)).tolist()
-            for cell, mean in enumerate(means):
-                if name:
-                    rows[cell][f"train/{name}"] = mean
-                elif not math.isfinite(mean) and trainings[cell].diverged is None:
-                    trainings[cell].diverged = f"loss of phase {phase.name!r} is {mean} in epoch {epoch}"
-    for training, row in zip(trainings, rows, strict=True):
-        training.history.append(row)

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import json
-import shutil
 import tempfile
-import uuid
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.config import UsageError
+from benchmark.data.writing import scratch
 from benchmark.report.frame import build_frame, read_frame, write_frame
 from benchmark.report.manifest import MANIFEST, build_manifest
 from benchmark.report.page import Figure, build_page
@@ -92,14 +91,13 @@ def _build(experiment: str, output_dir: Path, results_dir: Path, figures: bool, 
             f"no records of experiment {experiment} in {output_dir}. "
             f"Make them with: python -m benchmark -m {_how_to_make(experiment)}"
         )
-    made = results_dir.parent / f".{results_dir.name}.{uuid.uuid4().hex}.tmp"
-    try:
-        (made / "tables").mkdir(parents=True)
-    except OSError as error:
-        raise UsageError(
-            f"results_dir={results_dir} cannot be written ({error.strerror}). Type results_dir=<a folder>"
-        ) from error
-    try:
+    with scratch(results_dir) as made:
+        try:
+            (made / "tables").mkdir(parents=True)
+        except OSError as error:
+            raise UsageError(
+                f"results_dir={results_dir} cannot be written ({error.strerror}). Type results_dir=<a folder>"
+            ) from error
         write_frame(build_frame(collection.cells), made / "cells.csv")
         frame = read_frame(made / "cells.csv")  # from here on, nothing but what a reader of cells.csv has
         difference = compare(frame, results_dir)
@@ -118,8 +116,6 @@ def _build(experiment: str, output_dir: Path, results_dir: Path, figures: bool, 
         text = json.dumps(manifest, indent=1, ensure_ascii=False)
         (made / MANIFEST).write_text(text + "\n", encoding="utf-8")
         files = move(made, results_dir)
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
     return Report(results_dir, frame, sections, [*collection.warnings, *difference.notes], files)
 
 

@@ -80,14 +80,14 @@ def _typed(frame: pd.DataFrame) -> pd.DataFrame:
 def _row(cell: PlannedCell) -> dict[str, Any]:
     axes = cell.axes
     row: dict[str, Any] = {
-        "dataset": axes["dataset"],
-        "split": axes["split"],
-        "evaluate_on": axes.get("evaluate_on", "test"),
-        "normal_class": int(axes["normal_class"]),
-        "normal_class_name": str(axes.get("normal_class_name", axes["normal_class"])),
-        "model": axes["model"],
+        "dataset": axes.dataset,
+        "split": axes.split,
+        "evaluate_on": axes.evaluate_on,
+        "normal_class": axes.normal_class,
+        "normal_class_name": axes.normal_class_name or str(axes.normal_class),
+        "model": axes.model,
         "variant": cell.variant,
-        "seed": int(axes["seed"]),
+        "seed": axes.seed,
         "state": cell.state,
         "reason": " ".join(cell.reason.split()),
         "headline": "",
@@ -95,7 +95,7 @@ def _row(cell: PlannedCell) -> dict[str, Any]:
     }
     if cell.state == "done" and cell.record is not None:
         row |= {key.replace("/", "_"): value for key, value in cell.record.metrics.items()}
-        row["headline"] = cell.record.status.get("headline", "")
+        row["headline"] = cell.record.status.headline or ""
     return row
 
 
@@ -104,9 +104,9 @@ def _classes(cells: Sequence[PlannedCell]) -> dict[str, int]:
     found: dict[tuple[str, str], int] = {}
     for cell in cells:
         if cell.state == "done" and cell.record is not None:
-            version = (cell.axes["dataset"], str(cell.record.status.get("data_version", "")))
+            version = (cell.axes.dataset, cell.record.status.data_version)
             if version not in found:  # a configuration takes longer to read than the rest of a record
-                dataset = cell.record.config.get("dataset")
+                dataset = cell.record.config().get("dataset")
                 found[version] = len(dataset.get("classes") or []) if isinstance(dataset, dict) else 0
     largest: dict[str, int] = {}
     for (dataset, _), count in found.items():

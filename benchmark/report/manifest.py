@@ -26,15 +26,15 @@ def build_manifest(
         "experiment": experiment,
         "made_by": hide_paths(command),
         "report_git_revision": git_revision(),
-        "last_cell_finished": max((str(record.status.get("finished", "")) for record in done), default=""),
-        "commands": list(dict.fromkeys(hide_paths(job.get("command", "")) for job in collection.jobs)),
+        "last_cell_finished": max((record.status.finished for record in done), default=""),
+        "commands": list(dict.fromkeys(hide_paths(job.command) for job in collection.jobs)),
         "jobs": [
             {
-                "overrides": [hide_paths(override) for override in job.get("overrides", [])],
-                "git_revision": job.get("git_revision", ""),
-                "config_hash": job.get("config_hash", ""),
-                "started": job.get("started", ""),
-                "cells": len(job["cells"]),
+                "overrides": [hide_paths(override) for override in job.overrides],
+                "git_revision": job.git_revision,
+                "config_hash": job.config_hash,
+                "started": job.started,
+                "cells": len(job.cells),
             }
             for job in collection.jobs
         ],

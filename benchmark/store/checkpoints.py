@@ -8,21 +8,18 @@ is dropped with a warning, and its cell trains from its start.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import io
 import json
-import os
-import sys
 import time
-import uuid
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark.sweep.signals import WRITES
+from benchmark.data.writing import replacing
+from benchmark.say import one_line, warn
 
 if TYPE_CHECKING:
     from benchmark.cells import Cell
@@ -31,7 +28,14 @@ if TYPE_CHECKING:
 FOLDER = "checkpoints"
 SHARE = 0.05  # of the time at most that goes into writing checkpoints
 SOURCES = (
-    *("engine/adam.py", "engine/fleet.py", "engine/state.py", "engine/train.py"),
+    *(
+        "engine/adam.py",
+        "engine/device.py",
+        "engine/fleet.py",
+        "engine/state.py",
+        "engine/train.py",
+        "engine/update.py",
+    ),
     *("seeds.py", "data/splits.py", "models/**/*.py"),
 )
 LIBRARIES = ("torch",)  # that compute in a training
@@ -57,27 +61,17 @@ class Checkpoints:
 
     def refuse(self, cell: Cell, error: Exception) -> None:
         """Remove a checkpoint that cannot be used, and say why."""
-        reason = " ".join(str(error).split())[:200]
-        _warn(f"the checkpoint of {cell.name} is dropped ({reason}): the cell trains from its start")
+        warn(f"the checkpoint of {cell.name} is dropped ({one_line(error)}): the cell trains from its start")
         self.drop(cell)
 
-    @WRITES.one()
     def save(self, cell: Cell, snapshot: Snapshot) -> None:
         """Write the cell's checkpoint in place of the one before; what cannot be written costs one warning."""
-        path = checkpoint_path(self.output_dir, cell.path)
-        temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with temporary.open("wb") as file:
-                file.write(_encode(snapshot, cell.fingerprint))
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(temporary, path)
+            with replacing(checkpoint_path(self.output_dir, cell.path)) as temporary:
+                temporary.write_bytes(_encode(snapshot, cell.fingerprint))
         except OSError as error:
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
             if not self.warned:
-                _warn(f"no checkpoint of {cell.name} could be written ({error}); the training goes on")
+                warn(f"no checkpoint of {cell.name} could be written ({error}); the training goes on")
             self.warned = True
 
     def drop(self, cell: Cell) -> None:
@@ -85,7 +79,7 @@ class Checkpoints:
         try:
             checkpoint_path(self.output_dir, cell.path).unlink(missing_ok=True)
         except OSError as error:
-            _warn(f"the checkpoint of {cell.name} could not be removed ({error})")
+            warn(f"the checkpoint of {cell.name} could not be removed ({error})")
 
     def keeper(self, cells: Sequence[Cell], resumed: Sequence[Snapshot]) -> Keeper | None:
         """What the engine calls at the end of each epoch of a program; None if no checkpoints are wanted."""
@@ -181,7 +175,3 @@ def _decode(content: bytes, fingerprint: str) -> Snapshot:
         raise ValueError("its content is not what was written")
     loaded = torch.load(io.BytesIO(rest), map_location="cpu", weights_only=True)
     return Snapshot(tensors=loaded["tensors"], **json.loads(loaded["rest"]))
-
-
-def _warn(text: str) -> None:
-    print(f"warning: {text}", file=sys.stderr, flush=True)

@@ -1,17 +1,21 @@
-"""Which cells an experiment planned, and what became of each of them."""
+"""Which cells an experiment planned, in the files of its jobs, and what became of each of them."""
 
 from __future__ import annotations
 
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
-from benchmark.cells import code_fault
-from benchmark.store.records import STATUS_FILE, Record, RecordError, read_jobs, read_record
+from benchmark.cells import Axes
+from benchmark.data.writing import replacing
+from benchmark.store.files import RecordError, read_json, write_json
+from benchmark.store.finished import code_fault
+from benchmark.store.format import Entry, PlannedJob, read_job
+from benchmark.store.records import STATUS_FILE, Record, read_record
 
+NUMBER = "number"  # first entry of a job's file: what orders the jobs of an experiment
 MISSING = "missing"  # planned, but no folder yet
 UNREADABLE = "unreadable"  # a folder whose files cannot be read
 
@@ -20,7 +24,7 @@ UNREADABLE = "unreadable"  # a folder whose files cannot be read
 class PlannedCell:
     """A cell that a job of the experiment planned, with its record where there is one."""
 
-    axes: Mapping[str, Any]
+    axes: Axes
     variant: str
     fingerprint: str
     state: str  # done | failed | diverged | missing | unreadable
@@ -33,12 +37,12 @@ class PlannedCell:
     @property
     def label(self) -> str:
         """Name of the cell's column: the model, and in brackets what sets it apart from the model as shipped."""
-        return column_label(self.axes["model"], self.variant, self.shared)
+        return column_label(self.axes.model, self.variant, self.shared)
 
     @property
     def name(self) -> str:
         axes = self.axes
-        return f"{self.label} {axes['dataset']} {axes['split']} {axes['normal_class']} seed {axes['seed']}"
+        return f"{self.label} {axes.dataset} {axes.split} {axes.normal_class} seed {axes.seed}"
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,7 @@ class Collection:
     """The cells of an experiment, its jobs, and what was left out of the tables."""
 
     cells: list[PlannedCell]
-    jobs: list[dict[str, Any]]
+    jobs: list[PlannedJob]  # oldest first
     warnings: list[str] = field(default_factory=list)
     stale: list[PlannedCell] = field(default_factory=list)  # of an earlier configuration
 
@@ -74,6 +78,50 @@ def hide_paths(text: str) -> str:
     return re.sub(r"(?<![\w./:~])(?:[A-Za-z]:)?/(?:[\w.+@-]+/)+([\w.+@-]*)", r".../\1", text)
 
 
+def write_job(output_dir: Path, experiment: str, job: PlannedJob) -> Path:
+    """Write which cells belong to a job of an experiment, so that a report knows what is missing.
+
+    A job is given a number, above those of all jobs that are there: clocks differ, and are set back. Where several
+    processes write at once, the caller holds the lock of the output directory.
+    """
+    path = Path(output_dir) / "experiments" / experiment / f"{job.job}.json"
+    if job.number is None:
+        job = replace(job, number=1 + max((_number(other) for other in path.parent.glob("*.json")), default=0))
+    with replacing(path) as temporary:
+        write_json(temporary, asdict(job))
+    return path
+
+
+def read_jobs(output_dir: str | Path, experiment: str) -> list[PlannedJob]:
+    """Every job of an experiment, in the order of their numbers; an empty list if it has none.
+
+    Jobs of before there were numbers come first, by the time at which they were started.
+    """
+    folder, jobs = Path(output_dir) / "experiments" / experiment, []
+    try:
+        paths = list(folder.glob("*.json"))
+    except OSError as error:
+        raise RecordError(f"{folder} cannot be read ({error.strerror}). Type output_dir=<a folder>") from error
+    for path in paths:
+        what_to_do = "delete it and type the command of the sweep again, which plans its cells anew"
+        content = read_json(path, what_to_do)
+        try:
+            jobs.append(read_job(content))
+        except ValueError as error:
+            raise RecordError(f"{path}: {error}; {what_to_do}") from error
+    return sorted(jobs, key=lambda job: (job.number or 0, job.started, job.job))
+
+
+def _number(path: Path) -> int:
+    """The number of a job, from its file's first line or two: the list of cells below may be long."""
+    try:
+        with path.open(encoding="utf-8") as file:
+            found = re.match(rf'\{{\s*"{NUMBER}": (\d{{1,15}}),', file.read(64))
+    except (OSError, ValueError):
+        return 0
+    return int(found[1]) if found else 0
+
+
 def collect(output_dir: str | Path, experiment: str) -> Collection:
     """The cells that the jobs of ``experiment`` planned, the newest configuration of each.
 
@@ -82,30 +130,28 @@ def collect(output_dir: str | Path, experiment: str) -> Collection:
     """
     output_dir = Path(output_dir)
     jobs = read_jobs(output_dir, experiment)  # oldest first
-    chosen: dict[tuple[Any, ...], PlannedCell] = {}
+    chosen: dict[tuple[Axes, str], PlannedCell] = {}
     stale: dict[str, PlannedCell] = {}
     for job in jobs:
-        found = [(entry, *_open(output_dir, entry)) for entry in job["cells"]]
-        fallback = next((record.status.get("variant", "") for *_, record in found if record), _guess_variant(job))
+        found = [(entry, *_open(output_dir, entry)) for entry in job.cells]
+        fallback = next((record.status.variant for *_, record in found if record), _guess_variant(job))
         for entry, state, reason, record in found:
-            variant = entry.get("variant", record.status.get("variant", "") if record else fallback)
-            axes, folder = entry["axes"], output_dir / entry["path"]
+            guess = record.status.variant if record is not None else fallback
+            variant, folder = entry.variant if entry.variant is not None else guess, output_dir / entry.path
             reason = hide_paths(reason)
-            cell = PlannedCell(axes, variant, entry["fingerprint"], state, reason, record, folder, job["job"])
-            names = ("model", "dataset", "split", "normal_class", "seed", "evaluate_on")
-            key = (*(axes.get(name) for name in names), variant)
-            before = chosen.pop(key, None)
+            cell = PlannedCell(entry.axes, variant, entry.fingerprint, state, reason, record, folder, job.job)
+            before = chosen.pop((cell.axes, variant), None)
             if before is not None and before.fingerprint != cell.fingerprint:
                 stale[before.fingerprint] = before
-            chosen[key] = cell
+            chosen[cell.axes, variant] = cell
             stale.pop(cell.fingerprint, None)
-    shared = shared_settings((cell.axes["model"], cell.variant) for cell in chosen.values())
+    shared = shared_settings((cell.axes.model, cell.variant) for cell in chosen.values())
     cells = [replace(cell, shared=shared) for cell in chosen.values()] if shared else list(chosen.values())
     return Collection(cells, jobs, [*_warn(stale), *_warn_of_code(cells)], list(stale.values()))
 
 
-def _open(output_dir: Path, entry: Mapping[str, Any]) -> tuple[str, str, Record | None]:
-    path = output_dir / entry["path"]
+def _open(output_dir: Path, entry: Entry) -> tuple[str, str, Record | None]:
+    path = output_dir / entry.path
     try:
         if not (path / STATUS_FILE).exists():
             return MISSING, "not run yet, or interrupted", None
@@ -114,25 +160,25 @@ def _open(output_dir: Path, entry: Mapping[str, Any]) -> tuple[str, str, Record 
         return UNREADABLE, f"{path} cannot be read ({error.strerror}); run the cell again", None
     except RecordError as error:
         return UNREADABLE, str(error), None
-    if record.fingerprint != entry["fingerprint"]:
+    if record.fingerprint != entry.fingerprint:
         return MISSING, "its folder holds a cell of another fingerprint", None
-    return record.state, record.status.get("reason") or "", record
+    return record.state, record.status.reason or "", record
 
 
-def _guess_variant(job: Mapping[str, Any]) -> str:
+def _guess_variant(job: PlannedJob) -> str:
     """The variant of a job none of whose cells is recorded, from what was typed."""
     short = (
         *("model.", "trainer.epochs=", "trainer.batch_size="),
         *("split.train_fraction=", "split.contamination=", "split.calibration_share="),
     )
     rounded = ("precision=bf16", "precision=tf32")
-    typed = [o for o in job.get("overrides", []) if o.startswith(short) or o in rounded]
+    typed = [o for o in job.overrides if o.startswith(short) or o in rounded]
     return " ".join(o.split(".", 1)[-1] for o in typed)
 
 
 def _warn_of_code(cells: Sequence[PlannedCell]) -> list[str]:
     done = [cell for cell in cells if cell.state == "done" and cell.record is not None]
-    found = Counter((cell.axes["model"], code_fault(cell.record)) for cell in done if cell.record is not None)
+    found = Counter((cell.axes.model, code_fault(cell.record)) for cell in done if cell.record is not None)
     return [
         f"{model}: {count} cells are of other code than here ({fault}); the sweep's command trains them again"
         for (model, fault), count in found.items()
@@ -143,10 +189,10 @@ def _warn_of_code(cells: Sequence[PlannedCell]) -> list[str]:
 def _warn(stale: Mapping[str, PlannedCell]) -> list[str]:
     groups: dict[tuple[str, str], list[PlannedCell]] = {}
     for cell in stale.values():
-        groups.setdefault((cell.label, cell.axes["dataset"]), []).append(cell)
+        groups.setdefault((cell.label, cell.axes.dataset), []).append(cell)
     return [
         f"{label} on {dataset}: {len(cells)} stale cells of an earlier configuration left out ("
-        + ", ".join(f"class {c.axes['normal_class']} seed {c.axes['seed']} {c.fingerprint[:12]}" for c in cells)
+        + ", ".join(f"class {c.axes.normal_class} seed {c.axes.seed} {c.fingerprint[:12]}" for c in cells)
         + ")"
         for (label, dataset), cells in groups.items()
     ]

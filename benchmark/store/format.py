@@ -1,15 +1,16 @@
-"""What stored files must hold: checked when they are read, so that a damaged one is named instead of half used."""
+"""What stored files hold, as types; read with a check, so that a damaged one is named instead of half used."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Mapping
+from dataclasses import MISSING, dataclass, field, fields, is_dataclass
+from functools import cache
 from pathlib import PurePosixPath
-from typing import Any
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
-PRIOR_RADIUS = math.sqrt(-2 * math.log(0.05))  # 2.45: of the circle that holds 95% of N(0, I) in two dimensions
+from benchmark.cells import Axes, Cell
+
 STATES = ("done", "failed", "diverged")
-OLD_STATES = {"skipped": "failed"}  # of older records -> what it is read as
 ARRAYS = {  # in each file, besides the optional ones
     "scores": ("index", "label", "target"),
     "calibration": ("index",),
@@ -19,86 +20,139 @@ ARRAYS = {  # in each file, besides the optional ones
         *("interpolation", "interpolation_codes", "interpolation_ends"),
     ),
 }
-AXES = {"model": str, "dataset": str, "split": str, "normal_class": int, "seed": int}  # of every cell
-
-OF_STATUS = {  # what else a status may have
-    **dict.fromkeys(("variant", "code", "digest", "experiment_name", "data_version", "started", "finished"), str),
-    **dict.fromkeys(("reason", "headline"), (str, type(None))),
-    "numerics": int,
-    "split": Mapping,
-}
+Content = TypeVar("Content")
 
 
-def check_status(status: Any) -> str | None:
-    """What is wrong with the content of ``status.json``, or None."""
-    kinds = {"state": str, "axes": Mapping, "fingerprint": str}
-    if problem := _lacks(status, kinds) or _lacks(status["axes"], AXES, "axes."):
-        return problem
-    if problem := _wrong(status, OF_STATUS):
-        return problem
-    if status["state"] not in (*STATES, *OLD_STATES):
-        return f"state is {status['state']!r}, allowed: {', '.join(STATES)}"
-    files = status.get("files", {})
-    if not isinstance(files, Mapping):
-        return "files is no mapping of names"
-    for name, written in files.items():
-        if problem := _lacks(written, {"bytes": int, "sha256": str}, f"files.{name}."):
-            return problem
+@dataclass(frozen=True)
+class Written:
+    """A file of a record, as it was written."""
+
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Status:
+    """``status.json`` of a cell: what it is, what became of it, and which files belong to it.
+
+    What has a default is missing in records of before it was noted.
+    """
+
+    state: str  # done | failed | diverged
+    reason: str | None = None  # None: it is done
+    fingerprint: str
+    code: str = ""  # SHA-256 of the model's code, "" where it was not noted
+    numerics: int = 1
+    experiment_name: str = ""
+    axes: Axes
+    variant: str = ""
+    headline: str | None = None  # the score that stands for the model
+    split: Mapping[str, Any] = field(default_factory=dict)  # version and hash
+    data_version: str = ""
+    started: str = ""  # ISO 8601
+    finished: str = ""
+    files: Mapping[str, Written] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """How a cell stands in the file of a job that plans it."""
+
+    axes: Axes
+    variant: str | None = None  # None: of before it was noted
+    fingerprint: str
+    path: str  # its folder, relative to the output directory
+
+    @classmethod
+    def of(cls, cell: Cell) -> Entry:
+        return cls(axes=cell.axes, variant=cell.variant, fingerprint=cell.fingerprint, path=cell.path.as_posix())
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlannedJob:
+    """A job's file in ``experiments/``: the cells that one Hydra job planned."""
+
+    number: int | None = None  # what orders the jobs of an experiment; None: not given yet, or of before there were any
+    job: str  # its ID
+    started: str = ""  # ISO 8601
+    command: str = ""
+    overrides: tuple[str, ...] = ()
+    git_revision: str = ""
+    config_hash: str = ""
+    cells: tuple[Entry, ...]
+
+
+def read_status(content: Any) -> Status:
+    """What ``status.json`` holds. Raises ``ValueError`` with what is wrong with it."""
+    status = _read(Status, content)
+    if status.state not in STATES:
+        raise ValueError(f"state is {status.state!r}, allowed: {', '.join(STATES)}")
+    for name in status.files:
         if not _is_inside(name):
-            return f"files names {name!r}, which is outside the cell's folder"
-    return None
+            raise ValueError(f"files names {name!r}, which is outside the cell's folder")
+    return status
 
 
-def check_metrics(metrics: Any, state: str) -> str | None:
-    """What is wrong with the content of ``metrics.json``, or None."""
-    if not isinstance(metrics, Mapping):
-        return f"it holds {_kind(metrics)}, not metrics by name"
-    wrong = [name for name, value in metrics.items() if isinstance(value, bool) or not isinstance(value, int | float)]
+def read_job(content: Any) -> PlannedJob:
+    """What a job's file holds. Raises ``ValueError`` with what is wrong with it."""
+    job = _read(PlannedJob, content)
+    for i, cell in enumerate(job.cells):
+        if not _is_inside(cell.path):
+            raise ValueError(f"cells[{i}].path is {cell.path!r}, outside the output directory")
+    return job
+
+
+def read_metrics(content: Any, state: str) -> dict[str, float]:
+    """What ``metrics.json`` holds. Raises ``ValueError`` with what is wrong with it."""
+    if not isinstance(content, dict):
+        raise ValueError(f"it holds {_kind(content)}, not metrics by name")
+    wrong = [name for name, value in content.items() if isinstance(value, bool) or not isinstance(value, int | float)]
     if wrong:
-        return f"{wrong[0]} is no number"
-    return "auroc is missing" if state == "done" and "auroc" not in metrics else None
+        raise ValueError(f"{wrong[0]} is no number")
+    if state == "done" and "auroc" not in content:
+        raise ValueError("auroc is missing")
+    return content
 
 
-def check_arrays(stem: str, names: Iterable[str], headline: str | None) -> str | None:
-    """What is wrong with the names of the arrays in ``scores.npz``, ``images.npz`` or ``latent.npz``, or None."""
+def check_arrays(stem: str, names: Iterable[str], headline: str | None) -> None:
+    """Raises ``ValueError`` if arrays are missing in ``scores.npz``, ``images.npz`` or ``latent.npz``."""
     needed = [*ARRAYS[stem], *([f"score/{headline}"] if stem == "scores" and headline is not None else [])]
     missing = [name for name in needed if name not in names]
-    return f"it lacks {', '.join(missing)}" if missing else None
-
-
-def check_job(job: Any) -> str | None:
-    """What is wrong with a job's file in ``experiments/``, or None."""
-    if problem := _lacks(job, {"job": str, "cells": list}) or _wrong(job, {"number": int, "started": str}):
-        return problem
-    for i, cell in enumerate(job["cells"]):
-        where = f"cells[{i}]."
-        if problem := _lacks(cell, {"axes": Mapping, "fingerprint": str, "path": str}, where):
-            return problem
-        if problem := _lacks(cell["axes"], AXES, f"{where}axes."):
-            return problem
-        if not _is_inside(cell["path"]):
-            return f"{where}path is {cell['path']!r}, outside the output directory"
-    return None
-
-
-def _lacks(content: Any, kinds: Mapping[str, type], prefix: str = "") -> str | None:
-    if not isinstance(content, Mapping):
-        return f"{prefix.rstrip('.') or 'it'} holds {_kind(content)}, not entries by name"
-    missing = [prefix + name for name in kinds if name not in content]
     if missing:
-        return f"lacks {', '.join(sorted(missing))}"
-    for name, kind in kinds.items():
-        if isinstance(content[name], bool) or not isinstance(content[name], kind):
-            return f"{prefix}{name} holds {_kind(content[name])}"
-    return None
+        raise ValueError(f"it lacks {', '.join(missing)}")
 
 
-def _wrong(content: Mapping[str, Any], kinds: Mapping[str, type | tuple[type, ...]]) -> str | None:
-    """The first of the entries that may be there and holds something else."""
-    for name, kind in kinds.items():
-        if name in content and (isinstance(content[name], bool) or not isinstance(content[name], kind)):
-            return f"{name} holds {_kind(content[name])}"
-    return None
+def _read(kind: type[Content], content: Any, where: str = "") -> Content:
+    """``content`` as a dataclass of this kind, which says what each entry is; others are passed over."""
+    if not isinstance(content, Mapping):
+        raise ValueError(f"{where.rstrip('.') or 'it'} holds {_kind(content)}, not entries by name")
+    hints, needed = _entries(kind)
+    missing = sorted(where + name for name in needed if name not in content)
+    if missing:
+        raise ValueError(f"lacks {', '.join(missing)}")
+    found = {name: _value(hint, content[name], where + name) for name, hint in hints.items() if name in content}
+    return kind(**found)
+
+
+def _value(hint: Any, value: Any, where: str) -> Any:
+    if is_dataclass(hint):
+        return _read(hint, value, f"{where}.")  # type: ignore[arg-type]
+    origin, inner = get_origin(hint), get_args(hint)
+    kinds = {tuple: list, Mapping: Mapping}.get(origin, inner or hint)
+    if isinstance(value, bool) or not isinstance(value, kinds):
+        raise ValueError(f"{where} holds {_kind(value)}")
+    if origin is tuple:
+        return tuple(_value(inner[0], one, f"{where}[{i}]") for i, one in enumerate(value))
+    if origin is Mapping and inner[1] is not Any:
+        return {name: _value(inner[1], one, f"{where}.{name}") for name, one in value.items()}
+    return value
+
+
+@cache
+def _entries(kind: type) -> tuple[dict[str, Any], list[str]]:
+    """The entries of a dataclass with their types, and those that have no default."""
+    needed = [one.name for one in fields(kind) if one.default is MISSING and one.default_factory is MISSING]
+    return get_type_hints(kind), needed
 
 
 def _is_inside(path: str) -> bool:

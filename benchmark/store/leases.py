@@ -19,6 +19,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
+from benchmark.data.writing import replacing
 from benchmark.store.processes import Process, Pulse, is_recent
 
 if TYPE_CHECKING:
@@ -123,13 +124,7 @@ class Leases:
 
 
 def _write(cell: Path) -> str:
-    path, token = lease_path(cell), uuid.uuid4().hex
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{token}.tmp")
-    try:
+    token = uuid.uuid4().hex
+    with replacing(lease_path(cell)) as temporary:
         temporary.write_text(json.dumps({**Process.here().to_json(), "token": token}) + "\n", encoding="utf-8")
-        os.replace(temporary, path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
     return token

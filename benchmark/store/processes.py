@@ -9,8 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -18,6 +16,8 @@ from functools import cache
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
+
+import psutil
 
 BEAT = 30.0  # seconds between two signs of life
 SILENCE = 600.0  # seconds without one after which a process that cannot be looked up counts as dead
@@ -30,7 +30,7 @@ class Process:
     host: str
     scope: str  # within which process numbers are comparable: the machine since it was started, and the container
     pid: int
-    started: str  # start time as the system tells it, "" where it tells none
+    started: str  # see ``_start_time``; "" where the system tells none
 
     @classmethod
     def here(cls) -> Process:
@@ -56,8 +56,8 @@ class Process:
 
     @property
     def is_near(self) -> bool:
-        """Whether it can be looked up from here."""
-        return bool(self.started) and self.host == socket.gethostname() and self.scope == _scope()
+        """Whether it can be looked up from here. Earlier versions told a start outside Linux in words."""
+        return self.started.isdigit() and self.host == socket.gethostname() and self.scope == _scope()
 
     def is_alive(self, heartbeat: float) -> bool:
         """Whether it runs; ``heartbeat`` is the time (seconds since 1970) of its last sign of life."""
@@ -103,15 +103,37 @@ def _scope() -> str:
 
 
 def _start_time(pid: int) -> str | None:
-    """When the process started, in the system's own words; None if there is no such process."""
-    if sys.platform == "linux":
-        try:
-            words = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()  # the name may hold anything
-        except OSError:
-            return None
-        return None if words[0] in (b"Z", b"X") else words[19].decode()  # a zombie does nothing any more
+    """When the process started, in whole units; None if there is no such process, or one that does nothing any more.
+
+    Linux counts clock ticks since the machine was started, which no change of the clock moves; elsewhere it is seconds
+    since 1970.
+    """
     try:
-        done = subprocess.run(["ps", "-o", "lstart=", "-p", str(pid)], capture_output=True, text=True, check=False)
-    except OSError:
+        process = psutil.Process(pid)
+        if process.status() in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD):
+            return None
+        started = process.create_time()
+    except psutil.Error:
         return None
-    return done.stdout.strip() or None
+    return str(round((started - psutil.boot_time()) * os.sysconf("SC_CLK_TCK") if psutil.LINUX else started))
+
+
+def children() -> list[psutil.Process]:
+    """Processes that this one has started."""
+    try:
+        return psutil.Process().children()
+    except psutil.Error:
+        return []
+
+
+@cache
+def end_with_parent() -> None:
+    """End this worker when the process that started it is gone: joblib would leave it waiting for ever."""
+    parent = os.getppid()
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)  # its cells are trained again, as those of any process that was killed
+
+    Thread(target=watch, name="parent", daemon=True).start()

@@ -9,69 +9,64 @@ opened; other arrays and weights when they are read.
 from __future__ import annotations
 
 import io
-import os
-import re
-import shutil
-import uuid
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from benchmark.cells import Axes
 from benchmark.data.files import sha256_of
-from benchmark.store.files import (
-    DAMAGED,
-    DIGEST,
-    RecordError,
-    digest_of,
-    fault_of,
-    other,
-    read_json,
-    swap,
-    sync,
-    write_json,
-)
-from benchmark.store.format import OLD_STATES, check_arrays, check_job, check_metrics, check_status
-from benchmark.sweep.signals import WRITES
+from benchmark.data.writing import replacing
+from benchmark.say import one_line
+from benchmark.store.files import DAMAGED, DIGEST, RecordError, digest_of, fault_of, other, read_json, write_json
+from benchmark.store.format import Status, Written, check_arrays, read_metrics, read_status
 
 if TYPE_CHECKING:
     import pandas as pd
     from torch import Tensor
 
 STATUS_FILE = "status.json"
-NUMBER = "number"  # first entry of a job's file: what orders the jobs of an experiment
 WEIGHTS_FILE = "weights.pt"
 
 
-def _cell_again(path: Path) -> str:
-    return f"delete {path.parent} and run the cell again"
+@dataclass(frozen=True)
+class Content:
+    """What a cell's folder holds besides its status."""
+
+    config: str  # as YAML
+    environment: Mapping[str, Any]
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    arrays: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)  # by the stem of their file
+    history: Sequence[Mapping[str, float]] = ()  # a row an epoch
+    weights: Mapping[str, Tensor] | None = None
+    traceback: str | None = None
 
 
 @dataclass(frozen=True)
 class Record:
-    """One cell's folder, opened for reading. Arrays are read when asked for."""
+    """One cell's folder, opened for reading. What is a method reads a file when it is called."""
 
     path: Path
-    status: dict[str, Any]
-    metrics: dict[str, float]
+    status: Status
+    metrics: Mapping[str, float]
+    written: bool = True  # False: it could not be, and what lies in its folder is another or nothing
 
     @property
     def state(self) -> str:
-        return OLD_STATES.get(self.status["state"], self.status["state"])
+        return self.status.state
 
     @property
-    def axes(self) -> dict[str, Any]:
-        return self.status["axes"]
+    def axes(self) -> Axes:
+        return self.status.axes
 
     @property
     def fingerprint(self) -> str:
-        return self.status["fingerprint"]
+        return self.status.fingerprint
 
-    @property
     def config(self) -> dict[str, Any]:
         import yaml
         from omegaconf import OmegaConf
@@ -109,15 +104,15 @@ class Record:
 
     def verify(self) -> None:
         """Raises ``RecordError`` if a file is not the one that was written."""
-        for name in self.status.get("files", {}):
+        for name in self.status.files:
             try:
                 self._compare(self.path / name)
             except (OSError, ValueError) as error:
                 raise _unreadable(self.path / name, error) from error
 
     def _compare(self, path: Path) -> None:
-        written = self.status.get("files", {}).get(path.name)
-        if written is not None and (found := sha256_of(path)) != written["sha256"]:
+        written = self.status.files.get(path.name)
+        if written is not None and (found := sha256_of(path)) != written.sha256:
             raise other(found, written)
 
     def _arrays(self, stem: str) -> dict[str, np.ndarray]:
@@ -125,11 +120,10 @@ class Record:
         try:
             self._compare(path)
             arrays = _read_arrays(path)
+            check_arrays(stem, arrays, self.status.headline)
+            return arrays
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise _unreadable(path, error) from error
-        if problem := check_arrays(stem, arrays, self.status.get("headline")):
-            raise _unreadable(path, ValueError(problem))
-        return arrays
 
     def history(self) -> pd.DataFrame | None:
         import pandas as pd
@@ -155,58 +149,33 @@ class Record:
             raise _unreadable(path, error) from error
 
 
-@WRITES.one()
-def write_record(
-    path: Path,
-    *,
-    status: Mapping[str, Any],
-    config_yaml: str,
-    metrics: Mapping[str, float],
-    environment: Mapping[str, Any],
-    arrays: Mapping[str, Mapping[str, np.ndarray]] | None = None,
-    history: list[dict[str, float]] | None = None,
-    weights: Mapping[str, Any] | None = None,
-    traceback: str | None = None,
-) -> Path:
-    """Write a cell's folder under a temporary name beside ``path``, then rename it to ``path``.
+def write_record(path: Path, status: Status, content: Content) -> Path:
+    """Write a cell's folder; one that is already at ``path`` is replaced by it.
 
-    ``arrays`` maps a file's stem ("scores", "images", "latent") to its arrays. A folder that is already at ``path``
-    is replaced in the same rename, so a reader sees the old record or the new one, never a mixture.
+    A reader sees the old record or the new one, never a mixture.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.parent / f".{path.name}.{uuid.uuid4().hex}.tmp"
-    temporary.mkdir()
-    try:
-        (temporary / "config.yaml").write_text(config_yaml, encoding="utf-8")
-        write_json(temporary / "metrics.json", dict(metrics))
-        write_json(temporary / "environment.json", dict(environment))
-        for stem, content in (arrays or {}).items():
-            np.savez_compressed(temporary / f"{stem}.npz", allow_pickle=False, **content)
-        if history:
+    with replacing(path) as temporary:
+        temporary.mkdir()
+        (temporary / "config.yaml").write_text(content.config, encoding="utf-8")
+        write_json(temporary / "metrics.json", dict(content.metrics))
+        write_json(temporary / "environment.json", dict(content.environment))
+        for stem, arrays in content.arrays.items():
+            np.savez_compressed(temporary / f"{stem}.npz", allow_pickle=False, **arrays)
+        if content.history:
             import pandas as pd
 
-            pd.DataFrame(history).to_csv(temporary / "history.csv", index=False)
-        if weights is not None:
+            pd.DataFrame(list(content.history)).to_csv(temporary / "history.csv", index=False)
+        if content.weights is not None:
             import torch
 
             buffer = io.BytesIO()  # torch's own writer does not say why the system refuses a file
-            torch.save(dict(weights), buffer)
+            torch.save(dict(content.weights), buffer)
             (temporary / WEIGHTS_FILE).write_bytes(buffer.getbuffer())
-        if traceback is not None:
-            (temporary / "traceback.txt").write_text(traceback, encoding="utf-8")
-        files = {
-            file.name: {"bytes": file.stat().st_size, "sha256": sha256_of(file)} for file in sorted(temporary.iterdir())
-        }
-        complete = {**status, "files": files}
+        if content.traceback is not None:
+            (temporary / "traceback.txt").write_text(content.traceback, encoding="utf-8")
+        files = {file.name: Written(file.stat().st_size, sha256_of(file)) for file in sorted(temporary.iterdir())}
+        complete = asdict(replace(status, files=files))
         write_json(temporary / STATUS_FILE, {**complete, DIGEST: digest_of(complete)})
-        for file in temporary.iterdir():
-            sync(file)
-        sync(temporary)
-        swap(temporary, path)
-    except BaseException:
-        shutil.rmtree(temporary, ignore_errors=True)
-        raise
-    sync(path.parent)
     return path
 
 
@@ -218,80 +187,24 @@ def read_record(path: str | Path) -> Record:
     """
     path = Path(path)
     file = path / STATUS_FILE
-    status = read_json(file, _cell_again(file))
-    if problem := check_status(status):
-        raise RecordError(f"{file}: {problem}; {_cell_again(file)}")
-    if DIGEST in status and digest_of(status) != status[DIGEST]:
-        raise RecordError(f"{file} is not what was written; {_cell_again(file)}")
-    for name, written in status.get("files", {}).items():
+    again = _cell_again(file)
+    content = read_json(file, again)
+    try:
+        status = read_status(content)
+    except ValueError as error:
+        raise RecordError(f"{file}: {error}; {again}") from error
+    if DIGEST in content and digest_of(content) != content[DIGEST]:
+        raise RecordError(f"{file} is not what was written; {again}")
+    for name, written in status.files.items():
         if problem := fault_of(path / name, written):
-            raise RecordError(f"{path / name} {problem}; {_cell_again(file)}")
+            raise RecordError(f"{path / name} {problem}; {again}")
     if (path / DAMAGED).exists():
-        raise RecordError(f"{path} is damaged, as verify=true found ({DAMAGED} in it says where); {_cell_again(file)}")
+        raise RecordError(f"{path} is damaged, as verify=true found ({DAMAGED} in it says where); {again}")
     file = path / "metrics.json"
-    metrics = read_json(file, _cell_again(file))
-    if problem := check_metrics(metrics, status["state"]):
-        raise RecordError(f"{file}: {problem}; {_cell_again(file)}")
-    return Record(path=path, status=status, metrics=metrics)
-
-
-@WRITES.one()
-def write_job(output_dir: Path, experiment_name: str, job: Mapping[str, Any]) -> Path:
-    """Write which cells belong to a job of an experiment, atomically, so that a report knows what is missing.
-
-    A job is given a number, above those of all jobs that are there: clocks differ, and are set back. Where several
-    processes write at once, the caller holds the lock of the output directory.
-    """
-    path = Path(output_dir) / "experiments" / experiment_name / f"{job['job']}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if NUMBER not in job:
-        job = {NUMBER: 1 + max((_number(other) for other in path.parent.glob("*.json")), default=0), **job}
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}.tmp")
     try:
-        write_json(temporary, dict(job))
-        sync(temporary)
-        os.replace(temporary, path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        raise
-    return path
-
-
-def read_jobs(output_dir: str | Path, experiment_name: str) -> list[dict[str, Any]]:
-    """Every job of an experiment, in the order of their numbers; an empty list if it has none.
-
-    Jobs of before there were numbers come first, by the time at which they were started.
-    """
-    folder, jobs = Path(output_dir) / "experiments" / experiment_name, []
-    try:
-        paths = list(folder.glob("*.json"))
-    except OSError as error:
-        raise RecordError(f"{folder} cannot be read ({error.strerror}). Type output_dir=<a folder>") from error
-    for path in paths:
-        what_to_do = "delete it and type the command of the sweep again, which plans its cells anew"
-        jobs.append(read_json(path, what_to_do))
-        if problem := check_job(jobs[-1]):
-            raise RecordError(f"{path}: {problem}; {what_to_do}")
-    return sorted(jobs, key=lambda job: (job.get(NUMBER, 0), str(job.get("started", "")), job["job"]))
-
-
-def _number(path: Path) -> int:
-    """The number of a job, from its file's first line or two: the list of cells below may be long."""
-    try:
-        with path.open(encoding="utf-8") as file:
-            found = re.match(rf'\{{\s*"{NUMBER}": (\d{{1,15}}),', file.read(64))
-    except (OSError, ValueError):
-        return 0
-    return int(found[1]) if found else 0
-
-
-def read_experiment(output_dir: str | Path, experiment_name: str) -> list[dict[str, Any]]:
-    """The cells of an experiment, from all its jobs in order, each fingerprint once."""
-    cells: dict[str, dict[str, Any]] = {}
-    for job in read_jobs(output_dir, experiment_name):
-        for cell in job["cells"]:
-            cells.setdefault(cell["fingerprint"], cell)
-    return list(cells.values())
+        return Record(path, status, read_metrics(read_json(file, again), status.state))
+    except ValueError as error:
+        raise RecordError(f"{file}: {error}; {again}") from error
 
 
 def means(records: Sequence[Record]) -> dict[str, float]:
@@ -308,4 +221,8 @@ def _read_arrays(path: Path) -> dict[str, np.ndarray]:
 
 
 def _unreadable(path: Path, error: Exception) -> RecordError:
-    return RecordError(f"{path} cannot be read ({' '.join(str(error).split())[:200]}); {_cell_again(path)}")
+    return RecordError(f"{path} cannot be read ({one_line(error)}); {_cell_again(path)}")
+
+
+def _cell_again(path: Path) -> str:
+    return f"delete {path.parent} and run the cell again"

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmark.data.writing import remove
+from benchmark.say import warn
 from benchmark.store.checkpoints import FOLDER
-from benchmark.store.files import remove
 from benchmark.store.leases import lease_path, lock, read_lease
 
 PATTERN = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{32}\.(?P<kind>tmp|old)|\.(?P<leased>.+)\.lease")
@@ -78,7 +78,7 @@ def _remove(path: Path, recovery: Recovery) -> None:
         remove(path)
         recovery.removed += 1
     except OSError as error:
-        print(f"warning: {path} is left over and cannot be removed ({error}); delete it", file=sys.stderr, flush=True)
+        warn(f"{path} is left over and cannot be removed ({error}); delete it")
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -18,8 +18,8 @@ from typing import TypeVar
 import torch
 from torch import nn
 
+from benchmark.engine.device import available_cores
 from benchmark.models.base import Model
-from benchmark.sweep.launchers import available_cores
 from benchmark.sweep.signals import wait_for_threads
 
 Item = TypeVar("Item")

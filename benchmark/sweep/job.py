@@ -14,18 +14,21 @@ from typing import Any
 import torch
 from omegaconf import OmegaConf
 
-from benchmark.cells import Cell, fingerprint
-from benchmark.config import CONF_DIR, UsageError, resolve_device, seeds
-from benchmark.data.cache import data_dir
+from benchmark.cells import Axes, Cell, fingerprint
+from benchmark.config import CONF_DIR, UsageError, seeds
 from benchmark.data.classes import resolve_classes
+from benchmark.data.files import data_dir
 from benchmark.data.images import ImageData, load_images
 from benchmark.data.splits import make_split
-from benchmark.engine.train import Settings
+from benchmark.engine.device import resolve_device
+from benchmark.engine.state import Settings
 from benchmark.models import constructor, model_class
+from benchmark.say import one_line
 from benchmark.store.checkpoints import Checkpoints
 from benchmark.store.environment import git_revision
+from benchmark.store.experiments import write_job
+from benchmark.store.format import Entry, PlannedJob
 from benchmark.store.leases import lock
-from benchmark.store.records import write_job
 
 
 @dataclass(frozen=True)
@@ -56,21 +59,21 @@ class Job:
     def output_dir(self) -> Path:
         return Path(self.config.output_dir)
 
-    def describe(self, started: str) -> dict[str, Any]:
+    def describe(self, started: str) -> PlannedJob:
         """The job's file in ``output_dir/experiments``."""
         plain = OmegaConf.to_container(self.config, resolve=True)
         digest = hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
-        return {
-            "job": digest[:16],
-            "started": started,
-            "command": self.command,
-            "overrides": list(self.overrides),
-            "git_revision": git_revision(),
-            "config_hash": digest,
-            "cells": [cell.entry() for cell in self.cells],
-        }
+        return PlannedJob(
+            job=digest[:16],
+            started=started,
+            command=self.command,
+            overrides=tuple(self.overrides),
+            git_revision=git_revision(),
+            config_hash=digest,
+            cells=tuple(map(Entry.of, self.cells)),
+        )
 
-    def write_plan(self) -> dict[str, Any]:
+    def write_plan(self) -> PlannedJob:
         """Write which cells this job has, so that a report knows what is missing; returns what was written."""
         description = self.describe(now())
         with lock(self.output_dir):
@@ -123,7 +126,7 @@ def _refuse_model(model: Any, data: ImageData) -> None:
     except Exception as error:
         shape = " x ".join(map(str, data.image_shape))
         raise UsageError(
-            f"model={model.name} cannot be built for images of {shape}: {' '.join(str(error).split())[:200]}. "
+            f"model={model.name} cannot be built for images of {shape}: {one_line(error)}. "
             f"What its keywords mean: conf/model/{model.name}.yaml"
         ) from error
 
@@ -144,15 +147,15 @@ def _lay_out(
     resolved["split"]["normal_class"], resolved["seed"] = normal_class, seed
     resolved["trainer"] |= {"epochs": epochs, "batch_size": batch_size}
     resolved |= {"device": device, "precision": precision}
-    axes = {
-        "model": config.model.name,
-        "dataset": config.dataset.name,
-        "split": config.split.name,
-        "normal_class": normal_class,
-        "normal_class_name": data.class_names[normal_class],
-        "seed": seed,
-        "evaluate_on": config.split.evaluate_on,
-    }
+    axes = Axes(
+        model=config.model.name,
+        dataset=config.dataset.name,
+        split=config.split.name,
+        normal_class=normal_class,
+        normal_class_name=data.class_names[normal_class],
+        seed=seed,
+        evaluate_on=config.split.evaluate_on,
+    )
     digest = fingerprint(resolved, data.version, split, device.split(":")[0], precision)
     return Cell(axes, changes, resolved, digest, split)
 

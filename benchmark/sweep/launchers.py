@@ -10,17 +10,15 @@ from __future__ import annotations
 import os
 import re
 import sys
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache
 from pathlib import Path
-from threading import Thread
 from typing import Any
 
 from hydra.experimental.callback import Callback
 
-from benchmark.config import UsageError, check_device, resolve_device
+from benchmark.config import UsageError
+from benchmark.engine.device import available_cores, check_device, resolve_device, resolve_precision
 
 BASIC = "basic"
 EXTRAS = {
@@ -77,7 +75,7 @@ class Launcher:
                     "this one. Say what those have: device=cuda or device=cpu"
                 )
             check_device(device)
-            return device, "fp32" if precision == "auto" else precision
+            return device, resolve_precision(precision)
         chosen = resolve_device(device, precision)
         if chosen[0].startswith("cuda") and (key := self._hides_gpus()) is not None:
             raise UsageError(
@@ -126,13 +124,6 @@ class Logs(Callback):
         print(f"What the jobs print goes to {config.hydra.sweep.dir}/.submitit", file=sys.stderr, flush=True)
 
 
-def available_cores() -> int:
-    """Cores that this process may use: fewer than the machine has, where a scheduler or a container's quota says so."""
-    from joblib import cpu_count
-
-    return max(1, cpu_count())
-
-
 def deal_gpu(gpus: Sequence[str], job: int) -> None:
     """Let this worker see one of several GPUs from now on: workers get them in turn."""
     visible = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")
@@ -143,19 +134,6 @@ def deal_gpu(gpus: Sequence[str], job: int) -> None:
 
     if not torch.cuda.is_initialized():  # a worker that trains its second job keeps its GPU
         os.environ["CUDA_VISIBLE_DEVICES"] = names[_number(job) % len(names)]
-
-
-@cache
-def end_with_parent() -> None:
-    """End this worker when the process that started it is gone: joblib would leave it waiting for ever."""
-    parent = os.getppid()
-
-    def watch() -> None:
-        while os.getppid() == parent:
-            time.sleep(1)
-        os._exit(1)  # its cells are trained again, as those of any process that was killed
-
-    Thread(target=watch, name="parent", daemon=True).start()
 
 
 def _number(job: int) -> int:

@@ -12,13 +12,17 @@ from typing import TYPE_CHECKING, TypeVar
 
 import torch
 
-from benchmark.cells import Cell, finished_record, why_again
+from benchmark.cells import Cell
 from benchmark.data.splits import told_classes
+from benchmark.engine.device import allow_tf32
 from benchmark.engine.evaluate import evaluate
 from benchmark.engine.fleet import Fleet
-from benchmark.engine.state import Misfit
-from benchmark.engine.train import Interrupted, Training, allow_tf32, train
+from benchmark.engine.score import Scoring
+from benchmark.engine.state import Interrupted, Misfit, Training
+from benchmark.engine.train import Member, Watch, train, train_in_company
 from benchmark.models import model_class
+from benchmark.say import named, warn
+from benchmark.store.finished import finished_record, why_again
 from benchmark.store.leases import Leases
 from benchmark.store.records import Record, means
 from benchmark.sweep import recording
@@ -26,6 +30,7 @@ from benchmark.sweep.fleets import make_plan, run_programs
 from benchmark.sweep.job import Job, now
 
 if TYPE_CHECKING:
+    from benchmark.engine.state import Snapshot
     from benchmark.models.base import Model
     from benchmark.sweep.progress import Progress
     from benchmark.tracking.background import BackgroundTracker
@@ -61,7 +66,7 @@ def run_job(job: Job, tracker: Tracker | BackgroundTracker | None, progress: Pro
     try:
         description = job.write_plan()
     except OSError as error:
-        print(f"warning: the plan of {len(job.cells)} cells could not be written ({error})", file=sys.stderr)
+        warn(f"the plan of {len(job.cells)} cells could not be written ({error})")
         description = job.describe(now())
     todo = []
     for cell in job.cells:
@@ -86,7 +91,7 @@ def run_job(job: Job, tracker: Tracker | BackgroundTracker | None, progress: Pro
         with closing(_run_cells(job, todo, progress, result.busy)) as records:  # an interrupt ends its programs
             for record in records:
                 result.records.append(record)
-                if tracker is not None and not record.status.get("unwritten"):
+                if tracker is not None and record.written:
                     tracker.log_cell(record, parent)
         ended = "FAILED" if result.not_done else "FINISHED"
     finally:
@@ -158,20 +163,11 @@ def _run_program(job: Job, cells: Sequence[Cell], strategy: str, progress: Progr
             progress.say(f"  {cell.name}: goes on after epoch {epochs[0]} of {job.settings.epochs}")
     try:
         fleet = Fleet([build_model(job, cell) for cell in cells], job.device)
-        trainings = train(
-            fleet,
-            job.images["train"],
-            [cell.split.train_index for cell in cells],
-            [cell.stream("order") for cell in cells],
-            [cell.stream("noise") for cell in cells],
-            job.settings,
-            _epoch_reporter(cells, job.settings.epochs, progress),
-            stop,
-            in_company=strategy == "vmap" and job.device == "cpu",
-            labels=_told_classes(job, cells, fleet.model.label_share),
-            resumed=resumed,
-            keep=job.checkpoints.keeper(cells, resumed),
-        )
+        members = [_member(job, *pair, fleet.model.label_share) for pair in zip(cells, snapshots, strict=True)]
+        reporter = _epoch_reporter(cells, job.settings.epochs, progress)
+        watch = Watch(reporter, job.checkpoints.keeper(cells, resumed), stop)
+        train_cells = train_in_company if strategy == "vmap" and job.device == "cpu" else train
+        trainings = train_cells(fleet, job.images["train"], members, job.settings, watch)
         for training, snapshot in zip(trainings, resumed, strict=False):
             training.seconds += snapshot.seconds
     except Interrupted:
@@ -211,10 +207,10 @@ def _score(
     stop: Event,
 ) -> list[Record]:
     """Score and record the cells of a trained fleet; what fails is tried again with fewer cells."""
-    cells, trainings = [cell for cell, _ in trained], [training for _, training in trained]
+    cells = [cell for cell, _ in trained]
     try:
-        batch_size, precision = job.config.trainer.score_batch_size, job.precision
-        outcomes = evaluate(fleet, cells, trainings, job.data, job.images, batch_size, precision, stop)
+        how = Scoring(job.config.trainer.score_batch_size, job.precision, stop)
+        outcomes = evaluate(fleet, trained, job.data, job.images, how)
     except Interrupted:
         return []
     except Exception as error:
@@ -227,7 +223,7 @@ def _score(
             for record in _score(job, fleet.subset(part), [trained[i] for i in part], start, progress, stop)
         ]
     records = []
-    for i, (cell, training, outcome) in enumerate(zip(cells, trainings, outcomes, strict=True)):
+    for i, ((cell, training), outcome) in enumerate(zip(trained, outcomes, strict=True)):
         records.append(recording.write(job, cell, "done", None, start, outcome, training, fleet.state(i)))
         recording.show(progress, cell, records[-1])
     return records
@@ -235,7 +231,7 @@ def _score(
 
 def _fewer(items: Sequence[Item], error: Exception) -> tuple[Sequence[Item], Sequence[Item]]:
     """Two parts to go on with: halves when memory ran out, else the first alone and the rest."""
-    print(f"{len(items)} cells as one program failed ({recording.line(error)}); going on with fewer", file=sys.stderr)
+    print(f"{len(items)} cells as one program failed ({named(error, 300)}); going on with fewer", file=sys.stderr)
     torch.cuda.empty_cache()
     middle = len(items) // 2 if isinstance(error, torch.OutOfMemoryError) else 1
     return items[:middle], items[middle:]
@@ -251,10 +247,10 @@ def build_model(job: Job, cell: Cell) -> Model:
     return model
 
 
-def _told_classes(job: Job, cells: Sequence[Cell], share: float) -> list[torch.Tensor] | None:
-    if share == 0:
-        return None
-    return [told_classes(cell.split, job.data.train_labels, share, cell.stream("labels")) for cell in cells]
+def _member(job: Job, cell: Cell, snapshot: Snapshot | None, share: float) -> Member:
+    """What the cell trains on; ``share`` of its images' classes is told to its model."""
+    told = told_classes(cell.split, job.data.train_labels, share, cell.stream("labels")) if share > 0 else None
+    return Member(cell.split.train_index, cell.stream("order"), cell.stream("noise"), told, snapshot)
 
 
 def _epoch_reporter(cells: Sequence[Cell], epochs: int, progress: Progress) -> Callable[[int, list[Training]], None]:

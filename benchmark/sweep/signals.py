@@ -22,9 +22,13 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, wait
 from functools import wraps
-from pathlib import Path
 from types import FrameType
 from typing import Any
+
+import psutil
+
+from benchmark.data.writing import WRITES
+from benchmark.store.processes import children
 
 GRACE = 1.2  # seconds from the signal to the end of the process
 PATIENCE = 0.5  # seconds of these for threads that may be about to look at their stop flag
@@ -37,36 +41,6 @@ class Terminated(KeyboardInterrupt):
     """SIGTERM, as schedulers send it."""
 
 
-class Writes:
-    """Writes in progress in any thread, which the end of the process waits for; none begins once it is near."""
-
-    def __init__(self) -> None:
-        self.running, self.closed = 0, False
-        self.changed = threading.Condition()
-
-    @contextlib.contextmanager
-    def one(self) -> Iterator[None]:
-        """Around a write."""
-        with self.changed:
-            while self.closed:  # the process is about to end, and this thread with it
-                self.changed.wait()
-            self.running += 1
-        try:
-            yield
-        finally:
-            with self.changed:
-                self.running -= 1
-                self.changed.notify_all()
-
-    def close(self) -> None:
-        """Wait for those in progress; no other begins from here on."""
-        with self.changed:
-            self.closed = True
-            while self.running > 0:
-                self.changed.wait()
-
-
-WRITES = Writes()
 _told = threading.Event()  # a signal has come
 _leaving = threading.Lock()
 _abandoned = threading.Event()  # threads of this process go on that nobody waits for
@@ -162,9 +136,9 @@ def leave(code: int, words: str) -> None:
     """End the process after the writes in progress, and its workers, whatever its threads do."""
     with _leaving:  # the main thread and the watching one may both come here: the second waits for the end
         WRITES.close()
-        for child in _children():
-            with contextlib.suppress(OSError):
-                os.kill(child, signal.SIGTERM)
+        for child in children():
+            with contextlib.suppress(psutil.Error):
+                child.terminate()
         _say(words)
         os._exit(code)
 
@@ -198,12 +172,3 @@ def _watch(reader: int, watched: Sequence[int], last_words: Callable[[], str]) -
             if code != 0:  # a second signal: no more patience, not even for a write, as none can do harm
                 os._exit(EXIT_CODES[signal.Signals(content[0])])
             code, deadline = EXIT_CODES[signal.Signals(content[0])], time.monotonic() + GRACE
-
-
-def _children() -> list[int]:
-    """Processes that this one has started, where the system tells."""
-    found = []
-    for path in Path("/proc/self/task").glob("*/children"):
-        with contextlib.suppress(OSError):
-            found += [int(number) for number in path.read_text(encoding="ascii").split()]
-    return found

@@ -11,8 +11,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmark.store.processes import end_with_parent
 from benchmark.sweep.collector import collect_as_usual
-from benchmark.sweep.launchers import Launcher, deal_gpu, end_with_parent
+from benchmark.sweep.launchers import Launcher, deal_gpu
 from benchmark.tracking.background import BackgroundTracker
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ class Session:
 
     def plan(self, config: Any, overrides: Sequence[str]) -> Job:
         """Lay out the cells of a job. Raises ``UsageError`` if that cannot be; writes nothing."""
-        from benchmark.cells import finished_record
+        from benchmark.store.finished import finished_record
         from benchmark.sweep.job import prepare_job
 
         key = (config.device, config.precision)
@@ -76,7 +77,7 @@ class Session:
         """Cells of the plan that are done by now."""
         if not self.planned:
             return 0
-        from benchmark.cells import finished_record
+        from benchmark.store.finished import finished_record
 
         return sum(finished_record(output_dir, cell) is not None for output_dir, cell in self.planned)
 
@@ -93,7 +94,7 @@ class Session:
         from hydra.core.hydra_config import HydraConfig
         from rich.console import Console
 
-        from benchmark.config import resolve_device
+        from benchmark.engine.device import resolve_device
         from benchmark.sweep.job import prepare_job
         from benchmark.sweep.progress import Progress
         from benchmark.sweep.run import run_job
@@ -200,9 +201,8 @@ def _recorded(path: Path, cell: Cell) -> tuple[str, str, str]:
 
 def _outcome(record: Record) -> tuple[str, str, str]:
     axes = record.axes
-    parts = [axes["model"], axes["dataset"], axes["normal_class"], f"seed {axes['seed']}", record.status.get("variant")]
-    name = " ".join(str(part) for part in parts if part not in ("", None))
-    return record.state, name, f"{record.status.get('reason')} ({record.path})"
+    parts = (axes.model, axes.dataset, str(axes.normal_class), f"seed {axes.seed}", record.status.variant)
+    return record.state, " ".join(part for part in parts if part), f"{record.status.reason} ({record.path})"
 
 
 def _running(holder: str) -> str:

@@ -8,6 +8,7 @@ from threading import Event
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from benchmark.store.format import PlannedJob
     from benchmark.store.records import Record
     from benchmark.tracking.tracker import Tracker
 
@@ -28,13 +29,13 @@ class BackgroundTracker:
         self.given_up = Event()
         self.opened: Future[Tracker | None] | None = None
 
-    def start_job(self, job: Mapping[str, Any]) -> Parent:
+    def start_job(self, job: PlannedJob) -> Parent:
         return self._call(lambda tracker: tracker.start_job(job))
 
     def log_cell(self, record: Record, parent: Parent) -> None:
         self._call(lambda tracker: None if self.given_up.is_set() else tracker.log_cell(record, parent.result()))
 
-    def log_missing(self, job: Mapping[str, Any], records: Sequence[Record]) -> None:
+    def log_missing(self, job: PlannedJob, records: Sequence[Record]) -> None:
         finished = list(records)
         self._call(lambda tracker: None if self.given_up.is_set() else tracker.log_missing(job, finished))
 

@@ -1,6 +1,6 @@
 """The store that MLflow keeps runs in: its address, who may use it, and the one made in ``output_dir``.
 
-Only this module and ``tracking`` import mlflow.
+Only this module and ``tracker`` import mlflow.
 """
 
 from __future__ import annotations
@@ -9,15 +9,14 @@ import contextlib
 import glob
 import logging
 import os
-import re
 import sqlite3
-import uuid
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlparse
 
 from benchmark.config import UsageError
+from benchmark.data.writing import replacing
 from benchmark.store.leases import lock
 from benchmark.tracking.patience import SilentError, heard, patience, within
 
@@ -52,7 +51,17 @@ def tracking_uri(configured: str | None, output_dir: Path) -> str:
     return uri
 
 
-def refuse_account(uri: str) -> None:
+def refuse(uri: str, otherwise: str = "type another tracking.uri or tracking=off") -> None:
+    """Raises ``UsageError`` if the store at ``uri`` is one of another MLflow, or a server that refuses this account.
+
+    ``otherwise`` is the way out that does without this store.
+    """
+    _refuse_other_schema(uri, otherwise)
+    if uri.startswith("http"):
+        _refuse_account(uri, otherwise)
+
+
+def _refuse_account(uri: str, otherwise: str) -> None:
     """Raises ``UsageError`` if the server at ``uri`` answers and does not take the account it is given."""
     from mlflow.exceptions import MlflowException
 
@@ -68,14 +77,12 @@ def refuse_account(uri: str) -> None:
         who = f"the account {name}" if name else "a client without an account"
         raise UsageError(
             f"MLflow at {public(uri)} refuses {who}. Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD in the "
-            "environment, or type tracking=off"
+            f"environment, or {otherwise}"
         ) from error
 
 
-def refuse_other_schema(uri: str, otherwise: str = "type another tracking.uri or tracking=off") -> None:
+def _refuse_other_schema(uri: str, otherwise: str) -> None:
     """Raises ``UsageError`` if the SQLite store at ``uri`` was made by another MLflow, without touching it.
-
-    ``otherwise`` is the way out that does without this store.
 
     MLflow itself refuses such a store or, where tables are missing, changes it in place: then the MLflow that made it
     can no longer read it.
@@ -89,28 +96,32 @@ def refuse_other_schema(uri: str, otherwise: str = "type another tracking.uri or
             found = {row[0] for row in database.execute("SELECT version_num FROM alembic_version")}
     except sqlite3.Error:  # no database, or none of MLflow's: said when it is opened
         return
-    known, heads = schema_revisions()
-    if len(found) != 1 or len(heads) != 1 or found == heads:
+    if len(found) != 1 or (relation := schema_relation(*found)) == "same":
         return
-    if found <= known:
+    if relation == "older":
         how = f"Keep a copy of the file, then type: mlflow db upgrade {uri}. Or {otherwise}"
         raise UsageError(f"the MLflow store {path} has the tables of an older MLflow (revision {found.pop()}). {how}")
     how = f"Install the MLflow that made it, or {otherwise}"
     raise UsageError(f"the MLflow store {path} has the tables of a newer MLflow (revision {found.pop()}). {how}")
 
 
-def schema_revisions() -> tuple[set[str], set[str]]:
-    """The revisions of the installed MLflow's tables, and the newest: from its migrations, without importing it."""
+def schema_relation(revision: str) -> str:
+    """Whether tables of this revision are the "same" as those of the installed MLflow, or "older" or "newer" ones.
+
+    Its newest revision is one that none of its other migrations names: that is seen without alembic, which would import
+    all of them and MLflow with them (2 s at the start of every command).
+    """
     spec = find_spec("mlflow")
-    folders = spec.submodule_search_locations if spec is not None else None
-    revisions, replaced = set(), set()
-    for folder in folders or ():
-        for path in Path(folder, "store", "db_migrations", "versions").glob("*.py"):
-            text = path.read_text(encoding="utf-8")
-            revisions |= set(re.findall(r"^revision\b[^=\n]*=\s*[\"'](\w+)", text, re.MULTILINE))
-            before = re.findall(r"^down_revision\b[^=\n]*=(.*)", text, re.MULTILINE)
-            replaced |= set(re.findall(r"[\"'](\w+)[\"']", " ".join(before)))
-    return revisions, revisions - replaced
+    folder = Path(next(iter(spec.submodule_search_locations or ())), "store", "db_migrations")
+    named_by = [path for path in folder.glob("versions/*.py") if revision in path.read_text(encoding="utf-8")]
+    if len(named_by) == 1:
+        return "same"
+    from alembic.script import ScriptDirectory
+
+    migrations = ScriptDirectory(str(folder))
+    if revision in migrations.get_heads():
+        return "same"
+    return "older" if revision in {one.revision for one in migrations.walk_revisions()} else "newer"
 
 
 def connect(uri: str) -> Any:
@@ -145,13 +156,8 @@ def create_store(database: Path) -> None:
             leftover.unlink()
         if database.exists():
             return
-        temporary = database.with_name(f".{database.name}.{uuid.uuid4().hex}.tmp")
-        try:
+        with replacing(database, wait=False) as temporary:  # it takes seconds
             connect(f"sqlite:///{temporary}").search_experiments(max_results=1)
-            os.rename(temporary, database)
-        except Exception:
-            temporary.unlink(missing_ok=True)
-            raise
 
 
 def write_ahead(database: Path) -> None:

@@ -9,8 +9,13 @@ from typing import Any
 
 from benchmark.code_hash import model_code
 from benchmark.config import UsageError
-from benchmark.store.records import RecordError, read_record, write_job
-from benchmark.tracking.client import connect, pages, public, refuse_account, refuse_other_schema, tracking_uri
+from benchmark.say import one_line
+from benchmark.store.experiments import write_job
+from benchmark.store.files import RecordError
+from benchmark.store.format import Entry, PlannedJob
+from benchmark.store.records import read_record
+from benchmark.tracking.client import connect, pages, public, refuse, tracking_uri
+from benchmark.tracking.forgotten import is_forgotten
 from benchmark.tracking.patience import heard, patience, within
 
 
@@ -18,9 +23,8 @@ def fetch_cells(experiment_name: str, uri: str | None, output_dir: Path, destina
     """Download every cell of an experiment from MLflow into ``destination``, laid out as ``output_dir``.
 
     Of runs with one fingerprint the newest counts, a FINISHED one before any other, of those one of the model's code
-    as it is now; runs that are not ended, or were
-    given up halfway, are left out. Raises ``UsageError`` if MLflow has no such experiment, ``RecordError`` if it cannot
-    be asked.
+    as it is now; runs that are not ended, were given up halfway, or whose cell was forgotten are left out. Raises
+    ``UsageError`` if MLflow has no such experiment, ``RecordError`` if it cannot be asked.
     """
     address = tracking_uri(uri, output_dir)
     _refuse(address)
@@ -30,8 +34,8 @@ def fetch_cells(experiment_name: str, uri: str | None, output_dir: Path, destina
     except (UsageError, RecordError, OSError):
         raise
     except Exception as error:  # MLflow's own, or of its database's driver
-        reason = " ".join(str(error).split())[:200]
-        raise RecordError(f"MLflow at {public(address)} cannot be read ({reason}). Type source=folders") from error
+        reason = f"MLflow at {public(address)} cannot be read ({one_line(error)})"
+        raise RecordError(f"{reason}. Type source=folders") from error
 
 
 def _fetch(client: Any, experiment_name: str, destination: Path) -> Path:
@@ -42,7 +46,7 @@ def _fetch(client: Any, experiment_name: str, destination: Path) -> Path:
     chosen: dict[str, Any] = {}
     query = {"experiment_ids": [experiment.experiment_id], "filter_string": "tags.kind = 'cell'"}
     for run in pages(client.search_runs, **query):
-        if run.info.status not in ("FINISHED", "FAILED"):
+        if run.info.status not in ("FINISHED", "FAILED") or is_forgotten(run):
             continue
         known = chosen.get(run.data.tags["fingerprint"])
         if known is None or _rank(run) > _rank(known):
@@ -61,9 +65,8 @@ def _fetch(client: Any, experiment_name: str, destination: Path) -> Path:
             os.replace(found, target)
         heard()
         record = read_record(target)
-        cells.append({"axes": record.axes, "fingerprint": record.fingerprint, "path": relative})
-    job = {"job": "mlflow", "command": "", "overrides": [], "git_revision": "", "config_hash": "", "cells": cells}
-    write_job(destination, experiment_name, job)
+        cells.append(Entry(axes=record.axes, fingerprint=record.fingerprint, path=relative))
+    write_job(destination, experiment_name, PlannedJob(job="mlflow", cells=tuple(cells)))
     return destination
 
 
@@ -74,8 +77,6 @@ def _rank(run: Any) -> tuple[bool, bool]:
 
 def _refuse(uri: str) -> None:
     """Raise ``UsageError`` for a store that is not there, is another MLflow's, or refuses this account."""
-    refuse_other_schema(uri, "type source=folders, or uri=<another store>")
     if uri.startswith("sqlite:///") and not os.path.exists(uri.removeprefix("sqlite:///")):
         raise UsageError(f"there is no MLflow store {uri}. Type source=folders, or uri=<its address>")
-    if uri.startswith("http"):
-        refuse_account(uri)
+    refuse(uri, "type source=folders, or uri=<another store>")

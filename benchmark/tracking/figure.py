@@ -28,14 +28,14 @@ def cell_figure(record: Record, path: Path) -> Path:
 
     axes = record.axes
     scores, images, history = record.scores(), record.images(), record.history()
-    headline = record.status["headline"]
+    headline = record.status.headline
     values, label = scores[f"score/{headline}"], scores["label"]
     figure = Figure(figsize=(11, 5.2), dpi=80)  # no layout engine: it draws everything twice
     FigureCanvasAgg(figure)
-    variant = f" {record.status['variant']}" if record.status["variant"] != "" else ""
+    variant = f" {record.status.variant}" if record.status.variant != "" else ""
     figure.suptitle(
-        f"{axes['model']}{variant} on {axes['dataset']}, {axes['split']} class {axes['normal_class']} "
-        f"({axes['normal_class_name']}), seed {axes['seed']}: AUROC {record.metrics['auroc']:.4f}",
+        f"{axes.model}{variant} on {axes.dataset}, {axes.split} class {axes.normal_class} "
+        f"({axes.normal_class_name}), seed {axes.seed}: AUROC {record.metrics['auroc']:.4f}",
         parse_math=False,  # a $ in a name is a $
     )
     grid = figure.add_gridspec(

@@ -1,4 +1,4 @@
-"""How a cell and its configuration read in MLflow: names, tags, parameters and times."""
+"""How a cell and its configuration read in MLflow: names, tags, parameters, metrics and times."""
 
 from __future__ import annotations
 
@@ -14,10 +14,9 @@ MAX_TAG = 5000  # characters
 
 def name_of(record: Record) -> str:
     """A name to read: ``vae mnist 3 seed 0``."""
-    axes, variant = record.axes, record.status.get("variant", "")
-    label = str(axes["normal_class"])
-    named = label if axes["normal_class_name"] == label else f"{label} {axes['normal_class_name']}"
-    return f"{axes['model']} {axes['dataset']} {named} seed {axes['seed']} {variant}".strip()
+    axes, label = record.axes, str(record.axes.normal_class)
+    named = label if axes.normal_class_name in ("", label) else f"{label} {axes.normal_class_name}"
+    return f"{axes.model} {axes.dataset} {named} seed {axes.seed} {record.status.variant}".strip()
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
@@ -31,6 +30,17 @@ def flatten(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, 
             yield prefix + key, str(value)
 
 
+def metrics_of(record: Record) -> Iterator[tuple[str, float, int]]:
+    """Name, value and step of each metric: of the cell at step 0, of its training at the end of each epoch."""
+    for key, value in record.metrics.items():
+        yield key, value, 0
+    history = record.history()
+    for row in [] if history is None else history.to_dict("records"):
+        for key, value in row.items():
+            if key.startswith("train/"):
+                yield f"history/{key.removeprefix('train/')}", value, int(row["epoch"])
+
+
 def tags_of(tags: Mapping[str, Any]) -> dict[str, str]:
     """Tags as MLflow takes them: texts, cut where they are too long."""
     return {key: str(value)[:MAX_TAG] for key, value in tags.items()}
@@ -39,8 +49,3 @@ def tags_of(tags: Mapping[str, Any]) -> dict[str, str]:
 def milliseconds(time: str) -> int:
     """A time in ISO 8601 as MLflow has it, since 1970."""
     return int(datetime.fromisoformat(time).timestamp() * 1000)
-
-
-def line_of(error: BaseException) -> str:
-    """An error in one line."""
-    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:200]

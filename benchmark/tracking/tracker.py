@@ -8,24 +8,28 @@ from __future__ import annotations
 import contextlib
 import json
 import sqlite3
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
+from benchmark.say import named, warn
+from benchmark.store.format import PlannedJob
 from benchmark.store.leases import lock
 from benchmark.store.processes import Pulse
 from benchmark.store.records import Record, means
 from benchmark.tracking.client import connect, create_store, public, silent, tracking_uri, write_ahead
+from benchmark.tracking.forgotten import is_forgotten
 from benchmark.tracking.heartbeat import HEARTBEAT, close_dead_runs, owner_tags, sign_of_life
 from benchmark.tracking.patience import SilentError, bounded, did_not_answer, heard, patience
-from benchmark.tracking.texts import flatten, line_of, milliseconds, name_of, tags_of
+from benchmark.tracking.texts import flatten, metrics_of, milliseconds, name_of, tags_of
 
 Result = TypeVar("Result")
 MAX_METRICS = 1000  # of one log_batch
 MAX_PARAMS = 100
+MAX_ATTEMPTS = 100  # runs of one cell that are looked at
 MAX_VALUE = 6000  # characters of a parameter
 SILENCE = 30.0  # seconds for which a server that did not answer is not asked again
 
@@ -72,19 +76,19 @@ class Tracker:
 
             experiment_id = bounded(uri, patience(), begin)
         except Exception as error:
-            _warn(
-                f"MLflow at {public(uri)} cannot be used ({line_of(error)}); cells are kept in {output_dir / 'cells'}, "
+            warn(
+                f"MLflow at {public(uri)} cannot be used ({named(error)}); cells are kept in {output_dir / 'cells'}, "
                 f"and python -m benchmark.sync experiment={experiment_name} sends them"
             )
             return None
         return cls(client, experiment_id, output_dir, config.figures, experiment_name)
 
-    def start_job(self, job: Mapping[str, Any]) -> str | None:
+    def start_job(self, job: PlannedJob) -> str | None:
         """Start the parent run of a job (as in its file in ``experiments/``); returns its id."""
-        axes = job["cells"][0]["axes"]
-        name = f"{axes['model']} {axes['dataset']} {axes['split']}: {len(job['cells'])} cells"
-        tags = {key: axes[key] for key in ("model", "dataset", "split", "evaluate_on")}
-        tags |= {"kind": "job", "job": job["job"], "git_revision": job["git_revision"], "command": job["command"]}
+        axes = job.cells[0].axes
+        name = f"{axes.model} {axes.dataset} {axes.split}: {len(job.cells)} cells"
+        tags = {key: getattr(axes, key) for key in ("model", "dataset", "split", "evaluate_on")}
+        tags |= {"kind": "job", "job": job.job, "git_revision": job.git_revision, "command": job.command}
 
         def start() -> str:
             run = self.client.create_run(self.experiment_id, run_name=name, tags=tags_of(tags | owner_tags()))
@@ -134,7 +138,7 @@ class Tracker:
             self.missed.setdefault(parent, []).append(record)
         return False
 
-    def log_missing(self, job: Mapping[str, Any], records: Sequence[Record]) -> None:
+    def log_missing(self, job: PlannedJob, records: Sequence[Record]) -> None:
         """Log those cells of a finished job that MLflow does not have, below its newest run, or a new one."""
 
         def look() -> tuple[list[Record], str | None]:
@@ -149,24 +153,27 @@ class Tracker:
             self.end_job(parent, "FINISHED", means(records))
 
     def has(self, record: Record) -> bool:
-        """Whether a FINISHED run holds fingerprint and code of a cell that is done; of another cell, this attempt."""
+        """Whether a FINISHED run holds fingerprint and code of a cell that is done; of another cell, this attempt.
+
+        One whose cell was forgotten since does not count: the cell has been planned again.
+        """
         query = f"tags.fingerprint = '{record.fingerprint}' and attributes.status = "
         query += "'FINISHED'" if record.state == "done" else "'FAILED'"
-        if "code" in record.status:
-            query += f" and tags.code = '{record.status['code']}'"
+        if record.status.code:
+            query += f" and tags.code = '{record.status.code}'"
         if record.state != "done":
-            query += f" and attributes.start_time = {milliseconds(record.status['started'])}"
-        found = self.client.search_runs([self.experiment_id], query, max_results=1)
+            query += f" and attributes.start_time = {milliseconds(record.status.started)}"
+        found = self.client.search_runs([self.experiment_id], query, max_results=MAX_ATTEMPTS)
         heard()
-        return len(found) > 0
+        return not all(map(is_forgotten, found))
 
     def ask(self, call: Callable[[], Result]) -> Result:
         """What ``call`` returns or raises, given up when the store says nothing."""
         return bounded(self.client.tracking_uri, patience(), call)
 
-    def find_job(self, job: Mapping[str, Any]) -> str | None:
+    def find_job(self, job: PlannedJob) -> str | None:
         """The newest parent run of a job, or None."""
-        query = f"tags.kind = 'job' and tags.job = '{job['job']}'"
+        query = f"tags.kind = 'job' and tags.job = '{job.job}'"
         found = self.client.search_runs([self.experiment_id], query, max_results=1)
         return found[0].info.run_id if found else None
 
@@ -178,29 +185,29 @@ class Tracker:
                 database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def _log(self, record: Record, parent: str | None) -> None:
-        from mlflow.entities import Param
+        from mlflow.entities import Metric, Param
 
-        axes = record.axes
-        config = record.config
-        tags = {**axes, "kind": "cell", "state": record.state, "fingerprint": record.fingerprint}
-        tags |= {"code": record.status["code"]} if "code" in record.status else {}
-        tags |= {"variant": record.status.get("variant", ""), "headline": record.status.get("headline", "")}
+        status, config = record.status, record.config()
+        tags = {**asdict(record.axes), "kind": "cell", "state": record.state, "fingerprint": record.fingerprint}
+        tags |= {"code": status.code} if status.code else {}
+        tags |= {"variant": status.variant, "headline": status.headline or ""}
         tags |= {"git_revision": record.environment()["git_revision"]}
         tags["cell_path"] = record.path.absolute().relative_to(self.output_dir).as_posix()
-        if record.status.get("reason") is not None:
-            tags["reason"] = record.status["reason"]
+        if status.reason is not None:
+            tags["reason"] = status.reason
         if parent is not None:
             tags["mlflow.parentRunId"] = parent
         tags |= owner_tags()
         run = self.client.create_run(
-            self.experiment_id, milliseconds(record.status["started"]), tags_of(tags), name_of(record)
+            self.experiment_id, milliseconds(record.status.started), tags_of(tags), name_of(record)
         )
         run_id = run.info.run_id
         heard()
         ended = "KILLED"
         try:
             params = [Param(key, value[:MAX_VALUE]) for key, value in flatten(config)]
-            metrics = list(_metrics(record))
+            now = milliseconds(status.finished)
+            metrics = [Metric(key, value, now, step) for key, value, step in metrics_of(record)]
             self.client.log_batch(run_id, metrics=metrics[:MAX_METRICS], params=params[:MAX_PARAMS])
             for i in range(MAX_METRICS, len(metrics), MAX_METRICS):
                 self.client.log_batch(run_id, metrics=metrics[i : i + MAX_METRICS])
@@ -216,18 +223,18 @@ class Tracker:
                 self._log_figure(run_id, record)
             ended = "FINISHED" if record.state == "done" else "FAILED"
         finally:
-            self.client.set_terminated(run_id, ended, milliseconds(record.status["finished"]))
+            self.client.set_terminated(run_id, ended, milliseconds(record.status.finished))
 
     def _log_inputs(self, run_id: str, record: Record) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag
         from mlflow.exceptions import MlflowException
 
-        axes, split = record.axes, record.status.get("split", {})
-        digest = str(record.status.get("data_version", ""))[:8] + str(split.get("hash", ""))[:8]
-        source = json.dumps({"split": axes["split"], "normal_class": axes["normal_class"], **split})
+        axes, split = record.axes, record.status.split
+        digest = record.status.data_version[:8] + str(split.get("hash", ""))[:8]
+        source = json.dumps({"split": axes.split, "normal_class": axes.normal_class, **split})
         inputs = []
         for context in ("train", "test"):  # MLflow keeps one input of a run for each name and digest
-            name = f"{axes['dataset']} {axes['normal_class']} {context}"
+            name = f"{axes.dataset} {axes.normal_class} {context}"
             profile = json.dumps({key: record.metrics[key] for key in (f"n_{context}",) if key in record.metrics})
             dataset = Dataset(name, digest, "local", source, profile=profile)
             inputs.append(DatasetInput(dataset, [InputTag("mlflow.data.context", context)]))
@@ -256,8 +263,8 @@ class Tracker:
             return result
         except Exception as error:
             if not self.warned:
-                _warn(
-                    f"MLflow did not take {what} ({line_of(error)}); the cell folders are complete, and "
+                warn(
+                    f"MLflow did not take {what} ({named(error)}); the cell folders are complete, and "
                     f"python -m benchmark.sync experiment={self.experiment_name} sends what it misses"
                 )
             self.warned = True
@@ -280,20 +287,3 @@ def _experiment(client: Any, name: str, artifacts: str | None) -> str:
         if found is None:
             raise
         return found.experiment_id
-
-
-def _metrics(record: Record) -> Iterator[Any]:
-    from mlflow.entities import Metric
-
-    now = milliseconds(record.status["finished"])
-    for key, value in record.metrics.items():
-        yield Metric(key, value, now, 0)
-    history = record.history()
-    for row in [] if history is None else history.to_dict("records"):
-        for key, value in row.items():
-            if key.startswith("train/"):
-                yield Metric(f"history/{key.removeprefix('train/')}", value, now, int(row["epoch"]))
-
-
-def _warn(text: str) -> None:
-    print(f"warning: {text}", file=sys.stderr, flush=True)

@@ -16,7 +16,7 @@ import torch
 from benchmark import instructions
 from benchmark.data import load_dataset_config
 from benchmark.data.images import load_images
-from benchmark.engine.train import Settings
+from benchmark.engine.state import Settings
 from benchmark.models import model_class
 from benchmark.store.environment import environment
 from tests.bits import KINDS, digest, digests, digits, trained_scores

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from benchmark.data import load_dataset_config
-from benchmark.data.cache import data_dir
+from benchmark.data.files import data_dir
 from benchmark.data.images import ImageData, load_images
 from benchmark.engine import judge as module
 from benchmark.engine.fleet import to_pixels

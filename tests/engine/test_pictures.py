@@ -28,7 +28,7 @@ def test_interpolation_begins_and_ends_at_the_reconstructions_of_two_normal_imag
     found = {}
     for path in (tmp_path / "outputs" / "cells").rglob("status.json"):
         record = read_record(path.parent)
-        images = found[record.axes["model"]] = record.images()
+        images = found[record.axes.model] = record.images()
         assert images["interpolation"].shape == (STEPS, 28, 28)
         assert images["interpolation_codes"].shape == (STEPS, 16)
         codes = images["interpolation_codes"]

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from benchmark.engine.fleet import Fleet
-from benchmark.engine.score import assess
-from benchmark.engine.train import Interrupted
+from benchmark.engine.score import Scoring, View, score_images
+from benchmark.engine.state import Interrupted
 from benchmark.models.ae import AE
 
 IMAGES = torch.randint(0, 256, (50, 1, 28, 28), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
@@ -33,7 +33,8 @@ def scores(room: int, batch_size: int = 50) -> Tensor:
     torch.manual_seed(0)
     model = Narrow((1, 28, 28), hidden=(8,), latent=2)
     model.room = room
-    return assess(Fleet([model]), IMAGES, [ALL], [0], batch_size)[0]["scores"]["reconstruction"]
+    (found,) = score_images(Fleet([model]), IMAGES, [View(ALL, 0)], Scoring(batch_size))
+    return found.scores["reconstruction"]
 
 
 @pytest.mark.parametrize("room", [7, 1])
@@ -51,4 +52,4 @@ def test_scoring_can_be_stopped() -> None:
     stop = Event()
     stop.set()
     with pytest.raises(Interrupted):
-        assess(Fleet([AE((1, 28, 28), hidden=(8,))]), IMAGES, [ALL], [0], 10, stop=stop)
+        score_images(Fleet([AE((1, 28, 28), hidden=(8,))]), IMAGES, [View(ALL, 0)], Scoring(10, stop=stop))

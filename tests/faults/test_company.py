@@ -18,7 +18,7 @@ PCA = ["model=pca", "dataset=digits", "split.normal_class=[0,1,2,3]", "split.tes
 
 def records(folder: Path) -> dict[int, Path]:
     found = [path.parent for path in (folder / "outputs" / "cells").rglob("status.json")]
-    return {read_record(path).axes["normal_class"]: path for path in found}
+    return {read_record(path).axes.normal_class: path for path in found}
 
 
 def test_a_cell_of_another_process_is_left_to_it(tmp_path: Path) -> None:

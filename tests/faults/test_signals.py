@@ -105,10 +105,10 @@ def test_a_server_that_never_answers_keeps_nobody(tmp_path: Path, started) -> No
 
 SLOW_WRITER = textwrap.dedent("""
     import sys, time
-    from benchmark.store import records
+    from benchmark.data import writing
     from benchmark.__main__ import main
 
-    original, seconds = records.sync, float(sys.argv.pop(1))
+    original, seconds = writing.sync, float(sys.argv.pop(1))
 
     def slow(path):
         if path.name == "status.json":
@@ -116,7 +116,7 @@ SLOW_WRITER = textwrap.dedent("""
             time.sleep(seconds)
         original(path)
 
-    records.sync = slow
+    writing.sync = slow
     sys.exit(main())
 """)
 PCA = ["model=pca", "dataset=digits", "split.normal_class=0", "split.test_limit=100", "tracking=off"]

@@ -9,10 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from benchmark.data.images import ImageData
-from benchmark.engine.evaluate import Outcome, _add_diagnostics
+from benchmark.engine.diagnostics import diagnostics
 from benchmark.engine.fleet import Fleet, to_pixels
 from benchmark.engine.score import draw_noise
-from benchmark.engine.train import Batches, Settings, train
+from benchmark.engine.state import Batches, Settings
+from benchmark.engine.train import Member, train
 from benchmark.models.parts.adversarial import Game, gradient_penalty, one_hot, round_robin
 from benchmark.models.parts.discriminator import Discriminator, judge_batches
 from tests.models.test_models import fitted, loaded
@@ -147,8 +148,8 @@ def leave_one_out(name: str, data: ImageData, left_out: int, epochs: int, **chan
     """A tiny model told the classes of all images but those of one class, which it does not see."""
     fleet = Fleet([build(name, 3, **changes)])
     index = (data.train_labels != left_out).nonzero().flatten()
-    told = [data.train_labels[index]]
-    train(fleet, data.train_images, [index], [1], [2], Settings(epochs, 32, len(index)), labels=told)
+    member = Member(index, 1, 2, data.train_labels[index])
+    train(fleet, data.train_images, [member], Settings(epochs, 32, len(index)))
     return fleet
 
 
@@ -226,12 +227,13 @@ def test_every_option_trains_in_a_fleet_as_alone(options: dict[str, object], net
 
     def run(chosen: list[tuple[int, int]]) -> tuple[Fleet, list[dict[str, float]]]:
         fleet = Fleet([build("anogan", seed, network=network, **rates, **options) for _, seed in chosen])
-        index = [(digits.train_labels == label).nonzero().flatten() for label, _ in chosen]
-        seeds = [seed for _, seed in chosen]
-        told = [digits.train_labels[rows] for rows in index] if fleet.model.label_share > 0 else None
+        those = []
+        for label, seed in chosen:
+            rows = (digits.train_labels == label).nonzero().flatten()
+            those.append(Member(rows, seed, seed, digits.train_labels[rows] if fleet.model.label_share > 0 else None))
         before = {name: value.clone() for name, value in fleet.parameters.items()}
         game = fleet.model.game
-        found = train(fleet, digits.train_images, index, seeds, seeds, settings, labels=told)
+        found = train(fleet, digits.train_images, those, settings)
         for name, value in before.items():
             free = "wasserstein" in game.objective and name == "discriminator.head.bias"  # it cancels in the loss
             assert free or not torch.equal(value, fleet.parameters[name]), name
@@ -248,7 +250,7 @@ def test_the_discriminators_running_statistics_are_those_of_real_batches(name: s
     fleet = Fleet([build(name, 3, network="conv", learning_rate=1e-12, discriminator_learning_rate=1e-12)])
     reference = build(name, 3, network="conv").discriminator
     index = (digits.train_labels == 0).nonzero().flatten()
-    train(fleet, digits.train_images, [index], [1], [2], Settings(2, 32, 96))
+    train(fleet, digits.train_images, [Member(index, 1, 2)], Settings(2, 32, 96))
     stream = Batches(index, 1)
     for rows in stream.take(6 * 32).view(6, 32):
         reference(to_pixels(digits.train_images[rows]))
@@ -327,14 +329,14 @@ def test_recorded_diagnostics_judge_each_image_with_its_own_class(digits: ImageD
     fleet = Fleet([build("gan", 3, conditional=True, batch_size=10)])
     fleet.parameters["discriminator.label_weight.weight"].normal_(generator=torch.Generator().manual_seed(0))
     fleet.model.eval()  # as after scoring
-    rows, outcome = torch.arange(20), Outcome()
-    cells = [SimpleNamespace(stream=lambda name: 5)]
-    _add_diagnostics(fleet, cells, digits.train_images, digits.train_labels, [rows], "fp32", [outcome])
+    split = SimpleNamespace(train_index=torch.arange(20), train_label=torch.zeros(20))
+    cells = [SimpleNamespace(stream=lambda name: 5, split=split)]
+    (found,) = diagnostics(fleet, cells, digits.train_images, digits.train_labels, "fp32")
     model, noise = loaded(fleet), draw_noise(fleet.model.diagnostic_noise, [5], 20)
     noise = {"z": noise["z"][0], "label": digits.train_labels[:20]}
     with torch.no_grad():
         expected = model.diagnostics(to_pixels(digits.train_images[:20]), noise)
         untold = model.diagnostics(to_pixels(digits.train_images[:20]), {"z": noise["z"]})
     for name in ("gan/value", "gan/d_real", "gan/d_fake"):
-        assert outcome.metrics[name] == pytest.approx(float(expected[name]), rel=1e-4)
-    assert abs(float(untold["gan/value"]) - outcome.metrics["gan/value"]) > 1e-2
+        assert found[name] == pytest.approx(float(expected[name]), rel=1e-4)
+    assert abs(float(untold["gan/value"]) - found["gan/value"]) > 1e-2

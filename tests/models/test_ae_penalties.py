@@ -10,7 +10,8 @@ from torch import Tensor
 
 from benchmark.data.images import ImageData
 from benchmark.engine.fleet import Fleet, to_pixels
-from benchmark.engine.train import Settings, train
+from benchmark.engine.state import Settings
+from benchmark.engine.train import Member, train
 from benchmark.models.ae import squared_jacobian
 from tests.tiny_models import build
 
@@ -57,7 +58,7 @@ def test_contraction_lowers_the_jacobian(digits: ImageData) -> None:
     for weight in (0.0, 10.0):
         fleet = Fleet([build("ae", 3, contraction=weight, contraction_probes=2)])
         index = (digits.train_labels == 0).nonzero().flatten()
-        train(fleet, digits.train_images, [index], [1], [2], Settings(20, 32, len(index)))
+        train(fleet, digits.train_images, [Member(index, 1, 2)], Settings(20, 32, len(index)))
         fleet.model.load_state_dict(fleet.state(0))
         model = fleet.model
         norms.append(float(squared_jacobian(model.encode, images, model.all_directions(model.encode(images))).mean()))
@@ -92,7 +93,7 @@ def test_sparsity_makes_codes_sparse(changes: dict[str, object], digits: ImageDa
     for weight in (0.0, 100.0):
         fleet = Fleet([build("ae", 3, sparsity=weight, **changes)])
         index = (digits.train_labels == 0).nonzero().flatten()
-        train(fleet, digits.train_images, [index], [1], [2], Settings(20, 32, len(index)))
+        train(fleet, digits.train_images, [Member(index, 1, 2)], Settings(20, 32, len(index)))
         fleet.model.load_state_dict(fleet.state(0))
         means.append(float(fleet.model.assess(images, {})["code"].detach().abs().mean()))
     assert means[1] < 0.5 * means[0]
@@ -105,7 +106,8 @@ def test_penalties_train_as_fleets(changes: dict[str, float], digits: ImageData)
 
     def losses(seeds: list[int]) -> list[list[float]]:
         fleet = Fleet([build("ae", seed, **changes) for seed in seeds])
-        found = train(fleet, digits.train_images, [index] * len(seeds), seeds, seeds, Settings(6, 32, 32))
+        members = [Member(index, seed, seed) for seed in seeds]
+        found = train(fleet, digits.train_images, members, Settings(6, 32, 32))
         return [[row["train/loss"] for row in training.history] for training in found]
 
     for together, seed in zip(losses([1, 2, 3]), (1, 2, 3), strict=True):

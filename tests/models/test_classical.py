@@ -17,8 +17,9 @@ from threadpoolctl import threadpool_limits
 
 from benchmark.data.images import ImageData
 from benchmark.engine.fleet import Fleet, to_pixels
-from benchmark.engine.score import assess
-from benchmark.engine.train import Settings, train
+from benchmark.engine.score import Scoring, View, score_images
+from benchmark.engine.state import Settings
+from benchmark.engine.train import Member, train
 from tests.tiny_models import build
 
 SEED = 2**40 + 7
@@ -33,7 +34,7 @@ def _one_thread_each() -> Iterator[None]:
 def scored(data: ImageData, name: str, **changes: object) -> dict[str, np.ndarray]:
     """Scores of all test images under the model fitted to class 0, as float64."""
     fleet = Fleet([build(name, 3, **changes)])
-    train(fleet, data.train_images, [(data.train_labels == 0).nonzero().flatten()], [1], [SEED], Settings(1, 1, 1))
+    train(fleet, data.train_images, [Member((data.train_labels == 0).nonzero().flatten(), 1, SEED)], Settings(1, 1, 1))
     model = build(name, 4, **changes)
     model.load_state_dict(fleet.state(0))
     with torch.no_grad():
@@ -104,9 +105,9 @@ def test_training_images_are_scored_as_if_left_out(name: str, digits: ImageData)
 
     def score(kept: torch.Tensor) -> torch.Tensor:
         fleet = Fleet([build(name, features="pixels")])
-        train(fleet, digits.train_images, [kept], [1], [2], Settings(1, 1, 1))
-        (found,) = assess(fleet, digits.train_images, [rows[:1]], [0], 10)
-        return found["scores"][fleet.model.headline]
+        train(fleet, digits.train_images, [Member(kept, 1, 2)], Settings(1, 1, 1))
+        (found,) = score_images(fleet, digits.train_images, [View(rows[:1], 0)], Scoring(10))
+        return found.scores[fleet.model.headline]
 
     torch.testing.assert_close(score(rows), score(rows[1:]), rtol=1e-4, atol=1e-2)  # log N against log(N - 1)
 
@@ -114,14 +115,14 @@ def test_training_images_are_scored_as_if_left_out(name: str, digits: ImageData)
 @pytest.mark.parametrize("name", ["ocsvm", "kde", "knn"])
 def test_at_most_so_many_training_images_are_kept(name: str, digits: ImageData) -> None:
     fleet = Fleet([build(name, most=50)])
-    train(fleet, digits.train_images, [torch.arange(400)], [1], [2], Settings(1, 1, 1))
+    train(fleet, digits.train_images, [Member(torch.arange(400), 1, 2)], Settings(1, 1, 1))
     kept = {"ocsvm": "vectors", "kde": "centres", "knn": "points"}[name]
     count = fleet.state(0)[kept].shape[0]
     assert count <= 50 if name == "ocsvm" else count == 50
 
 
 def test_refusals_say_what_to_type(digits: ImageData) -> None:
-    few = ([torch.arange(4)], [0], [0], Settings(1, 1, 1))
+    few = ([Member(torch.arange(4), 0, 0)], Settings(1, 1, 1))
     with pytest.raises(ValueError, match=r"type model\.neighbours=3 or fewer"):
         train(Fleet([build("knn")]), digits.train_images, *few)
     with pytest.raises(ValueError, match=r"type model\.components=4 or fewer, or model\.features=pixels"):

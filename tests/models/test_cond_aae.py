@@ -9,7 +9,8 @@ from torch.distributions import Normal
 
 from benchmark.data.images import ImageData
 from benchmark.engine.fleet import Fleet, to_pixels
-from benchmark.engine.train import Settings, train
+from benchmark.engine.state import Settings
+from benchmark.engine.train import Member, train
 from tests.models.test_models import loaded
 from tests.tiny_models import build
 
@@ -22,7 +23,7 @@ def model(digits: ImageData) -> torch.nn.Module:
     fleet = Fleet([build("cond_aae", 3, label_share=0.2, hidden=[128], adversarial_learning_rate=2e-3)])
     index = (digits.train_labels != 9).nonzero().flatten()
     told = torch.where(torch.arange(len(index)) % 5 == 0, digits.train_labels[index], -1)
-    train(fleet, digits.train_images, [index], [1], [2], Settings(25, 32, len(index)), labels=[told])
+    train(fleet, digits.train_images, [Member(index, 1, 2, told)], Settings(25, 32, len(index)))
     return loaded(fleet)
 
 
@@ -96,9 +97,9 @@ def test_losses_use_the_label_where_it_is_told() -> None:
 def test_it_trains_on_one_class(digits: ImageData) -> None:
     """one_vs_rest: a single class, told or not; every image gets a finite score."""
     index = (digits.train_labels == 4).nonzero().flatten()
-    for told in ([digits.train_labels[index]], None):
+    for told in (digits.train_labels[index], None):
         fleet = Fleet([build("cond_aae", 3)])
-        (training,) = train(fleet, digits.train_images, [index], [1], [2], Settings(3, 32, 64), labels=told)
+        (training,) = train(fleet, digits.train_images, [Member(index, 1, 2, told)], Settings(3, 32, 64))
         assert training.diverged is None
         with torch.no_grad():
             found = loaded(fleet).assess(to_pixels(digits.test_images), {})["scores"]

@@ -13,8 +13,9 @@ from benchmark.config import CONF_DIR
 from benchmark.data.images import ImageData
 from benchmark.engine.fleet import Fleet, to_pixels
 from benchmark.engine.metrics import auroc
-from benchmark.engine.score import assess
-from benchmark.engine.train import Settings, Training, train
+from benchmark.engine.score import Scoring, View, score_images
+from benchmark.engine.state import Settings, Training
+from benchmark.engine.train import Member, train, train_in_company
 from benchmark.models import constructor, model_class, model_names
 from benchmark.sweep.fleets import make_plan
 from tests.tiny_models import build, tiny
@@ -50,16 +51,14 @@ def trained(
 ) -> tuple[Fleet, list[Training]]:
     name, changes = variant
     fleet = Fleet([build(name, seed, **changes) for _, seed in members])
-    seeds = [seed for _, seed in members]
-    indices = [rows(data, label) for label, _ in members]
-    settings = Settings(epochs, 32, 120)
-    return fleet, train(fleet, data.train_images, indices, seeds, [s + 100 for s in seeds], settings)
+    those = [Member(rows(data, label), seed, seed + 100) for label, seed in members]
+    return fleet, train(fleet, data.train_images, those, Settings(epochs, 32, 120))
 
 
 def scores(fleet: Fleet, images: Tensor, batch_size: int = 256, index: Tensor | None = None) -> list[dict[str, Tensor]]:
     chosen = torch.arange(len(images)) if index is None else index
-    found = assess(fleet, images, [chosen] * fleet.size, [11] * fleet.size, batch_size)
-    return [cell["scores"] for cell in found]
+    found = score_images(fleet, images, [View(chosen, 11)] * fleet.size, Scoring(batch_size))
+    return [dict(cell.scores) for cell in found]
 
 
 @pytest.fixture(scope="module")
@@ -255,9 +254,8 @@ def test_per_step_losses_in_a_fleet_are_those_alone(variant: tuple[str, dict[str
 
     def histories(members: list[tuple[int, int]]) -> list[list[dict[str, float]]]:
         fleet = Fleet([build(name, seed, **changes) for _, seed in members])
-        seeds = [seed for _, seed in members]
-        indices = [rows(digits, c) for c, _ in members]
-        found = train(fleet, digits.train_images, indices, seeds, seeds, settings, in_company=True)
+        those = [Member(rows(digits, label), seed, seed) for label, seed in members]
+        found = train_in_company(fleet, digits.train_images, those, settings)
         return [training.history for training in found]
 
     members = [*MEMBERS, (5, 3)]
@@ -275,15 +273,15 @@ def test_products_in_bf16_train_a_fleet_as_fp32_does(variant: tuple[str, dict[st
     means, fleets = [], []
     for precision in ("fp32", "bf16"):
         fleet = Fleet([build(name, seed, **changes) for _, seed in MEMBERS[:2]])
-        indices = [rows(digits, label) for label, _ in MEMBERS[:2]]
-        trainings = train(fleet, digits.train_images, indices, [1, 2], [3, 4], Settings(1, 32, 120, precision))
+        those = [Member(rows(digits, label), i, i + 2) for i, (label, _) in enumerate(MEMBERS[:2], 1)]
+        trainings = train(fleet, digits.train_images, those, Settings(1, 32, 120, precision))
         means.append(trainings[0].history[-1] if trainings[0].history else {})
         fleets.append(fleet)
     assert all(value.dtype == torch.float32 for value in fleets[1].parameters.values())
     assert means[1] == pytest.approx(means[0], rel=0.1, abs=0.02)
-    index = torch.arange(60)
+    views = [View(torch.arange(60), seed) for seed in (5, 6)]
     ours, exact = (
-        assess(fleets[0], digits.test_images, [index, index], [5, 6], 30, precision)[0]["scores"]
+        score_images(fleets[0], digits.test_images, views, Scoring(30, precision))[0].scores
         for precision in ("bf16", "fp32")
     )
     for score, values in exact.items():
@@ -300,7 +298,7 @@ def test_a_cell_sees_only_its_own_images(variant: tuple[str, dict[str, object]],
     states = []
     for images in (digits.train_images, spoiled):
         fleet = Fleet([build(name, 1, **changes)])
-        train(fleet, images, [rows(digits, 0)], [1], [2], Settings(1, 32, 120))
+        train(fleet, images, [Member(rows(digits, 0), 1, 2)], Settings(1, 32, 120))
         states.append(fleet.state(0))
     assert all(torch.equal(states[0][key], states[1][key]) for key in states[0])
 

@@ -20,7 +20,8 @@ from benchmark.data import load_dataset_config
 from benchmark.data.images import load_images
 from benchmark.engine.fleet import Fleet, to_pixels
 from benchmark.engine.score import draw_noise
-from benchmark.engine.train import Settings, train
+from benchmark.engine.state import Settings
+from benchmark.engine.train import Member, train
 from benchmark.models import constructor, model_class, model_names
 from benchmark.models.base import Model
 
@@ -46,8 +47,8 @@ def trained(name: str, images: Tensor, **changes: object) -> Model:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         fleet = Fleet([model_class(name)((1, 28, 28), **keywords)])
-    labels = [torch.full((len(images),), 3)]
-    train(fleet, images, [torch.arange(len(images))], [1], [2], Settings(1, 64, 200), labels=labels)
+    member = Member(torch.arange(len(images)), 1, 2, torch.full((len(images),), 3))
+    train(fleet, images, [member], Settings(1, 64, 200))
     fleet.model.load_state_dict(fleet.state(0))
     return fleet.model.eval()
 

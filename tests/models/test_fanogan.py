@@ -7,7 +7,8 @@ import torch
 
 from benchmark.data.images import ImageData
 from benchmark.engine.fleet import Fleet, to_pixels
-from benchmark.engine.train import Settings, train
+from benchmark.engine.state import Settings
+from benchmark.engine.train import Member, train
 from tests.models.test_models import fitted, loaded
 from tests.tiny_models import build
 
@@ -58,7 +59,7 @@ def test_the_encoders_phase_leaves_generator_and_critic_as_they_are(digits: Imag
     for epochs in (2, 4):  # with a share of 1/2 and of 1/4 the GAN trains for one epoch
         fleet = Fleet([build("fanogan", 3, gan_share=1 / epochs)])
         index = (digits.train_labels == 0).nonzero().flatten()
-        train(fleet, digits.train_images, [index], [1], [2], Settings(epochs, 32, 64))
+        train(fleet, digits.train_images, [Member(index, 1, 2)], Settings(epochs, 32, 64))
         states.append(fleet.state(0))
     for name, value in states[0].items():
         assert torch.equal(value, states[1][name]) != name.startswith("encoder"), name
@@ -73,7 +74,7 @@ def test_phases_count_what_they_used(digits: ImageData) -> None:
     """Two epochs of the GAN with three batches a step, two of the encoder with one: 4 steps each."""
     fleet = Fleet([build("fanogan", 3, discriminator_steps=3, gan_share=0.5)])
     index = (digits.train_labels == 0).nonzero().flatten()
-    (training,) = train(fleet, digits.train_images, [index], [1], [2], Settings(4, 16, 64))
+    (training,) = train(fleet, digits.train_images, [Member(index, 1, 2)], Settings(4, 16, 64))
     assert training.steps == 16
     assert training.images == 16 * (2 * 4 * 3 + 2 * 4)
 

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from benchmark.data.images import ImageData
 from benchmark.engine.fleet import Fleet, to_pixels
-from benchmark.engine.score import assess
-from benchmark.engine.train import Settings, train
+from benchmark.engine.score import Scoring, View, score_images
+from benchmark.engine.state import Settings
+from benchmark.engine.train import Member, train
 from benchmark.models.flow import Flow, MaskedNetwork
 from tests.tiny_models import build
 
@@ -169,17 +170,19 @@ def test_bins_that_are_none_are_refused() -> None:
 def test_typicality_is_the_distance_from_the_training_mean(digits: ImageData) -> None:
     fleet = Fleet([build("flow", 3)])
     rows = (digits.train_labels == 0).nonzero().flatten()
-    (training,) = train(fleet, digits.train_images, [rows], [1], [2], Settings(6, 32, len(rows)))
-    (found,) = assess(fleet, digits.test_images, [torch.arange(100)], [0], 50)
+    (training,) = train(fleet, digits.train_images, [Member(rows, 1, 2)], Settings(6, 32, len(rows)))
+    (found,) = score_images(fleet, digits.test_images, [View(torch.arange(100), 0)], Scoring(50))
     model = fleet.model
     model.load_state_dict(fleet.state(0))
     mean = model.mean_training_nll()
     epochs = torch.tensor([row["train/loss"] for row in training.history])
     weights = (1 - model.MOMENTUM) ** (training.steps / len(epochs) * torch.arange(len(epochs)).flip(0))
     assert float(mean) == pytest.approx(float((weights * epochs).sum() / weights.sum()), rel=0.03)
-    scores = found["scores"]
+    scores = found.scores
     torch.testing.assert_close(scores["typicality"], (scores["negative_log_likelihood"] - mean).abs())
-    torch.testing.assert_close(found["bits_per_dim"], scores["negative_log_likelihood"] / (784 * math.log(2)))
+    torch.testing.assert_close(
+        found.quantities["bits_per_dim"], scores["negative_log_likelihood"] / (784 * math.log(2))
+    )
 
 
 def test_running_mean_of_the_first_update_is_unbiased(digits: ImageData) -> None:

@@ -11,7 +11,8 @@ from torch.distributions import MultivariateNormal, Normal, kl_divergence
 
 from benchmark.data.images import ImageData
 from benchmark.engine.fleet import Fleet, to_pixels
-from benchmark.engine.train import Settings, train
+from benchmark.engine.state import Settings
+from benchmark.engine.train import Member, train
 from benchmark.models.parts.latent import active_units, kl_to_standard_normal, mmd_to_gaussians, moment_matched_kl
 from tests.tiny_models import build
 
@@ -76,7 +77,7 @@ def test_a_collapsed_code_is_far_from_the_prior_and_inactive() -> None:
 def test_models_record_them(name: str, changes: dict[str, str], digits: ImageData) -> None:
     fleet = Fleet([build(name, 3, **changes)])
     index = (digits.train_labels == 0).nonzero().flatten()
-    train(fleet, digits.train_images, [index], [1], [2], Settings(10, 32, len(index)))
+    train(fleet, digits.train_images, [Member(index, 1, 2)], Settings(10, 32, len(index)))
     fleet.model.load_state_dict(fleet.state(0))
     model, images = fleet.model.eval(), to_pixels(digits.train_images[index])
     noise = {key: spec.draw(len(images), generator=torch.Generator()) for key, spec in model.diagnostic_noise.items()}
@@ -94,7 +95,7 @@ def test_a_strong_beta_switches_units_off(digits: ImageData) -> None:
     found = []
     for beta in (0.01, 100.0):
         fleet = Fleet([build("vae", 3, beta=beta)])
-        train(fleet, digits.train_images, [index], [1], [2], Settings(40, 32, len(index)))
+        train(fleet, digits.train_images, [Member(index, 1, 2)], Settings(40, 32, len(index)))
         fleet.model.load_state_dict(fleet.state(0))
         with torch.no_grad():
             found.append(fleet.model.diagnostics(to_pixels(digits.train_images[index]), {"eps": torch.zeros(124, 4)}))

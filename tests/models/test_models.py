@@ -12,8 +12,9 @@ from torch.distributions import Bernoulli, Laplace, Normal
 
 from benchmark.data.images import ImageData
 from benchmark.engine.fleet import Fleet, to_pixels
-from benchmark.engine.score import assess, draw_noise
-from benchmark.engine.train import Settings, train
+from benchmark.engine.score import Scoring, View, draw_noise, score_images
+from benchmark.engine.state import Settings
+from benchmark.engine.train import Member, train
 from benchmark.models.anogan import AnoGAN
 from tests.tiny_models import build
 
@@ -21,7 +22,7 @@ from tests.tiny_models import build
 def fitted(name: str, data: ImageData, epochs: int = 20, **changes: object) -> Fleet:
     fleet = Fleet([build(name, 3, **changes)])
     index = (data.train_labels == 0).nonzero().flatten()
-    train(fleet, data.train_images, [index], [1], [2], Settings(epochs, 32, len(index)))
+    train(fleet, data.train_images, [Member(index, 1, 2)], Settings(epochs, 32, len(index)))
     return fleet
 
 
@@ -126,11 +127,10 @@ def test_minimax_and_non_saturating_pull_the_generator_the_same_way() -> None:
 
 def test_discriminator_steps_are_taken(digits: ImageData) -> None:
     """k steps of D for each of G: an epoch has as many updates of G whatever k, and k times the images."""
-    index = [(digits.train_labels == 0).nonzero().flatten()]
-    steps = []
+    index, steps = (digits.train_labels == 0).nonzero().flatten(), []
     for k in (1, 4):
         fleet = Fleet([build("anogan", discriminator_steps=k)])
-        (training,) = train(fleet, digits.train_images, index, [1], [2], Settings(1, 16, 128))
+        (training,) = train(fleet, digits.train_images, [Member(index, 1, 2)], Settings(1, 16, 128))
         steps.append(training.steps)
         assert training.images == k * 128
     assert steps == [8, 8]
@@ -241,14 +241,14 @@ def test_pca_is_scikit_learns(digits: ImageData) -> None:
     test_images = to_pixels(digits.test_images).flatten(1).numpy()
     reference = PCA(8, svd_solver="full").fit(train_images)
     error = test_images - reference.inverse_transform(reference.transform(test_images))
-    (found,) = assess(fleet, digits.test_images, [torch.arange(len(test_images))], [0], 100)
-    np.testing.assert_allclose(found["scores"]["reconstruction"], (error**2).sum(1), rtol=1e-3)
+    (found,) = score_images(fleet, digits.test_images, [View(torch.arange(len(test_images)), 0)], Scoring(100))
+    np.testing.assert_allclose(found.scores["reconstruction"], (error**2).sum(1), rtol=1e-3)
 
 
 def test_pca_says_how_many_components_fit(digits: ImageData) -> None:
     fleet = Fleet([build("pca", components=50)])
     with pytest.raises(ValueError, match=r"type model\.components=20 or fewer"):
-        train(fleet, digits.train_images, [torch.arange(20)], [0], [0], Settings(1, 1, 1))
+        train(fleet, digits.train_images, [Member(torch.arange(20), 0, 0)], Settings(1, 1, 1))
 
 
 @pytest.mark.parametrize("changes", [{"noise_std": 0.3}, {"masking": 0.5}])

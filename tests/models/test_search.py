@@ -8,7 +8,8 @@ from torch import Tensor
 
 from benchmark.data.images import ImageData
 from benchmark.engine.fleet import Fleet, to_pixels
-from benchmark.engine.train import Settings, train
+from benchmark.engine.state import Settings
+from benchmark.engine.train import Member, train
 from benchmark.models.parts.search import descend
 from tests.tiny_models import build
 
@@ -54,7 +55,7 @@ def test_a_code_whose_loss_no_longer_falls_stays_and_costs_nothing_more() -> Non
 def test_patience_beyond_the_search_changes_nothing_and_a_little_ends_earlier(digits: ImageData) -> None:
     index = (digits.train_labels == 0).nonzero().flatten()
     fleet = Fleet([build("anogan", 1)])
-    train(fleet, digits.train_images, [index], [1], [2], Settings(5, 32, 120))
+    train(fleet, digits.train_images, [Member(index, 1, 2)], Settings(5, 32, 120))
     images = to_pixels(digits.test_images[:40])
     noise = {"candidates": torch.randn(32, 4, generator=torch.Generator().manual_seed(0))}
 

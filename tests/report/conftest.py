@@ -13,7 +13,9 @@ import pytest
 
 from benchmark.cells import NUMERICS_VERSION
 from benchmark.code_hash import model_code
-from benchmark.store.records import write_job, write_record
+from benchmark.store.experiments import write_job
+from benchmark.store.format import read_job, read_status
+from benchmark.store.records import Content, write_record
 
 
 class Records:
@@ -35,7 +37,7 @@ class Records:
             "config_hash": "f" * 64,
             "cells": entries,
         }
-        write_job(self.output_dir, self.experiment, content)
+        write_job(self.output_dir, self.experiment, read_job(content))
         return entries
 
     def rewrite(self, path: Path, **more: np.ndarray) -> None:
@@ -74,17 +76,15 @@ class Records:
             if state == "done":
                 metrics = {"auroc": cell["auroc"], "auroc/reconstruction": cell["auroc"], "n_train": 100.0} | metrics
             classes = "[" + ",".join(f"'{i}'" for i in range(cell.get("classes", 2))) + "]"
-            write_record(
-                self.output_dir / path,
-                status=status,
-                config_yaml=f"dataset: {{classes: {classes}}}\n",
+            history = [{"epoch": e, "step": 10 * e, "train/loss": 1 / e} for e in (1, 2, 3)]
+            content = Content(
+                config=f"dataset: {{classes: {classes}}}\n",
                 metrics=metrics,
                 environment={"python": "3.11", "torch": "2.15", "cpu": "a processor"},
-                arrays=_arrays() if state == "done" and cell.get("arrays") else None,
-                history=[{"epoch": e, "step": 10 * e, "train/loss": 1 / e} for e in (1, 2, 3)]
-                if cell.get("arrays")
-                else None,
+                arrays=_arrays() if state == "done" and cell.get("arrays") else {},
+                history=history if cell.get("arrays") else (),
             )
+            write_record(self.output_dir / path, read_status(status), content)
         return {"axes": axes, "variant": variant, "fingerprint": digest, "path": path}
 
 

@@ -8,6 +8,7 @@ import pytest
 from matplotlib.colors import to_hex
 from PIL import Image
 
+from benchmark.engine.prior import PRIOR_RADIUS
 from benchmark.report.build import build_report
 from benchmark.report.figures import curves, gallery, labels
 from benchmark.report.figures.draw import DPI, LINES, STYLE, _draw_part, cells_of, noted, palette, save
@@ -15,7 +16,6 @@ from benchmark.report.figures.latent import CIRCLE, NEAR, latent_figure
 from benchmark.report.frame import build_frame
 from benchmark.report.statistics import groups
 from benchmark.store.experiments import collect
-from benchmark.store.format import PRIOR_RADIUS
 
 LONG = [
     "closeness=16", "conditional=True", "objective=minimax log_gradients=True", "unrolled_steps=3",

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from benchmark.engine.fleet import Fleet
-from benchmark.engine.state import Moment, Snapshot
-from benchmark.engine.train import Interrupted, Settings, Training, train
+from benchmark.engine.state import Interrupted, Moment, Settings, Snapshot, Training
+from benchmark.engine.train import Member, Watch, train, train_in_company
 from benchmark.store import checkpoints
 from benchmark.store.checkpoints import Checkpoints, checkpoint_path, epochs_kept
 from benchmark.store.recovery import recover
@@ -70,10 +70,10 @@ def fit(
         if until is not None and last[cells[0]].epoch == until:
             raise Interrupted
 
-    seeds = [[base + cell for cell in cells] for base in (100, 200)]
-    indices = [INDICES[cell] for cell in cells]
+    snapshots = resumed or [None] * len(cells)
+    members = [Member(INDICES[c], 100 + c, 200 + c, None, at) for c, at in zip(cells, snapshots, strict=True)]
     try:
-        trainings = train(fleet, IMAGES, indices, *seeds, settings, in_company=in_company, resumed=resumed, keep=keep)
+        trainings = (train_in_company if in_company else train)(fleet, IMAGES, members, settings, Watch(keep=keep))
     except Interrupted:
         return [], last
     return [(fleet.state(i), training) for i, training in enumerate(trainings)], last
@@ -142,11 +142,11 @@ def test_snapshots_of_different_epochs_are_no_program() -> None:
 
 
 def test_a_snapshot_does_not_change_while_the_training_goes_on() -> None:
-    taken = []
+    taken, member = [], Member(INDICES[0], 1, 2)
     fleet = Fleet(models("ae", [0]))
-    train(fleet, IMAGES, INDICES[:1], [1], [2], SETTINGS, keep=lambda moment: taken.append(moment.snapshot(0)))
+    train(fleet, IMAGES, [member], SETTINGS, Watch(keep=lambda moment: taken.append(moment.snapshot(0))))
     again = Fleet(models("ae", [0]))
-    train(again, IMAGES, INDICES[:1], [1], [2], replace(SETTINGS, epochs=4), resumed=[taken[0]])
+    train(again, IMAGES, [replace(member, snapshot=taken[0])], replace(SETTINGS, epochs=4))
     assert [snapshot.epoch for snapshot in taken] == [1, 2, 3, 4]
     for name, value in fleet.state(0).items():
         assert torch.equal(again.state(0)[name], value), name

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -67,7 +68,27 @@ def test_a_process_number_that_is_used_again_is_another_process(tmp_path: Path, 
         assert lease.is_alive is alive
 
 
-@pytest.mark.parametrize("elsewhere", [{"host": "another"}, {"scope": "another container"}, {"started": ""}])
+@pytest.mark.skipif(sys.platform != "linux", reason="earlier versions told the start in words elsewhere")
+def test_leases_of_earlier_versions_are_judged_as_they_were(cell: Path) -> None:
+    """They held what /proc tells: the ticks at which the process started."""
+    with holding(cell.parents[4], cell) as holder:
+        words = Path(f"/proc/{holder.pid}/stat").read_bytes().rpartition(b")")[2].split()
+        ticks = words[19].decode()
+        lease = read_lease(cell)
+        assert lease is not None
+        assert lease.process is not None
+        assert lease.process.started == ticks
+        for started, alive in ((ticks, True), (str(int(ticks) - 1), False)):
+            leave(cell, replace(lease.process, started=started), silent=SILENCE + 1)
+            found = read_lease(cell)
+            assert found is not None
+            assert found.is_alive is alive
+
+
+@pytest.mark.parametrize(
+    "elsewhere",
+    [{"host": "another"}, {"scope": "another container"}, {"started": ""}, {"started": "Wed Nov 25 10:10:37 2026"}],
+)
 def test_a_process_that_cannot_be_looked_up_lives_as_long_as_it_gives_signs(
     tmp_path: Path, cell: Path, elsewhere: dict[str, str]
 ) -> None:

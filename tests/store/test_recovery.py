@@ -10,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from benchmark.store.experiments import read_jobs, write_job
+from benchmark.store.format import PlannedJob
 from benchmark.store.leases import lease_path
-from benchmark.store.records import read_jobs, read_record, write_job
+from benchmark.store.records import read_record
 from benchmark.store.recovery import recover
 from tests.faults.helpers import holding
 from tests.store.test_records import write
@@ -96,7 +98,7 @@ def test_a_link_among_the_leftovers_holds_up_nothing(tmp_path: Path) -> None:
 
 
 def test_half_a_job_file_is_removed_and_the_jobs_stay(tmp_path: Path) -> None:
-    path = write_job(tmp_path, "try", {"job": "a", "started": "1", "cells": []})
+    path = write_job(tmp_path, "try", PlannedJob(job="a", started="1", cells=()))
     shutil.copy(path, path.with_name(f".{path.name}.{HEX}.tmp"))
     assert recover(tmp_path).removed == 1
     assert [p.name for p in path.parent.iterdir()] == ["a.json"]

@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from benchmark.engine.fleet import Fleet
-from benchmark.engine.train import Settings, train
+from benchmark.engine.state import Settings
+from benchmark.engine.train import Member, train_in_company
 from benchmark.models import model_class
 from benchmark.sweep.fleets import make_plan, run_programs
 from tests.tiny_models import build
@@ -51,8 +52,8 @@ def test_a_cell_is_the_same_bit_for_bit_in_every_company(name: str) -> None:
     def weights(*members: int) -> dict[str, torch.Tensor]:
         fleet = Fleet([shipped(name, seed) for seed in members])
         settings = Settings(1, fleet.model.batch_size, 8 * fleet.model.batch_size)
-        seeds, rows = list(members), [torch.arange(40 * k, 40 * k + 180) for k in members]
-        train(fleet, IMAGES, rows, seeds, [s + 9 for s in seeds], settings, in_company=True)
+        those = [Member(torch.arange(40 * k, 40 * k + 180), k, k + 9) for k in members]
+        train_in_company(fleet, IMAGES, those, settings)
         return fleet.state(members.index(2))
 
     threads = torch.get_num_threads()

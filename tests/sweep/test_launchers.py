@@ -16,11 +16,12 @@ import pytest
 from mlflow import MlflowClient
 
 from benchmark.config import TrackingConfig, UsageError
+from benchmark.engine.device import available_cores
 from benchmark.report.__main__ import main as report
 from benchmark.status import experiment_status
 from benchmark.store.records import read_record
 from benchmark.sweep.compose import compose_command
-from benchmark.sweep.launchers import EXTRAS, Launcher, available_cores, deal_gpu
+from benchmark.sweep.launchers import EXTRAS, Launcher, deal_gpu
 from benchmark.sweep.sweep import Session
 from tests.test_cli import run
 
@@ -102,7 +103,7 @@ def test_workers_of_joblib_have_a_gpu_each_and_keep_it() -> None:
 FORSAKEN = """
 import os, time
 from joblib import Parallel, delayed
-from benchmark.sweep.launchers import end_with_parent
+from benchmark.store.processes import end_with_parent
 
 def work(job):
     end_with_parent()

@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +28,14 @@ from pandas.testing import assert_frame_equal
 from sqlalchemy.exc import OperationalError
 
 import benchmark
+from benchmark import forget
 from benchmark.code_hash import model_code
 from benchmark.config import TrackingConfig, UsageError
 from benchmark.report.frame import build_frame
-from benchmark.store.experiments import collect
-from benchmark.store.records import Record, read_record, write_job, write_record
-from benchmark.tracking.client import tracking_uri
+from benchmark.store.experiments import collect, write_job
+from benchmark.store.format import Entry, PlannedJob, read_status
+from benchmark.store.records import Content, Record, read_record, write_record
+from benchmark.tracking.client import schema_relation, tracking_uri
 from benchmark.tracking.download import fetch_cells
 from benchmark.tracking.tracker import Tracker
 
@@ -90,7 +93,7 @@ def cell(output: Path, model: str = "vae", label: int = 3, seed: int = 1, **chan
     }
     scores = np.random.default_rng(label).normal(size=20).astype(np.float32)
     content: dict[str, Any] = {
-        "config_yaml": OmegaConf.to_yaml(
+        "config": OmegaConf.to_yaml(
             {
                 "model": {"name": model, "latent": 16, "hidden": [400, 200]},
                 "dataset": {
@@ -114,7 +117,7 @@ def cell(output: Path, model: str = "vae", label: int = 3, seed: int = 1, **chan
             }
         }
         if state == "done"
-        else None,
+        else {},
         "history": HISTORY,
     }
     content |= {key: changes.pop(key) for key in list(changes) if key in (*content, "traceback")}
@@ -132,30 +135,30 @@ def cell(output: Path, model: str = "vae", label: int = 3, seed: int = 1, **chan
         "finished": "2026-01-01T00:01:00.500+00:00",
     }
     path = output / "cells" / "fashion_mnist" / "one_vs_rest" / model / f"class{label}-seed{seed}-{digest[:12]}"
-    write_record(path, status=status | changes, **content)
+    write_record(path, read_status(status | changes), Content(**content))
     return read_record(path)
 
 
-def job(*records: Record, output: Path, name: str = "job1", started: str = "2026-01-01T00:00:00") -> dict[str, Any]:
+def job(*records: Record, output: Path, name: str = "job1", started: str = "2026-01-01T00:00:00") -> PlannedJob:
     """The job that planned these cells, written as the runner does."""
-    cells = [
-        {
-            "axes": record.axes,
-            "variant": record.status["variant"],
-            "fingerprint": record.fingerprint,
-            "path": record.path.relative_to(output).as_posix(),
-        }
+    cells = tuple(
+        Entry(
+            axes=record.axes,
+            variant=record.status.variant,
+            fingerprint=record.fingerprint,
+            path=record.path.relative_to(output).as_posix(),
+        )
         for record in records
-    ]
-    content = {
-        "job": name,
-        "started": started,
-        "command": "python -m benchmark -m model=vae",
-        "overrides": ["model=vae"],
-        "git_revision": REVISION,
-        "config_hash": "f" * 64,
-        "cells": cells,
-    }
+    )
+    content = PlannedJob(
+        job=name,
+        started=started,
+        command="python -m benchmark -m model=vae",
+        overrides=("model=vae",),
+        git_revision=REVISION,
+        config_hash="f" * 64,
+        cells=cells,
+    )
     write_job(output, EXPERIMENT, content)
     return content
 
@@ -186,7 +189,7 @@ def logged(blank: Path, tmp_path_factory: pytest.TempPathFactory) -> Logged:
             state="failed",
             reason="ValueError: no\tgood",
             traceback="Traceback: here",
-            history=None,
+            history=(),
         ),
         "diverged": cell(
             output,
@@ -438,7 +441,7 @@ def test_what_is_too_much_for_one_batch_arrives_whole(output: Path, writes: Coun
     tracker = connect(output)
     long = [{"epoch": e, "step": e, "train/reconstruction": 1 / e, "train/kl": 0.5} for e in range(1, 701)]
     settings = {f"key{i}": i for i in range(130)} | {"long": "x" * 7000}
-    record = cell(output, history=long, config_yaml=OmegaConf.to_yaml({"model": settings}))
+    record = cell(output, history=long, config=OmegaConf.to_yaml({"model": settings}))
     assert tracker.log_cell(record, None)
     (run,) = runs(tracker)
     assert run.info.status == "FINISHED"
@@ -709,7 +712,7 @@ def test_of_several_attempts_the_one_that_is_done_counts(output: Path, tmp_path:
     for seed, day in ((1, late), (2, "2026-01-01T00:00:00.000+00:00"), (2, late)):
         assert tracker.log_cell(cell(output, seed=seed, state="failed", reason=f"on {day[:10]}", started=day), None)
     cells = collect(fetch_cells("cells", None, output, tmp_path / "fetched"), "cells").cells
-    assert {(c.axes["seed"], c.state, c.reason) for c in cells} == {(1, "done", ""), (2, "failed", "on 2026-01-03")}
+    assert {(c.axes.seed, c.state, c.reason) for c in cells} == {(1, "done", ""), (2, "failed", "on 2026-01-03")}
 
 
 def test_a_cell_trained_again_by_other_code_is_sent_and_fetched(output: Path, tmp_path: Path) -> None:
@@ -720,7 +723,7 @@ def test_a_cell_trained_again_by_other_code_is_sent_and_fetched(output: Path, tm
     assert sorted(run.data.tags["code"] for run in runs(tracker)) == sorted(["0" * 64, now])
     fetch_cells(EXPERIMENT, None, output, tmp_path / "fetched")
     (found,) = (tmp_path / "fetched" / "cells").rglob("status.json")
-    assert read_record(found.parent).status["code"] == now
+    assert read_record(found.parent).status.code == now
 
 
 def test_a_finished_job_adds_what_is_missing_and_no_run_of_nothing(output: Path) -> None:
@@ -747,6 +750,33 @@ def test_a_sweep_that_still_runs_can_be_fetched(output: Path, tmp_path: Path) ->
     tracker.client.create_run(tracker.experiment_id, tags=tags)
     fetched = fetch_cells("cells", None, output, tmp_path / "fetched")
     assert [c.fingerprint for c in collect(fetched, "cells").cells] == [record.fingerprint]
+
+
+def test_what_was_forgotten_is_not_fetched_until_it_is_planned_again(output: Path, tmp_path: Path) -> None:
+    tracker = connect(output, EXPERIMENT)
+    one, two = cell(output, seed=1), cell(output, seed=2)
+    planned = job(one, two, output=output)
+    for record in (one, two):
+        assert tracker.log_cell(record, None)
+    name = next(c.name for c in collect(output, EXPERIMENT).cells if c.fingerprint == one.fingerprint)
+    assert forget.main([f"experiment={EXPERIMENT}", f"output_dir={output}", f"cells={name}", "yes=true"]) == 0
+    fetched = fetch_cells(EXPERIMENT, None, output, tmp_path / "fetched")
+    assert [c.fingerprint for c in collect(fetched, EXPERIMENT).cells] == [two.fingerprint]
+    assert [tracker.has(record) for record in (one, two)] == [False, True]
+    tracker.log_missing(planned, [one, two])
+    assert len(runs(tracker)) == 3
+    fetched = fetch_cells(EXPERIMENT, None, output, tmp_path / "again")
+    assert {c.fingerprint for c in collect(fetched, EXPERIMENT).cells} == {one.fingerprint, two.fingerprint}
+
+
+def test_tables_of_another_mlflow_are_told_from_its_own() -> None:
+    from alembic.script import ScriptDirectory
+
+    folder = Path(str(find_spec("mlflow").origin)).parent / "store" / "db_migrations"
+    newest, *others = [one.revision for one in ScriptDirectory(str(folder)).walk_revisions()]
+    assert schema_relation(newest) == "same"
+    assert {schema_relation(one) for one in others[:3]} == {"older"}
+    assert schema_relation("ffffffffffff") == "newer"
 
 
 def test_an_experiment_that_is_not_there_is_refused_with_those_that_are(output: Path, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from benchmark.models.parts.choices import Features
 from benchmark.models.parts.networks import ImageShape
+from benchmark.models.parts.rows import evenly_spaced
 
 
 class Fitted:
@@ -45,8 +46,8 @@ class Fitted:
 
         Raises ``ValueError`` if there are fewer images than ``components``.
         """
-        if most is not None and len(images) > most:
-            images = images[torch.linspace(0, len(images) - 1, most, device=images.device).long()]
+        if most is not None:
+            images = evenly_spaced(images, most)
         if self.features == "pca":
             self._fit_axes(images.flatten(1).double().cpu().numpy())
         return self.as_features(images).double().cpu().numpy()

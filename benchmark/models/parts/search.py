@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from math import cos, pi
 
 import torch
 from torch import Tensor
 from torch.func import grad_and_value
+
+from benchmark.models.parts.schedule import half_cosine
 
 LEAST_FALL = 1e-3  # of an image's lowest loss so far: what counts as falling
 
@@ -56,7 +57,7 @@ def descend(losses: Losses, codes: Tensor, steps: int, learning_rate: float, pat
                     break
         mean = 0.9 * mean + 0.1 * g
         square = 0.999 * square + 0.001 * g * g
-        rate = learning_rate * 0.5 * (1 + cos(pi * step / steps))
+        rate = learning_rate * half_cosine(step, steps)
         unbiased = (square / (1 - 0.999 ** (step + 1))).sqrt() + 1e-8
         codes = codes - rate * mean / (1 - 0.9 ** (step + 1)) / unbiased
     if rows is None:

@@ -91,7 +91,7 @@ def wrapped(name: str) -> str:
 def headline(cell: PlannedCell) -> tuple[np.ndarray, np.ndarray]:
     """Labels and headline scores of a cell, both (N,)."""
     arrays = cell.record.scores()
-    return arrays["label"], arrays[f"score/{cell.record.status['headline']}"]
+    return arrays["label"], arrays[f"score/{cell.record.status.headline}"]
 
 
 def roc(cell: PlannedCell) -> np.ndarray:
@@ -134,7 +134,7 @@ def roc_by_class(group: Group, cells: Sequence[PlannedCell]) -> Figure:
     panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False)
     for axis, k in zip(panels.flat, classes, strict=False):
         for label in group.labels:
-            curves = [roc(c) for c in cells if c.label == label and c.axes["normal_class"] == k]
+            curves = [roc(c) for c in cells if c.label == label and c.axes.normal_class == k]
             if curves:
                 colour, line = colours[label]
                 mean = np.mean(curves, axis=0)
@@ -175,7 +175,7 @@ def histograms(group: Group, cells: Sequence[PlannedCell]) -> Figure:
                 axis.set_title(in_lines(group.shown(label)))
             if j == 0:
                 axis.set_ylabel(class_title(group, k), rotation=0, ha="right", va="center")
-            cell = next((c for c in cells if c.label == label and c.axes["normal_class"] == k), None)
+            cell = next((c for c in cells if c.label == label and c.axes.normal_class == k), None)
             if cell is None:
                 axis.text(0.5, 0.5, "not done", ha="center", va="center", transform=axis.transAxes, color="0.5")
                 axis.set_xticks([])

@@ -7,12 +7,12 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmark.engine.device import available_cores
 from benchmark.report.page import Figure
 from benchmark.report.statistics import MARK, Group
 from benchmark.report.tables.floors import mark_note
 from benchmark.report.tables.tables import group_key, group_title
 from benchmark.store.experiments import PlannedCell
-from benchmark.sweep.launchers import available_cores
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure as Drawing
@@ -99,7 +99,7 @@ def _be_a_worker() -> None:
     """Leave Ctrl-C to the command, and end with it."""
     import signal
 
-    from benchmark.sweep.launchers import end_with_parent
+    from benchmark.store.processes import end_with_parent
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     end_with_parent()

@@ -23,7 +23,7 @@ def interpolation_figure(group: Group, cells: Sequence[PlannedCell]) -> Figure |
     for cell in cells:
         arrays = cell.record.images()
         if arrays is not None and "interpolation" in arrays:
-            found.setdefault(int(cell.axes["normal_class"]), {}).setdefault(cell.label, arrays)
+            found.setdefault(cell.axes.normal_class, {}).setdefault(cell.label, arrays)
     chosen = max(sorted(found), key=lambda k: len(found[k]), default=None)
     if chosen is None or len(found[chosen]) < 2:
         return None

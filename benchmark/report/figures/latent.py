@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from benchmark.engine.prior import PRIOR_RADIUS
 from benchmark.report.figures.curves import class_title, in_lines, new_figure
 from benchmark.report.figures.draw import ANOMALOUS, NORMAL
 from benchmark.report.figures.interpolation import strip
 from benchmark.report.figures.labels import name_points
 from benchmark.report.statistics import Group
 from benchmark.store.experiments import PlannedCell
-from benchmark.store.format import PRIOR_RADIUS
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -38,7 +38,7 @@ def latent_figure(group: Group, cells: Sequence[PlannedCell]) -> Figure | None:
     for cell in cells:
         arrays = cell.record.latent()
         if arrays:
-            found.setdefault(int(cell.axes["normal_class"]), {}).setdefault(cell.label, arrays)
+            found.setdefault(cell.axes.normal_class, {}).setdefault(cell.label, arrays)
     if not found:
         return None
     chosen = max(sorted(found), key=lambda k: len(found[k]))

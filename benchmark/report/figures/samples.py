@@ -26,7 +26,7 @@ def samples_figure(group: Group, cells: Sequence[PlannedCell]) -> Figure | None:
     for cell in cells:
         images = cell.record.images()
         if images is not None and "samples" in images:
-            found.setdefault(int(cell.axes["normal_class"]), {}).setdefault(cell.label, images)
+            found.setdefault(cell.axes.normal_class, {}).setdefault(cell.label, images)
     if not found:
         return None
     chosen = max(sorted(found), key=lambda k: len(found[k]))

@@ -37,7 +37,7 @@ def contact_sheet(group: Group, cells: Sequence[PlannedCell]) -> Figure | None:
 
     blocks = []
     for k in group.classes:
-        cell = next((c for c in cells if c.axes["normal_class"] == k), None)
+        cell = next((c for c in cells if c.axes.normal_class == k), None)
         images = cell.record.images() if cell is not None else None
         if images is not None:
             blocks.append((k, images))

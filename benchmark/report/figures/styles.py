@@ -27,7 +27,7 @@ def style_figures(group: Group, cells: Sequence[PlannedCell]) -> Iterator[tuple[
             images = cell.record.images() if cell.label == label else None
             if images is not None and "styles" in images:
                 name = "".join(c if c.isalnum() else "-" for c in label).strip("-")
-                k = int(cell.axes["normal_class"])
+                k = cell.axes.normal_class
                 rest = (
                     f"class {class_title(group, k)} was left out of training, its code never used."
                     if group.split == "leave_one_out"

@@ -84,7 +84,7 @@ def _check_run(client: MlflowClient, run: Any, record: Record) -> int:
         logged = client.get_metric_history(run.info.run_id, f"history/{column.removeprefix('train/')}")
         assert [(one.step, one.value) for one in logged] == list(zip(history["epoch"], history[column], strict=True))
         values += len(logged)
-    assert run.data.params["seed"] == str(record.axes["seed"])
+    assert run.data.params["seed"] == str(record.axes.seed)
     assert len(run.data.params) > 20
     files = {one.path.rpartition("/")[2]: one.file_size for one in client.list_artifacts(run.info.run_id, "cell")}
     assert files == {file.name: file.stat().st_size for file in record.path.iterdir()}, "an artifact is missing"

@@ -9,13 +9,16 @@ import random
 import shutil
 import statistics
 import time
+from dataclasses import asdict
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 from benchmark.code_hash import model_code
+from benchmark.store.experiments import write_job
 from benchmark.store.files import DIGEST, digest_of, write_json
-from benchmark.store.records import STATUS_FILE, read_record, write_job
+from benchmark.store.format import read_job
+from benchmark.store.records import STATUS_FILE, read_record
 from tests.tools.soak.checks import cell_folders, finish
 
 EXPERIMENT = "large"
@@ -62,18 +65,18 @@ def make_store(output_dir: Path, experiment: str, source: Path, cells: int) -> i
     for model, dataset in product(MODELS, DATASETS):
         entries = []
         for label, seed in product(CLASSES, range(seeds)):
-            axes = {**record.axes, "model": model, "dataset": dataset, "normal_class": label, "seed": seed}
+            axes = {**asdict(record.axes), "model": model, "dataset": dataset, "normal_class": label, "seed": seed}
             axes["normal_class_name"] = str(label)
             fingerprint = hashlib.sha256(json.dumps(axes, sort_keys=True).encode()).hexdigest()
             path = Path("cells", dataset, axes["split"], model, f"class{label}-seed{seed}-{fingerprint[:12]}")
             metrics = record.metrics | {"auroc": draw.uniform(0.8, 1.0), "average_precision": draw.uniform(0.8, 1.0)}
-            status = {**record.status, "axes": axes, "fingerprint": fingerprint, "experiment_name": experiment}
+            status = {**asdict(record.status), "axes": axes, "fingerprint": fingerprint, "experiment_name": experiment}
             status |= {"variant": "", "code": model_code(model)}
             _write(output_dir / path, source, status, metrics, config.replace("name: vae", f"name: {model}"))
             entries.append({"axes": axes, "variant": "", "fingerprint": fingerprint, "path": path.as_posix()})
         made += len(entries)
-        job = {"job": f"{model}-{dataset}", "started": record.status["started"], "command": "", "overrides": []}
-        write_job(output_dir, experiment, {**job, "git_revision": "", "config_hash": "", "cells": entries})
+        job = {"job": f"{model}-{dataset}", "started": record.status.started, "command": "", "overrides": []}
+        write_job(output_dir, experiment, read_job({**job, "cells": entries}))
     return made
 
 

@@ -11,8 +11,8 @@ import torch
 
 from benchmark.engine.fleet import Fleet
 from benchmark.engine.metrics import auroc
-from benchmark.engine.score import assess
-from benchmark.engine.train import train
+from benchmark.engine.score import Scoring, View, score_images
+from benchmark.engine.train import Member, train_in_company
 from benchmark.sweep.compose import compose_jobs
 from benchmark.sweep.job import prepare_job
 from benchmark.sweep.run import build_model
@@ -25,9 +25,9 @@ def main() -> None:
     torch.set_num_threads(1)
     job = prepare_job(compose_jobs(["model=anogan", "dataset=mnist", "split.normal_class=3", "device=cpu"])[0].config)
     (cell,) = job.cells
-    seeds = [[cell.stream(name)] for name in ("order", "noise")]
+    member = Member(cell.split.train_index, cell.stream("order"), cell.stream("noise"))
     fleet = Fleet([build_model(job, cell)])
-    train(fleet, job.images["train"], [cell.split.train_index], *seeds, job.settings, in_company=True)
+    train_in_company(fleet, job.images["train"], [member], job.settings)
     anomalous = cell.split.eval_label[:IMAGES].numpy()
     print("| steps | patience | share of the plain search's time | AUROC | scores change by at most |")
     print("| ---: | ---: | ---: | ---: | ---: |")
@@ -36,9 +36,9 @@ def main() -> None:
         for patience in patiences:
             fleet.model.search_steps, fleet.model.search_patience = steps, patience
             start = time.perf_counter()
-            rows = [cell.split.eval_index[:IMAGES]]
-            (found,) = assess(fleet, job.images["test"], rows, [cell.stream("score")], 500, keep=("scores",))
-            took, total = time.perf_counter() - start, found["scores"]["total"]
+            view = View(cell.split.eval_index[:IMAGES], cell.stream("score"))
+            (found,) = score_images(fleet, job.images["test"], [view], Scoring(500), ("scores",))
+            took, total = time.perf_counter() - start, found.scores["total"]
             if patience == 0:
                 plain, seconds = total, took
             change = float(((total - plain).abs() / plain).max())

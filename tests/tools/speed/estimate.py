@@ -16,8 +16,9 @@ from typing import Any
 import torch
 
 from benchmark.engine.fleet import Fleet
-from benchmark.engine.score import assess
-from benchmark.engine.train import Settings, train
+from benchmark.engine.score import Scoring, View, score_images
+from benchmark.engine.state import Settings
+from benchmark.engine.train import Member, train
 from benchmark.models import model_class
 from benchmark.store.environment import environment
 
@@ -32,12 +33,12 @@ def host_seconds(name: str, cells: int) -> float:
     """Seconds of one training step with tiny layers and images: Python, dispatch and launches."""
     tiny = TINY | ({"discriminator_hidden": (2,)} if name in ("aae", "anogan") else {})
     images = torch.zeros(64, 1, 2, 2, dtype=torch.uint8)
-    rows, steps = [torch.arange(64)] * cells, 20
+    members, steps = [Member(torch.arange(64), cell, cell) for cell in range(cells)], 20
     values = []
     for _ in range(6):
         fleet = Fleet([model_class(name)((1, 2, 2), **tiny) for _ in range(cells)])
         start = time.perf_counter()
-        train(fleet, images, rows, list(range(cells)), list(range(cells)), Settings(1, 2, 2 * steps))
+        train(fleet, images, members, Settings(1, 2, 2 * steps))
         values.append((time.perf_counter() - start) / steps)
     return statistics.median(values[1:])
 
@@ -58,7 +59,8 @@ def search_seconds(cells: int) -> tuple[float, float]:
     values = []
     for _ in range(4):
         start = time.perf_counter()
-        assess(Fleet([model, model]), images, [torch.arange(4)] * 2, [0, 1], 4, keep=("scores",))
+        views = [View(torch.arange(4), seed) for seed in (0, 1)]
+        score_images(Fleet([model, model]), images, views, Scoring(4), ("scores",))
         values.append(time.perf_counter() - start)
     real = model_class("anogan")((1, 28, 28))
     weights = sum(p.numel() for p in real.generator.parameters()) + 784 * 256

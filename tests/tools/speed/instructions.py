@@ -18,8 +18,9 @@ import torch
 
 from benchmark import instructions
 from benchmark.engine.fleet import Fleet
-from benchmark.engine.score import assess
-from benchmark.engine.train import Settings, train
+from benchmark.engine.score import Scoring, View, score_images
+from benchmark.engine.state import Settings
+from benchmark.engine.train import Member, train
 from benchmark.models import constructor, model_class
 
 IMAGES = torch.randint(0, 256, (2000, 1, 28, 28), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
@@ -48,16 +49,18 @@ def measure() -> dict[str, float]:
         torch.manual_seed(0)
         fleet = Fleet([model_class(kind)((1, 28, 28), **keywords) for _ in range(cells)])
         batch_size = constructor(kind)["batch_size"].default if "batch_size" in constructor(kind) else 1
-        seeds = list(range(cells))
+        members = [Member(rows, cell, cell) for cell in range(cells)]
 
-        def work(count: int, fleet: Fleet = fleet, batch: int = batch_size, seeds: list[int] = seeds) -> object:
-            return train(fleet, IMAGES, [rows] * len(seeds), seeds, seeds, Settings(1, batch, count))
+        def work(count: int, fleet: Fleet = fleet, batch: int = batch_size, members: list[Member] = members) -> object:
+            return train(fleet, IMAGES, members, Settings(1, batch, count))
 
         work(batch_size)  # what is made once
         found[name] = _seconds(lambda work=work, images=images: work(images))
         if kind == "anogan":
-            one = fleet.subset([0])
-            found["anogan, search"] = _seconds(lambda one=one: assess(one, IMAGES, [rows[:200]], [0], 200))
+            one, views = fleet.subset([0]), [View(rows[:200], 0)]
+            found["anogan, search"] = _seconds(
+                lambda one=one, views=views: score_images(one, IMAGES, views, Scoring(200))
+            )
     return found
 
 

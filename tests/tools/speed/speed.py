@@ -20,12 +20,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from benchmark.data.cache import data_dir
+from benchmark.data.files import data_dir
 from benchmark.data.images import load_images
 from benchmark.engine.fleet import Fleet
 from benchmark.engine.metrics import auroc
-from benchmark.engine.score import assess
-from benchmark.engine.train import Settings, train
+from benchmark.engine.score import Scoring, View, score_images
+from benchmark.engine.state import Settings
+from benchmark.engine.train import Member, Watch, train, train_in_company
 from benchmark.models import model_class
 from benchmark.store.environment import environment
 from benchmark.sweep.compose import compose_jobs
@@ -94,16 +95,10 @@ class Bench:
 
         def program(part: Any, stop: Any) -> int:
             ((fleet, numbers),) = part
-            done = train(
-                fleet,
-                self.images,
-                [self.index[k % 10] for k in numbers],
-                numbers,
-                numbers,
-                Settings(1, fleet.model.batch_size, epoch, precision),
-                stop=stop,
-                in_company=plan.strategy == "vmap" and self.device == "cpu",
-            )
+            members = [Member(self.index[k % 10], k, k) for k in numbers]
+            settings = Settings(1, fleet.model.batch_size, epoch, precision)
+            train_cells = train_in_company if plan.strategy == "vmap" and self.device == "cpu" else train
+            done = train_cells(fleet, self.images, members, settings, Watch(stop=stop))
             return sum(training.images for training in done)
 
         def run() -> float:
@@ -123,8 +118,8 @@ class Bench:
 
         def program(part: Any, stop: Any) -> int:
             (fleet,) = part
-            rows = [torch.arange(images)] * fleet.size
-            assess(fleet, self.test, rows, list(range(fleet.size)), 500, keep=("scores",), stop=stop)
+            views = [View(torch.arange(images), seed) for seed in range(fleet.size)]
+            score_images(fleet, self.test, views, Scoring(500, stop=stop), ("scores",))
             return images * fleet.size
 
         def run() -> float:
@@ -190,9 +185,10 @@ class Bench:
         label = (self.data.test_labels != NORMAL).numpy()
         torch.manual_seed(0)
         fleet = Fleet(self.build("ae 400-200-16", 1, epochs=10), self.device)
-        train(fleet, self.images, [index], [0], [0], Settings(10, 128, len(index)), in_company=self.device == "cpu")
-        (found,) = assess(fleet, self.test, [torch.arange(len(self.test))], [0], 500, keep=("scores",))
-        rows = [{"what": "here", "auroc": auroc(label, found["scores"]["reconstruction"].numpy())}]
+        train_cells = train_in_company if self.device == "cpu" else train
+        train_cells(fleet, self.images, [Member(index, 0, 0)], Settings(10, 128, len(index)))
+        (found,) = score_images(fleet, self.test, [View(torch.arange(len(self.test)), 0)], Scoring(500), ("scores",))
+        rows = [{"what": "here", "auroc": auroc(label, found.scores["reconstruction"].numpy())}]
         if self.device == "cpu":
             detector = rivals.pyod_detector((400, 200, 16), 128, epochs=10)
             detector.fit(rivals.flat(self.data.train_images[index]))

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from benchmark.data.cache import data_dir
+from benchmark.data.files import data_dir
 
 
 def test_setting_wins_then_the_variable_then_the_cache(tmp_path, monkeypatch):

@@ -1,0 +1,20 @@
+"""How warnings and errors read: one line each."""
+
+from __future__ import annotations
+
+import sys
+
+
+def one_line(error: BaseException, most: int = 200) -> str:
+    """What an error says, in one line of at most so many characters."""
+    return " ".join(str(error).split())[:most]
+
+
+def named(error: BaseException, most: int = 200) -> str:
+    """An error in one line with the name of its kind: ``ValueError: no such thing``."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())}"[:most]
+
+
+def warn(text: str) -> None:
+    """A warning on stderr, now."""
+    print(f"warning: {text}", file=sys.stderr, flush=True)

@@ -1,0 +1,44 @@
+"""Which cells are finished: those whose record is of this very configuration and of the code as it is now."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmark.code_hash import model_code
+from benchmark.store.records import STATUS_FILE, Record, RecordError, read_record
+
+if TYPE_CHECKING:
+    from benchmark.cells import Cell
+
+
+def finished_record(output_dir: Path, cell: Cell) -> Record | None:
+    """The cell's record if it is done with this very fingerprint and code, else None.
+
+    An unreadable record is not done.
+    """
+    try:
+        record = read_record(output_dir / cell.path)
+    except (RecordError, OSError):
+        return None
+    good = record.state == "done" and record.fingerprint == cell.fingerprint and code_fault(record) is None
+    return record if good else None
+
+
+def why_again(output_dir: Path, cell: Cell) -> str | None:
+    """Why a cell that has a record is trained again, in words; None if it has none, or one that is not done."""
+    try:
+        record = read_record(output_dir / cell.path) if (output_dir / cell.path / STATUS_FILE).exists() else None
+    except (RecordError, OSError) as error:
+        return f"its record is damaged ({error})"
+    return code_fault(record) if record is not None and record.state == "done" else None
+
+
+def code_fault(record: Record) -> str | None:
+    """What is to be said of the code that made a record, if it is not the code as it is now; else None."""
+    made_by, now = record.status.code, model_code(record.axes.model)
+    if made_by == now != "":
+        return None
+    if now == "":
+        return f"there is no model {record.axes.model} any more"
+    return "its code changed" if made_by != "" else "its code is not known, as no record named it then"
