@@ -38,11 +38,11 @@ def load_rule(name: str, **changes: Any) -> Rule:
 
     Raises ``UsageError`` for an unknown name or keyword, ``ValueError`` for a value that cannot be.
     """
-    from omegaconf import OmegaConf
+    import yaml
 
     if name not in rule_names():
         raise UsageError(f"rule={name}: there is no such rule. There is: {', '.join(rule_names())}")
-    written = OmegaConf.to_container(OmegaConf.load(CONF_DIR / "rule" / f"{name}.yaml"))
+    written = yaml.safe_load((CONF_DIR / "rule" / f"{name}.yaml").read_text(encoding="utf-8"))
     return build_rule({**written, **changes})
 
 
