@@ -14,7 +14,7 @@ PACKAGE = Path(benchmark.__file__).parent
 # any room, and no room imports it. `benchmark` itself is its __init__, which pins the processor's instructions.
 ROOMS = (
     *("instructions", "early", "benchmark", "say", "config", "targets", "code_hash", "seeds", "data", "cells"),
-    *("models", "engine", "store", "tracking", "report", "sweep"),
+    *("models", "rules", "engine", "store", "tracking", "report", "sweep"),
 )
 ONLY = {
     "mlflow": {"tracking"},
