@@ -237,8 +237,6 @@ CLAIMS: dict[str, list[Claim]] = {
     ],
 }
 for _path in sorted((ROOT / "docs" / "models").glob("*.md")):
-    if _path.stem == "diffusion":
-        continue  # its cells are still to be run, as its page says
     CLAIMS.setdefault(f"docs/models/{_path.name}", []).extend(
         [
             Claim(FAMILY, lambda model=_path.stem: family_values(model)),
