@@ -52,10 +52,10 @@ def test_the_page_runs_in_a_folder_of_ones_own(tmp_path: Path) -> None:
             words += ["figures=false"]
         done = subprocess.run([sys.executable, *words], cwd=tmp_path, capture_output=True, text=True, timeout=200)
         assert done.returncode == 0, (command, done.stdout, done.stderr)
-    records = {cell.axes["model"]: cell.record for cell in collect(tmp_path / "outputs", "first").cells}
+    records = {cell.axes.model: cell.record for cell in collect(tmp_path / "outputs", "first").cells}
     assert set(records) == {"mine", "pca"}
-    assert records["mine"].status["code"].startswith("my_models.Mine:")
-    assert records["pca"].status["code"].isalnum()
+    assert records["mine"].status.code.startswith("my_models.Mine:")
+    assert records["pca"].status.code.isalnum()
     tables = (tmp_path / "outputs" / "reports" / "first" / "cells.csv").read_text()
     assert "mine" in tables
     # another class at the same place is other code

@@ -141,7 +141,7 @@ def test_a_checkpoint_of_another_shape_is_dropped_and_the_cell_trained(tmp_path:
     weights = record.weights()
     for bad in ("shape", "missing"):
         tensors = {f"model/{name}": tensor[:1] for name, tensor in weights.items()} if bad == "shape" else {}
-        cell = SimpleNamespace(path=record.path, fingerprint=record.fingerprint, name="a cell")
+        cell = SimpleNamespace(path=record.path, fingerprint=record.fingerprint, name="a cell", code=record.status.code)
         Checkpoints(tmp_path / "outputs", 1).save(cell, Snapshot(1, tensors, [{"epoch": 1}], 1, 1))
         shutil.rmtree(record.path)
         done = run_here(tmp_path, *command)

@@ -141,5 +141,5 @@ def test_a_fit_has_one_thread(digits: ImageData) -> None:
 
     fleet = Fleet([Counting()])
     with threadpool_limits(2):
-        train(fleet, digits.train_images, [torch.arange(4)], [0], [0], Settings(1, 1, 1))
+        train(fleet, digits.train_images, [Member(torch.arange(4), 0, 0)], Settings(1, 1, 1))
     assert fleet.model.threads == {1}
