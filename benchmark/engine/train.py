@@ -94,7 +94,6 @@ def train_in_company(
 
 def _fit(fleet: Fleet, cell: int, images: Tensor, member: Member) -> Training:
     """Of a model without phases: one call."""
-
     with threadpool_limits(1):  # cells are fitted side by side, a thread each
         _from_images(fleet, cell, "fit", images, member)
     return Training(images=len(member.index))
