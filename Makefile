@@ -24,7 +24,7 @@ $(STAMP): pyproject.toml requirements.lock
 data: $(STAMP)  ## fetch MNIST and Fashion-MNIST once, checked by SHA-256
 	@$(BIN)/python -m benchmark.prepare
 
-benchmark: data  ## the quick benchmark on both data sets, then its tables (about 12 minutes on two cores)
+benchmark: data  ## the quick benchmark on both data sets, then its tables (about 9 minutes on two cores)
 	@start=$$(date +%s); status=0; \
 	$(BIN)/python -m benchmark -m +experiment=quick || status=$$?; \
 	$(BIN)/python -m benchmark.report experiment=quick publish=true || status=$$?; \
