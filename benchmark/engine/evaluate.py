@@ -12,17 +12,16 @@ from torch import Tensor
 
 from benchmark.cells import Cell
 from benchmark.data.images import ImageData
-from benchmark.engine import metrics
 from benchmark.engine.diagnostics import diagnostics, training_sample
 from benchmark.engine.fleet import Fleet
 from benchmark.engine.generation import judge_samples
 from benchmark.engine.pictures import pictures
 from benchmark.engine.score import QUANTITIES, Scored, Scoring, View, score_images
 from benchmark.engine.state import Training
+from benchmark.engine.verdict import Evaluated, named
 from benchmark.models.parts.rows import evenly_spaced
 
 CALIBRATION = 2000  # calibration images that are scored at most
-ALPHA = 0.05  # share of new normal images that the threshold may flag
 
 
 @dataclass(frozen=True)
@@ -53,12 +52,13 @@ def evaluate(
     sampled = score_images(fleet, images["train"], views, how, ("scores", *QUANTITIES))
     calibrated = _calibrate(fleet, cells, images["train"], how)
     size = float(sum(stack[0].numel() for stack in fleet.parameters.values()))
+    scores = [_arrays(scored.scores) for scored in found]
     measured = [
-        _quality(cell, found[i].scores, headline)
+        _evaluated(cell).quality(scores[i], headline)
         | _means(cell, found[i], sampled[i])
         | _costs(cell, training, scored_in, size)
-        | _at_threshold(cell, found[i].scores[headline], calibrated[i].get(headline))
-        | _against_kinds(cell, found[i].scores[headline], data)
+        | _evaluated(cell).at_threshold(scores[i][headline], calibrated[i].get(headline))
+        | _evaluated(cell).against_kinds(scores[i][headline], len(data.class_names), data.other_kinds)
         for i, (cell, training) in enumerate(trained)
     ]
     diagnosed = diagnostics(fleet, cells, images["train"], data.train_labels, how.precision)
@@ -69,8 +69,8 @@ def evaluate(
         Outcome(
             measured[i] | diagnosed[i] | judged[i] | {"evaluate_seconds": seconds},
             {
-                "scores": _score_arrays(cell, found[i].scores),
-                "calibration": {"index": _calibration_index(cell).numpy(), **_named(calibrated[i])},
+                "scores": _evaluated(cell).arrays(scores[i]),
+                "calibration": {"index": _calibration_index(cell).numpy(), **named(calibrated[i])},
                 **shown[i],
             },
         )
@@ -86,7 +86,7 @@ def _calibration_index(cell: Cell) -> Tensor:
     return evenly_spaced(cell.split.calibration_index, CALIBRATION)
 
 
-def _calibrate(fleet: Fleet, cells: Sequence[Cell], images: Tensor, how: Scoring) -> list[Mapping[str, Tensor]]:
+def _calibrate(fleet: Fleet, cells: Sequence[Cell], images: Tensor, how: Scoring) -> list[dict[str, np.ndarray]]:
     """The scores of each cell's calibration images, of which cells may have different numbers, none among them."""
     indices = [_calibration_index(cell) for cell in cells]
     longest = max(len(index) for index in indices)
@@ -96,21 +96,9 @@ def _calibrate(fleet: Fleet, cells: Sequence[Cell], images: Tensor, how: Scoring
     views = [_view(cell, index) for cell, index in zip(cells, padded, strict=True)]
     found = score_images(fleet, images, views, how, ("scores",))
     return [
-        {name: values[: len(index)] for name, values in scored.scores.items()}
+        {name: values[: len(index)] for name, values in _arrays(scored.scores).items()}
         for scored, index in zip(found, indices, strict=True)
     ]
-
-
-def _quality(cell: Cell, scores: Mapping[str, Tensor], headline: str) -> dict[str, float]:
-    """How well the scores tell anomalous images from normal ones."""
-    labels, values = cell.split.eval_label.numpy(), scores[headline].numpy()
-    return {
-        "auroc": metrics.auroc(labels, values),
-        "auroc_se": metrics.delong_se(labels, values),
-        "average_precision": metrics.average_precision(labels, values),
-        "fpr95": metrics.fpr_at_tpr(labels, values),
-        **{f"auroc/{name}": metrics.auroc(labels, values.numpy()) for name, values in scores.items()},
-    }
 
 
 def _means(cell: Cell, found: Scored, sampled: Scored) -> dict[str, float]:
@@ -130,57 +118,22 @@ def _comparable(scored: Scored) -> dict[str, Tensor]:
 
 def _costs(cell: Cell, training: Training, seconds: float, parameters: float) -> dict[str, float]:
     """Times and sizes; ``seconds`` are those that scoring the evaluated images took."""
-    labels = cell.split.eval_label
     return {
         "train_seconds": training.seconds,
         "score_seconds": seconds,
         "train_images_per_second": training.images / training.seconds,
-        "score_images_per_second": len(labels) / seconds,
+        "score_images_per_second": len(cell.split.eval_label) / seconds,
         "parameters": parameters,
-        "n_train": float(len(cell.split.train_index)),
-        "n_test": float(len(labels)),
-        "n_test_anomalous": float(labels.sum()),
+        **_evaluated(cell).counts(len(cell.split.train_index)),
         "epochs": float(len(training.history)),
         "steps": float(training.steps),
     }
 
 
-def _at_threshold(cell: Cell, headline: Tensor, calibration: Tensor | None) -> dict[str, float]:
-    """What the conformal threshold does; without enough calibration images there is none, and nothing is said."""
-    if calibration is None:
-        return {"n_calibration": 0.0}
-    result = {"n_calibration": float(len(calibration))}
-    threshold = metrics.conformal_threshold(calibration.numpy(), ALPHA)
-    if threshold is None:
-        return result
-    found = metrics.at_threshold(cell.split.eval_label.numpy(), headline.numpy(), threshold)
-    return result | {"threshold": threshold, **found}
-
-
-def _against_kinds(cell: Cell, headline: Tensor, data: ImageData) -> dict[str, float]:
-    """AUROC of the headline score against each kind of anomaly alone, where the data set has several."""
-    if not data.other_kinds:
-        return {}
-    scores, label = headline.numpy(), cell.split.eval_label.numpy()
-    kind = cell.split.eval_target.numpy() // len(data.class_names)
-    result = {}
-    for number, name in enumerate(("other class", *data.other_kinds)):
-        chosen = (label == 0) | (kind == number)
-        if label[chosen].any():
-            key = f"against/auroc_{name.replace(' ', '_')}"
-            result[key] = metrics.auroc(label[chosen], scores[chosen])
-    return result
-
-
-def _score_arrays(cell: Cell, scores: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
+def _evaluated(cell: Cell) -> Evaluated:
     split = cell.split
-    return {
-        "index": split.eval_index.numpy(),
-        "label": split.eval_label.numpy().astype(np.uint8),
-        "target": split.eval_target.numpy(),
-        **_named(scores),
-    }
+    return Evaluated(split.eval_index.numpy(), split.eval_label.numpy(), split.eval_target.numpy())
 
 
-def _named(scores: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
-    return {f"score/{name}": values.numpy().astype(np.float32) for name, values in scores.items()}
+def _arrays(scores: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
+    return {name: values.numpy() for name, values in scores.items()}
