@@ -15,7 +15,7 @@ from pathlib import Path
 from benchmark.targets import module_file
 
 ROOT = Path(__file__).parent
-PARTS = ("benchmark.models.",)  # what of the benchmark counts as part of a model
+PARTS = ("benchmark.models.", "benchmark.engine.committee")  # what of the benchmark counts as part of a model
 KINDS = "benchmark.models.keywords"  # what settings may be, which changes no number: no part of it
 
 

@@ -14,6 +14,7 @@ STATES = ("done", "failed", "diverged")
 ARRAYS = {  # in each file, besides the optional ones
     "scores": ("index", "label", "target"),
     "calibration": ("index",),
+    "rules": (),
     "images": ("label", "group", "input", "score"),
     "latent": (
         *("codes", "label", "target", "grid", "grid_x", "grid_y"),
@@ -29,6 +30,18 @@ class Written:
 
     bytes: int
     sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Member:
+    """A cell whose recorded scores a committee was made of."""
+
+    name: str  # as it is typed: pca:smoothed
+    model: str
+    fingerprint: str
+    code: str  # of its model
+    rule_code: str = ""  # of the rule that made its scores; "" for its own headline
+    scores: str  # SHA-256 of the scores that were taken of it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +64,7 @@ class Status:
     data_version: str = ""
     started: str = ""  # ISO 8601
     finished: str = ""
+    members: tuple[Member, ...] = ()  # of a committee
     files: Mapping[str, Written] = field(default_factory=dict)
 
 

@@ -92,6 +92,18 @@ class Record:
         """Scores of the calibration images; None in a record from before there were any."""
         return self._arrays("calibration") if (self.path / "calibration.npz").exists() else None
 
+    def rules(self) -> dict[str, np.ndarray] | None:
+        """Scores under further rules, ``score/NAME`` and ``calibration/NAME``; None if there are none."""
+        return self._arrays("rules") if (self.path / "rules.npz").exists() else None
+
+    def rule_code(self, name: str) -> str:
+        """The code of one of these rules, by which the scores were made."""
+        path = self.path / "rules.json"
+        try:
+            return str(read_json(path, _cell_again(path))[name]["code"])
+        except (KeyError, TypeError) as error:
+            raise _unreadable(path, error) from error
+
     def images(self) -> dict[str, np.ndarray] | None:
         return self._arrays("images") if (self.path / "images.npz").exists() else None
 
