@@ -108,8 +108,8 @@ def refuse_rules(rules: Mapping[str, Any], chosen: str | None) -> None:
 
     What stands in ``rules`` as in our own YAML needs no look at the class, which would import torch.
     """
-    if chosen is not None:
-        shipped(chosen)
+    if chosen is not None and chosen not in rule_names():
+        raise UsageError(f"chosen_rule={chosen}: there is no such rule. There is: {', '.join(rule_names())}")
     for key, config in rules.items():
         if not isinstance(config, Mapping) or "_target_" not in config or config.get("name") != key:
             raise UsageError(
