@@ -58,7 +58,7 @@ def main(arguments: list[str]) -> int:
         known = list(dict.fromkeys(cell.axes.model for cell in cells))
         raise UsageError(f"models=... is missing. There is: {', '.join(known)}. Type for example: models=[pca,knn]")
     columns = find_members(read_members(settings["models"], settings.get("rules")), cells, experiment)
-    planned = lay_out(columns, cells)
+    planned = lay_out(columns, cells, experiment)
     typed = f"python -m benchmark.committee {shlex.join(arguments)}"
     try:
         write_plan(planned, Path(output_dir), into, typed, experiment)

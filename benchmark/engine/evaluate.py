@@ -7,18 +7,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from benchmark.cells import Cell
 from benchmark.data.images import ImageData
+from benchmark.engine import metrics
 from benchmark.engine.diagnostics import diagnostics, training_sample
 from benchmark.engine.fleet import Fleet
 from benchmark.engine.generation import judge_samples
 from benchmark.engine.pictures import pictures
-from benchmark.engine.score import QUANTITIES, Scored, Scoring, View, score_images
+from benchmark.engine.rules import SEEN, Ruled, Sight, apply_rules
+from benchmark.engine.score import QUANTITIES, Scored, Scoring, View, score_images, score_unequal
 from benchmark.engine.state import Training
-from benchmark.engine.verdict import Evaluated, named
+from benchmark.engine.verdict import Images, named
 from benchmark.models.parts.rows import evenly_spaced
 
 CALIBRATION = 2000  # calibration images that are scored at most
@@ -30,6 +31,7 @@ class Outcome:
 
     metrics: dict[str, float] = field(default_factory=dict)
     arrays: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)  # file -> its arrays
+    reasons: dict[str, str] = field(default_factory=dict)  # of rules that do not apply to it
 
 
 def evaluate(
@@ -46,19 +48,21 @@ def evaluate(
     start = time.perf_counter()
     cells, headline = [cell for cell, _ in trained], fleet.model.headline
     source = images[cells[0].split.eval_source]
-    found = score_images(fleet, source, [_view(cell, cell.split.eval_index) for cell in cells], how)
+    found = _evaluated(fleet, cells, source, how)
     scored_in = (time.perf_counter() - start) / len(cells)
     views = [_view(cell, training_sample(cell)) for cell in cells]
     sampled = score_images(fleet, images["train"], views, how, ("scores", *QUANTITIES))
-    calibrated = _calibrate(fleet, cells, images["train"], how)
+    calibrated = _calibrated(fleet, cells, images["train"], how)
+    ruled = apply_rules(fleet, cells, images["train"], _sights(cells, images, found, calibrated), how)
     size = float(sum(stack[0].numel() for stack in fleet.parameters.values()))
-    scores = [_arrays(scored.scores) for scored in found]
+    judgeable = [_images(cell) for cell in cells]
+    scores, kept = ([_arrays(scored) for scored in those] for those in (found, calibrated))
     measured = [
-        _evaluated(cell).quality(scores[i], headline)
+        judgeable[i].quality(scores[i], headline)
         | _means(cell, found[i], sampled[i])
         | _costs(cell, training, scored_in, size)
-        | _evaluated(cell).at_threshold(scores[i][headline], calibrated[i].get(headline))
-        | _evaluated(cell).against_kinds(scores[i][headline], len(data.class_names), data.other_kinds)
+        | judgeable[i].at_threshold(scores[i][headline], kept[i].get(headline))
+        | judgeable[i].against_kinds(scores[i][headline], len(data.class_names), data.other_kinds)
         for i, (cell, training) in enumerate(trained)
     ]
     diagnosed = diagnostics(fleet, cells, images["train"], data.train_labels, how.precision)
@@ -67,14 +71,56 @@ def evaluate(
     seconds = (time.perf_counter() - start) / len(cells)
     return [
         Outcome(
-            measured[i] | diagnosed[i] | judged[i] | {"evaluate_seconds": seconds},
+            measured[i] | diagnosed[i] | judged[i] | rule_metrics(cell, ruled[i]) | {"evaluate_seconds": seconds},
             {
-                "scores": _evaluated(cell).arrays(scores[i]),
-                "calibration": {"index": _calibration_index(cell).numpy(), **named(calibrated[i])},
+                "scores": judgeable[i].arrays(scores[i]),
+                "calibration": {"index": _calibration_index(cell).numpy(), **named(kept[i])},
                 **shown[i],
+                **rule_arrays(ruled[i]),
             },
+            dict(ruled[i].reasons),
         )
         for i, cell in enumerate(cells)
+    ]
+
+
+def judge_again(fleet: Fleet, cells: Sequence[Cell], images: Mapping[str, Tensor], how: Scoring) -> list[Ruled]:
+    """What ``how.rules`` say of cells that were trained before: bit for bit what ``evaluate`` would have recorded."""
+    found = _evaluated(fleet, cells, images[cells[0].split.eval_source], how)
+    calibrated = _calibrated(fleet, cells, images["train"], how)
+    return apply_rules(fleet, cells, images["train"], _sights(cells, images, found, calibrated), how)
+
+
+def rule_metrics(cell: Cell, ruled: Ruled) -> dict[str, float]:
+    """The AUROC under each rule."""
+    labels = cell.split.eval_label.numpy()
+    return {f"auroc/rule_{name}": metrics.auroc(labels, scores) for name, scores in ruled.scores.items()}
+
+
+def rule_arrays(ruled: Ruled) -> dict[str, dict[str, np.ndarray]]:
+    """File and arrays of what rules say: ``score/NAME`` of evaluated images, ``calibration/NAME`` of the others."""
+    scores = {f"score/{name}": values for name, values in ruled.scores.items()}
+    calibration = {f"calibration/{name}": values for name, values in ruled.calibration.items()}
+    return {"rules": scores | calibration} if scores else {}
+
+
+def _evaluated(fleet: Fleet, cells: Sequence[Cell], source: Tensor, how: Scoring) -> list[Scored]:
+    wanted = SEEN if how.rules else SEEN[:-1]  # reconstructions are large
+    return score_images(fleet, source, [_view(cell, cell.split.eval_index) for cell in cells], how, wanted)
+
+
+def _sights(
+    cells: Sequence[Cell], images: Mapping[str, Tensor], found: Sequence[Scored], calibrated: Sequence[Scored]
+) -> list[tuple[Sight, Sight]]:
+    """What rules are shown of each cell: the evaluated images, and the calibration images."""
+    return [
+        (
+            Sight(images[cell.split.eval_source], cell.split.eval_index, scored),
+            Sight(images["train"], _calibration_index(cell), kept)
+            if kept.scores
+            else Sight(images["train"], _calibration_index(cell)[:0], scored.first(0)),
+        )
+        for cell, scored, kept in zip(cells, found, calibrated, strict=True)
     ]
 
 
@@ -86,19 +132,10 @@ def _calibration_index(cell: Cell) -> Tensor:
     return evenly_spaced(cell.split.calibration_index, CALIBRATION)
 
 
-def _calibrate(fleet: Fleet, cells: Sequence[Cell], images: Tensor, how: Scoring) -> list[dict[str, np.ndarray]]:
-    """The scores of each cell's calibration images, of which cells may have different numbers, none among them."""
-    indices = [_calibration_index(cell) for cell in cells]
-    longest = max(len(index) for index in indices)
-    if min(len(index) for index in indices) == 0:
-        return [{} for _ in indices]
-    padded = [torch.cat([index, index[:1].expand(longest - len(index))]) for index in indices]
-    views = [_view(cell, index) for cell, index in zip(cells, padded, strict=True)]
-    found = score_images(fleet, images, views, how, ("scores",))
-    return [
-        {name: values[: len(index)] for name, values in _arrays(scored.scores).items()}
-        for scored, index in zip(found, indices, strict=True)
-    ]
+def _calibrated(fleet: Fleet, cells: Sequence[Cell], images: Tensor, how: Scoring) -> list[Scored]:
+    """What models say of each cell's calibration images, of which cells may have different numbers, none among them."""
+    views = [_view(cell, _calibration_index(cell)) for cell in cells]
+    return score_unequal(fleet, images, views, how, SEEN if how.rules else SEEN[:1])
 
 
 def _means(cell: Cell, found: Scored, sampled: Scored) -> dict[str, float]:
@@ -124,16 +161,17 @@ def _costs(cell: Cell, training: Training, seconds: float, parameters: float) ->
         "train_images_per_second": training.images / training.seconds,
         "score_images_per_second": len(cell.split.eval_label) / seconds,
         "parameters": parameters,
-        **_evaluated(cell).counts(len(cell.split.train_index)),
+        **_images(cell).counts(len(cell.split.train_index)),
         "epochs": float(len(training.history)),
         "steps": float(training.steps),
     }
 
 
-def _evaluated(cell: Cell) -> Evaluated:
+def _images(cell: Cell) -> Images:
+    """The evaluated images of a cell, as arrays."""
     split = cell.split
-    return Evaluated(split.eval_index.numpy(), split.eval_label.numpy(), split.eval_target.numpy())
+    return Images(split.eval_index.numpy(), split.eval_label.numpy(), split.eval_target.numpy())
 
 
-def _arrays(scores: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
-    return {name: values.numpy() for name, values in scores.items()}
+def _arrays(scored: Scored) -> dict[str, np.ndarray]:
+    return {name: values.numpy() for name, values in scored.scores.items()}

@@ -16,7 +16,7 @@ ALPHA = 0.05  # share of new normal images that the threshold may flag
 
 
 @dataclass(frozen=True)
-class Evaluated:
+class Images:
     """The evaluated images of a cell."""
 
     index: np.ndarray  # int64 (N,), of the official split

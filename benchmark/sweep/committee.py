@@ -21,26 +21,18 @@ from benchmark.cells import NUMERICS_VERSION, Axes, cell_path
 from benchmark.code_hash import cell_code, code_now
 from benchmark.config import UsageError
 from benchmark.engine.committee import FORMULA, NAME, TARGET, combine
-from benchmark.engine.verdict import Evaluated, named
+from benchmark.engine.verdict import Images, named
 from benchmark.store.environment import environment, git_revision
 from benchmark.store.experiments import PlannedCell, column_label, write_job
-from benchmark.store.finished import code_fault, finished_in
+from benchmark.store.finished import finished_in
 from benchmark.store.format import Entry, Member, PlannedJob, Status
 from benchmark.store.leases import Leases, lock
 from benchmark.store.records import Content, write_record
 from benchmark.sweep.job import now
 from benchmark.sweep.members import Column, committee_variant
-from benchmark.sweep.votes import Vote, refuse_others, vote_of
+from benchmark.sweep.votes import Seat, Vote, refuse_others, refuse_unknown_rules, unfit, vote_of
 
 COSTS = ("train_seconds", "score_seconds", "parameters")  # a committee costs what its members do
-
-
-@dataclass(frozen=True)
-class Seat:
-    """A member and its cell."""
-
-    column: Column
-    cell: PlannedCell
 
 
 @dataclass(frozen=True)
@@ -77,11 +69,11 @@ class Ended:
     before: bool = False  # it was done before
 
 
-def lay_out(columns: Sequence[Column], cells: Sequence[PlannedCell]) -> list[Committee]:
+def lay_out(columns: Sequence[Column], cells: Sequence[PlannedCell], experiment: str) -> list[Committee]:
     """The cells of a committee of these columns of an experiment. All scores are read and checked; nothing is written.
 
-    Raises ``UsageError`` if members did not judge the same images, or have no data set, split, class and seed in
-    common.
+    Raises ``UsageError`` if members did not judge the same images, were not judged under their rules, or have no data
+    set, split, class and seed in common.
     """
     of_columns = [_by_axes(column, cells) for column in columns]
     shared = [axes for axes in of_columns[0] if all(axes in found for found in of_columns)]
@@ -90,6 +82,7 @@ def lay_out(columns: Sequence[Column], cells: Sequence[PlannedCell]) -> list[Com
         raise UsageError(
             f"models: {names} have no data set, split, class and seed in common. Run them on the same ones"
         )
+    refuse_unknown_rules([found[axes] for axes in shared for found in of_columns], experiment)
     return [_committee(axes, tuple(found[axes] for found in of_columns)) for axes in shared]
 
 
@@ -99,33 +92,19 @@ def _by_axes(column: Column, cells: Sequence[PlannedCell]) -> dict[Axes, Seat]:
 
 
 def _committee(axes: Axes, seats: tuple[Seat, ...]) -> Committee:
-    waits = next(filter(None, (_unfit(seat.cell) for seat in seats)), "")
+    waits = next(filter(None, map(unfit, seats)), "")
     if waits:  # it is planned as what it will be, as far as that is known
         return Committee(axes, seats, _fingerprint([(seat, _code(seat.cell), "") for seat in seats]), waits=waits)
-    votes = _votes(seats)
+    votes = [vote_of(seat) for seat in seats]
     refuse_others(votes)
     notes = tuple(vote.note for vote in votes)
     of = [(seat, note.code, note.rule_code) for seat, note in zip(seats, notes, strict=True)]
     return Committee(axes, seats, _fingerprint(of), notes)
 
 
-def _unfit(cell: PlannedCell) -> str:
-    """Why a cell can be no member now; "" if it can."""
-    if cell.state != "done" or cell.record is None:
-        return f"{cell.name} is {cell.state}" + (f" ({cell.reason})" if cell.reason else "")
-    if cell.record.status.numerics != NUMERICS_VERSION:
-        return f"{cell.name} is stale (numerics of version {cell.record.status.numerics}, here {NUMERICS_VERSION})"
-    fault = code_fault(cell.record)
-    return f"{cell.name} is stale ({fault})" if fault is not None else ""
-
-
 def _code(cell: PlannedCell) -> str:
     """The code by which a cell that is to be run will be made."""
     return code_now(cell.axes.model, cell.record.status.code if cell.record is not None else None)
-
-
-def _votes(seats: Sequence[Seat]) -> list[Vote]:
-    return [vote_of(seat.column, seat.cell, seat.cell.record) for seat in seats if seat.cell.record is not None]
 
 
 def _fingerprint(members: Sequence[tuple[Seat, str, str]]) -> str:
@@ -180,8 +159,8 @@ def _made(cell: Committee, folder: Path, experiment: str) -> Ended:
     if there is not None and there.status.members == cell.members:
         return Ended(cell, "done", f"AUROC {there.metrics['auroc']:.4f}", before=True)
     started = now()
-    votes = _votes(cell.seats)
-    of_member, first = votes[0].record.config(), votes[0].record.status
+    votes = [vote_of(seat) for seat in cell.seats]
+    of_member, first = votes[0].seat.record.config(), votes[0].seat.record.status
     metrics, arrays = judge(votes, of_member["dataset"])
     status = Status(
         state="done",
@@ -209,18 +188,20 @@ def judge(votes: Sequence[Vote], dataset: dict[str, Any]) -> tuple[dict[str, flo
     ``calibration.npz`` has besides what each member's scores were brought to one scale by: ``mean`` and ``sd`` (M,).
     """
     found = combine([vote.scores for vote in votes], [vote.calibration for vote in votes])
-    evaluated, scores = Evaluated(**votes[0].images), {NAME: found.scores}
-    cells = {vote.note.fingerprint: vote.record.metrics for vote in votes}.values()  # one under two rules costs once
+    images, scores = Images(**votes[0].images), {NAME: found.scores}
+    cells = {
+        vote.note.fingerprint: vote.seat.record.metrics for vote in votes
+    }.values()  # one under two rules costs once
     metrics = {
-        **evaluated.quality(scores, NAME),
+        **images.quality(scores, NAME),
         **{key: sum(cell[key] for cell in cells) for key in COSTS if all(key in cell for cell in cells)},
-        **evaluated.counts(int(votes[0].record.metrics["n_train"])),
-        **evaluated.at_threshold(found.scores, found.calibration),
-        **evaluated.against_kinds(found.scores, len(dataset["classes"]), dataset.get("other_kinds") or ()),
+        **images.counts(int(votes[0].seat.record.metrics["n_train"])),
+        **images.at_threshold(found.scores, found.calibration),
+        **images.against_kinds(found.scores, len(dataset["classes"]), dataset.get("other_kinds") or ()),
     }
     calibration = {"index": votes[0].calibrated, **named({NAME: found.calibration})}
     return metrics, {
-        "scores": evaluated.arrays(scores),
+        "scores": images.arrays(scores),
         "calibration": {**calibration, "mean": found.mean, "sd": found.sd},
     }
 

@@ -21,6 +21,7 @@ from benchmark.store.records import Record, means
 from benchmark.sweep.ending import show
 from benchmark.sweep.fleets import lay_out_fleets, run_fleets
 from benchmark.sweep.job import Job, now
+from benchmark.sweep.rescoring import judged_record, left, rescore
 from benchmark.sweep.steps import Work, build_model, run_fleet
 
 if TYPE_CHECKING:
@@ -92,8 +93,11 @@ def _finished(job: Job, progress: Progress) -> dict[str, Record]:
     for cell in job.cells if job.config.resume else ():
         record = finished_record(job.output_dir, cell)
         if record is not None:
-            found[cell.fingerprint] = record
             job.checkpoints.drop(cell)  # of a process killed between the record and this
+        if record is not None and (more := left(job, record)):
+            progress.say(f"  {cell.name}: finished before; {_listed(more)} to be noted, from its weights")
+        elif record is not None:
+            found[cell.fingerprint] = record
             show(progress, cell, record, "finished before, ")
         elif (why := why_again(job.output_dir, cell)) is not None:
             progress.say(f"  {cell.name}: {why}, trained again")
@@ -143,8 +147,12 @@ def _run_cells(job: Job, cells: Sequence[Cell], progress: Progress) -> Iterator[
             for cell in fleet:
                 if cell.fingerprint in others:
                     _say(progress, cell, others[cell.fingerprint])
+            work = Work(job, fleets.strategy, progress, stop)
             mine = [cell for cell in fleet if cell.fingerprint not in others]
-            return [*others.values(), *run_fleet(Work(job, fleets.strategy, progress, stop), mine)]
+            trained = _trained(job, mine)
+            again = [cell for cell in mine if cell.fingerprint in trained]
+            fresh = [cell for cell in mine if cell.fingerprint not in trained]
+            return [*others.values(), *rescore(work, trained, again), *(run_fleet(work, fresh) if fresh else ())]
         finally:
             leases.give_back([job.output_dir / cell.path for cell in fleet])
 
@@ -168,9 +176,19 @@ def _claim(job: Job, cells: Sequence[Cell], leases: Leases) -> dict[str, Record 
         lease = leased.get(job.output_dir / cell.path)
         if lease is not None:
             found[cell.fingerprint] = Busy(job.output_dir / cell.path, cell.name, lease.holder)
-        elif job.config.resume and (record := finished_record(job.output_dir, cell)) is not None:
+        elif job.config.resume and (record := judged_record(job, cell)) is not None:
             found[cell.fingerprint] = record
     return found
+
+
+def _trained(job: Job, cells: Sequence[Cell]) -> dict[str, Record]:
+    """Records, by fingerprint, of those cells that are done but for what rules say of them."""
+    records = [finished_record(job.output_dir, cell) for cell in cells] if job.config.resume else []
+    return {record.fingerprint: record for record in records if record is not None}
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more rules" if len(names) > 3 else "")
 
 
 def _unleased(job: Job, cell: Cell, error: OSError) -> Record:
