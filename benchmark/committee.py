@@ -28,7 +28,7 @@ KEYS = {
     "experiment": "name of the experiment whose cells are the members",
     "models": "the members, such as [pca,vae:smoothed,ae@latent=32:ssim]: a model; behind an @ each of its settings, "
     "where the experiment has several variants of it, @shipped for none; behind a colon the rule that gives its "
-    "scores, else its own headline",
+    "scores (:chosen: the one chosen for model and data set), else its own headline",
     "rules": "such as [own,smoothed]: members without a rule vote under each of these; default: own, their headline",
     "into": "experiment in whose tables the committee stands; default: that of its members",
     "output_dir": "where the runner wrote; default: outputs",

@@ -40,7 +40,8 @@ class Member:
     model: str
     fingerprint: str
     code: str  # of its model
-    rule_code: str = ""  # of the rule that made its scores; "" for its own headline
+    rule: str  # that made its scores; "own": its headline
+    rule_code: str = ""  # "" for its own headline
     scores: str  # SHA-256 of the scores that were taken of it
 
 

@@ -94,11 +94,12 @@ def _by_axes(column: Column, cells: Sequence[PlannedCell]) -> dict[Axes, Seat]:
 def _committee(axes: Axes, seats: tuple[Seat, ...]) -> Committee:
     waits = next(filter(None, map(unfit, seats)), "")
     if waits:  # it is planned as what it will be, as far as that is known
-        return Committee(axes, seats, _fingerprint([(seat, _code(seat.cell), "") for seat in seats]), waits=waits)
+        expected = [(seat.cell.fingerprint, _code(seat.cell), seat.column.rule, "") for seat in seats]
+        return Committee(axes, seats, _fingerprint(expected), waits=waits)
     votes = [vote_of(seat) for seat in seats]
     refuse_others(votes)
     notes = tuple(vote.note for vote in votes)
-    of = [(seat, note.code, note.rule_code) for seat, note in zip(seats, notes, strict=True)]
+    of = [(note.fingerprint, note.code, note.rule, note.rule_code) for note in notes]
     return Committee(axes, seats, _fingerprint(of), notes)
 
 
@@ -107,10 +108,9 @@ def _code(cell: PlannedCell) -> str:
     return code_now(cell.axes.model, cell.record.status.code if cell.record is not None else None)
 
 
-def _fingerprint(members: Sequence[tuple[Seat, str, str]]) -> str:
+def _fingerprint(members: Sequence[tuple[str, str, str, str]]) -> str:
     """SHA-256 of what decides a committee's numbers: each member's fingerprint, code, rule and code of the rule."""
-    of = [(seat.cell.fingerprint, code, seat.column.rule, rule_code) for seat, code, rule_code in members]
-    content = {"numerics": NUMERICS_VERSION, "committee": FORMULA, "members": of}
+    content = {"numerics": NUMERICS_VERSION, "committee": FORMULA, "members": members}
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
@@ -212,7 +212,6 @@ def _config(cell: Committee, of_member: dict[str, Any], experiment: str) -> dict
         {
             **asdict(note),
             "variant": seat.column.variant,
-            "rule": seat.column.rule,
             "path": cell_path(seat.cell.axes, note.fingerprint).as_posix(),
         }
         for note, seat in zip(cell.members, cell.seats, strict=True)

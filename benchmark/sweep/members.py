@@ -2,7 +2,8 @@
 
 A member is a model of the experiment. Where that has several variants of it, its settings follow, each after an @, or
 ``@shipped`` for the one as shipped. A rule follows after a colon; without one it is the model's own headline score,
-which ``:own`` says too. None of these characters means anything to a shell.
+which ``:own`` says too; ``:chosen`` is the rule that was chosen for the model and data set. None of these characters
+means anything to a shell.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from benchmark.store.experiments import PlannedCell, shared_settings
 
 SHIPPED = "shipped"  # after an @: the variant without settings of its own
 OWN = "own"  # the rule that is a model's headline score, which every record has
+CHOSEN = "chosen"  # the rule that the record of each cell names as chosen
 
 
 @dataclass(frozen=True)
@@ -36,10 +38,6 @@ class Column:
     variant: str
     rule: str
     name: str  # without the settings that all members have
-
-    @property
-    def is_own(self) -> bool:
-        return self.rule == OWN
 
 
 def read_members(models: str, rules: str | None = None) -> list[Wanted]:

@@ -18,7 +18,7 @@ from benchmark.store.files import RecordError
 from benchmark.store.finished import code_fault
 from benchmark.store.format import Member
 from benchmark.store.records import Record
-from benchmark.sweep.members import Column
+from benchmark.sweep.members import CHOSEN, OWN, Column
 
 IMAGES = ("index", "label", "target")  # arrays of scores.npz that say which images were judged, and what they are
 
@@ -36,6 +36,13 @@ class Seat:
         if self.cell.record is None:
             raise RecordError(f"{self.cell.name} has no record; run it again")
         return self.cell.record
+
+    @property
+    def rule(self) -> str:
+        """The rule that gives its scores; "" where one was to be chosen and none was."""
+        if self.column.rule != CHOSEN:
+            return self.column.rule
+        return self.record.status.chosen_rule or ""
 
 
 @dataclass(frozen=True)
@@ -59,13 +66,13 @@ def unfit(seat: Seat) -> str:
         return f"{cell.name} is stale (numerics of version {record.status.numerics}, here {NUMERICS_VERSION})"
     if (fault := code_fault(record)) is not None:
         return f"{cell.name} is stale ({fault})"
-    if seat.column.is_own:
+    if seat.rule in (OWN, ""):
         return ""
-    rule = record.rules().get(seat.column.rule)
+    rule = record.rules().get(seat.rule)
     if rule is None:
-        return f"{cell.name} was not judged under rule {seat.column.rule} yet"
+        return f"{cell.name} was not judged under rule {seat.rule} yet"
     changed = rule_code(rule["config"]) != rule["code"]
-    return f"{cell.name} is stale (the code of rule {seat.column.rule} changed)" if changed else ""
+    return f"{cell.name} is stale (the code of rule {seat.rule} changed)" if changed else ""
 
 
 def vote_of(seat: Seat) -> Vote:
@@ -92,6 +99,7 @@ def vote_of(seat: Seat) -> Vote:
         model=column.model,
         fingerprint=record.fingerprint,
         code=record.status.code,
+        rule=seat.rule,
         rule_code=code,
         scores=hashlib.sha256(scores.tobytes() + calibration.tobytes()).hexdigest(),
     )
@@ -102,8 +110,10 @@ def _scores(
     seat: Seat, record: Record, judged: Mapping[str, Any], kept: Mapping[str, Any]
 ) -> tuple[dict[str, Any], str]:
     """The member's scores of evaluated and of calibration images, and the code of the rule that made them."""
-    rule = seat.column.rule
-    if seat.column.is_own:
+    rule = seat.rule
+    if rule == "":
+        raise UsageError(f"models: no rule was chosen for {seat.cell.name}. Name one instead of {CHOSEN}, or {OWN}")
+    if rule == OWN:
         name = f"score/{record.status.headline}"
         return {"score": judged[name], "calibration": kept.get(name)}, ""
     entry, under = record.rules()[rule], record.rule_scores()
@@ -115,7 +125,7 @@ def _scores(
 
 def refuse_unknown_rules(seats: Sequence[Seat], experiment: str) -> None:
     """Raise ``UsageError`` for a rule under which no cell of a member has been judged."""
-    for column in dict.fromkeys(seat.column for seat in seats if not seat.column.is_own):
+    for column in dict.fromkeys(seat.column for seat in seats if seat.column.rule not in (OWN, CHOSEN)):
         records = [seat.cell.record for seat in seats if seat.column == column and seat.cell.record is not None]
         known = list(dict.fromkeys(rule for record in records for rule in record.rules()))
         if records and column.rule not in known:
@@ -127,8 +137,11 @@ def refuse_unknown_rules(seats: Sequence[Seat], experiment: str) -> None:
 
 
 def refuse_others(votes: Sequence[Vote]) -> None:
-    """Raise ``UsageError`` unless all judged the same images in the same order, after the same training images."""
+    """Raise ``UsageError`` unless all judged the same images in the same order, and no two say the very same."""
     first = votes[0]
+    for i, one in enumerate(votes):
+        if any((one.note.fingerprint, one.note.rule) == (vote.note.fingerprint, vote.note.rule) for vote in votes[:i]):
+            raise UsageError(f"{one.note.name} is another member too: rule {one.note.rule}. Leave one of them out")
     for other in votes[1:]:
         if (what := _difference(first, other)) is not None:
             raise UsageError(
