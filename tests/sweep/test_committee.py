@@ -14,8 +14,8 @@ import pytest
 from sklearn.metrics import average_precision_score, roc_auc_score
 
 from benchmark.code_hash import model_code
+from benchmark.data.files import sha256_of
 from benchmark.store.experiments import PlannedCell, collect, read_jobs
-from benchmark.store.files import sha256_of
 from benchmark.store.format import Written
 from benchmark.store.records import Record, add_rules, read_record
 from tests.faults.bad_input import edited
