@@ -247,6 +247,17 @@ def test_it_stands_in_another_experiment_and_is_forgotten_there(place: Path) -> 
     assert list((place / "outputs" / "cells" / "digits" / "one_vs_rest" / "committee").glob("class3-*")) != []
 
 
+def test_further_rules_judge_its_members_and_not_it(place: Path) -> None:
+    vote(place)
+    done = run_here(place, "experiment=e", "rule=squared", module="benchmark.rescore")
+    assert (done.returncode, done.stderr.count("committee")) == (0, 0), done.stderr
+    assert "6 of 6 cells done" in done.stdout
+    before = times(place)
+    assert vote(place).returncode == 0
+    assert times(place) == before, "what a member says under another rule is nothing to it"
+    assert vote(place, "models=[pca:squared,knn]").returncode == 0
+
+
 def test_mlflow_is_sent_it_as_every_cell(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     members = ",".join([f"pca:{rule}" for rule in ("smoothed", "ssim")] + ["knn", "mean_image", "mean_image:smoothed"])
