@@ -36,7 +36,7 @@ KEYS = {
 WHAT = "Let recorded cells vote: the mean of their z-scores on calibration images. Never trains."
 
 
-@small_command("benchmark.committee", lambda: help_text(WHAT, "benchmark.committee", KEYS))
+@small_command("benchmark.committee", lambda: f"{help_text(WHAT, 'benchmark.committee', KEYS)} models=[pca,knn]")
 def main(arguments: list[str]) -> int:
     """Run the command line; 0: every cell is done, 1: not every one, or there is none, 2: an argument is refused."""
     start, settings = time.perf_counter(), parse(arguments, KEYS)
@@ -51,7 +51,7 @@ def main(arguments: list[str]) -> int:
     if not cells:
         print(f"benchmark.committee: {no_cells(output_dir, experiment)}", file=sys.stderr)
         return 1
-    from benchmark.sweep.committee import lay_out, make, write_plan  # torch comes with it
+    from benchmark.sweep.committee import lay_out, left_out, make, write_plan  # torch comes with it
     from benchmark.sweep.members import find_members, read_members
 
     if "models" not in settings:
@@ -59,6 +59,8 @@ def main(arguments: list[str]) -> int:
         raise UsageError(f"models=... is missing. There is: {', '.join(known)}. Type for example: models=[pca,knn]")
     columns = find_members(read_members(settings["models"], settings.get("rules")), cells, experiment)
     planned = lay_out(columns, cells, experiment)
+    if lone := left_out(columns, cells):
+        print(f"{lone} cells are left out: not every member has one of that data set, split, class and seed.")
     typed = f"python -m benchmark.committee {shlex.join(arguments)}"
     try:
         write_plan(planned, Path(output_dir), into, typed, experiment)

@@ -86,6 +86,12 @@ def lay_out(columns: Sequence[Column], cells: Sequence[PlannedCell], experiment:
     return [_committee(axes, tuple(found[axes] for found in of_columns)) for axes in shared]
 
 
+def left_out(columns: Sequence[Column], cells: Sequence[PlannedCell]) -> int:
+    """How many cells of these columns have no part in it, as another member has none of their axes."""
+    of_columns = [_by_axes(column, cells) for column in columns]
+    return sum(any(axes not in other for other in of_columns) for found in of_columns for axes in found)
+
+
 def _by_axes(column: Column, cells: Sequence[PlannedCell]) -> dict[Axes, Seat]:
     chosen = (cell for cell in cells if (cell.axes.model, cell.variant) == (column.model, column.variant))
     return {replace(cell.axes, model=NAME): Seat(column, cell) for cell in chosen}

@@ -2,8 +2,8 @@
 
 A member is a model of the experiment. Where that has several variants of it, its settings follow, each after an @, or
 ``@shipped`` for the one as shipped. A rule follows after a colon; without one it is the model's own headline score,
-which ``:own`` says too; ``:chosen`` is the rule that was chosen for the model and data set. None of these characters
-means anything to a shell.
+which ``:own`` says too; ``:chosen`` is the rule that was chosen for the model and data set. Neither character means
+anything to a shell, and the brackets around the list, which may, can be left out.
 """
 
 from __future__ import annotations

@@ -198,6 +198,19 @@ def test_a_rule_judged_by_other_code_waits_for_it(place: Path) -> None:
     assert "mean_image digits one_vs_rest 3 seed 0 is stale (the code of rule smoothed changed)" in done.stdout
 
 
+def test_what_not_every_member_has_is_left_out_and_said(place: Path) -> None:
+    assert (
+        run_here(
+            place, "experiment=e", "cells=knn digits one_vs_rest 8", "yes=true", module="benchmark.forget"
+        ).returncode
+        == 0
+    )
+    done = vote(place)
+    assert done.returncode == 0
+    assert "2 cells are left out: not every member has one of that data set, split, class and seed." in done.stdout
+    assert list(cells(place, COMMITTEE)) == [3]
+
+
 def test_what_a_killed_one_left_is_put_right(place: Path) -> None:
     vote(place)
     folder = record_of(place, COMMITTEE).path
