@@ -821,7 +821,7 @@ def test_what_further_rules_say_is_added_to_the_run_of_the_cell(output: Path) ->
     assert not tracker.has(after)
     assert tracker.log_cell(after, None)
     assert tracker.has(after)
-    (run,) = [run for run in tracker.client.search_runs([tracker.experiment_id])]
+    (run,) = tracker.client.search_runs([tracker.experiment_id])
     assert run.data.metrics["auroc/rule_ssim"] == 0.75
     assert run.data.metrics["auroc"] == before.metrics["auroc"]
     folder = Path(tracker.client.download_artifacts(run.info.run_id, "cell", str(output)))
