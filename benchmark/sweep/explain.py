@@ -165,7 +165,9 @@ def _of_a_file(text: str, file: str) -> str | None:
     if found := re.search(r"Could not override '([\w/]+)/(\w+)@\w+'", text):
         return f"{file}override {found[2]} lacks a slash. Write there: - override /{found[2]}: <a value> {PRESETS}"
     if file and re.search(rf"Key '{file.split('/')[0]}' (?:is )?not in", text):
-        return f"{file}its first line must be: # @package _global_ {PRESETS}"
+        group, _, name = file.removesuffix(".yaml: ").partition("/")
+        package = f"rules.{name}" if group == "rule" else "_global_"
+        return f"{file}its first line must be: # @package {package} {PRESETS}"
     return None
 
 

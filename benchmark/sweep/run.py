@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -89,18 +90,21 @@ def _written(job: Job) -> PlannedJob:
 
 def _finished(job: Job, progress: Progress) -> dict[str, Record]:
     """Records of the cells that are done already, by fingerprint."""
-    found = {}
+    found, waiting = {}, []
     for cell in job.cells if job.config.resume else ():
         record = finished_record(job.output_dir, cell)
         if record is not None:
             job.checkpoints.drop(cell)  # of a process killed between the record and this
         if record is not None and (more := left(job, record)):
-            progress.say(f"  {cell.name}: finished before; {_listed(more)} to be noted, from its weights")
+            waiting.append(_listed(more))
         elif record is not None:
             found[cell.fingerprint] = record
             show(progress, cell, record, "finished before, ")
         elif (why := why_again(job.output_dir, cell)) is not None:
             progress.say(f"  {cell.name}: {why}, trained again")
+    for what, count in Counter(waiting).items():
+        cells = "1 cell" if count == 1 else f"{count} cells"
+        progress.say(f"  {cells} finished before, to be judged from their weights: {what}")
     return found
 
 

@@ -202,7 +202,8 @@ class Tracker:
         status, config = record.status, record.config()
         tags = {**asdict(record.axes), "kind": "cell", "state": record.state, "fingerprint": record.fingerprint}
         tags |= {"code": status.code} if status.code else {}
-        tags |= {"variant": status.variant, "headline": status.headline or "", RULES: rules_of(record)}
+        tags |= {"variant": status.variant, "headline": status.headline or ""}
+        tags |= {RULES: rules_of(record)} if rules_of(record) else {}
         tags |= {"git_revision": record.environment()["git_revision"]}
         tags["cell_path"] = record.path.absolute().relative_to(self.output_dir).as_posix()
         if status.reason is not None:
