@@ -64,11 +64,9 @@ def main(arguments: list[str]) -> int:
     typed = f"python -m benchmark.committee {shlex.join(arguments)}"
     try:
         write_plan(planned, Path(output_dir), into, typed, experiment)
-        return show(make(planned, Path(output_dir), into), into, output_dir, start)
     except OSError as error:
-        raise RecordError(
-            f"{output_dir} cannot be written ({error}). Make room there, then type the same again"
-        ) from error
+        raise RecordError(f"{output_dir} cannot be written ({error}). Make room there") from error
+    return show(make(planned, Path(output_dir), into), into, output_dir, start)
 
 
 def show(results: Iterable[Ended], experiment: str, output_dir: str, start: float) -> int:

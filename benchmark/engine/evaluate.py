@@ -19,7 +19,7 @@ from benchmark.engine.pictures import pictures
 from benchmark.engine.rules import SEEN, Ruled, Sight, apply_rules
 from benchmark.engine.score import QUANTITIES, Scored, Scoring, View, score_images, score_unequal
 from benchmark.engine.state import Training
-from benchmark.engine.verdict import Images, named
+from benchmark.engine.verdict import Images, score_arrays
 from benchmark.models.parts.rows import evenly_spaced
 
 CALIBRATION = 2000  # calibration images that are scored at most
@@ -74,7 +74,7 @@ def evaluate(
             measured[i] | diagnosed[i] | judged[i] | rule_metrics(cell, ruled[i]) | {"evaluate_seconds": seconds},
             {
                 "scores": judgeable[i].arrays(scores[i]),
-                "calibration": {"index": _calibration_index(cell).numpy(), **named(kept[i])},
+                "calibration": {"index": _calibration_index(cell).numpy(), **score_arrays(kept[i])},
                 **shown[i],
                 **rule_arrays(ruled[i]),
             },

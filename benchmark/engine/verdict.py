@@ -26,7 +26,7 @@ class Images:
     def arrays(self, scores: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """What ``scores.npz`` holds of them: ``scores`` are by name, each (N,)."""
         label = self.label.astype(np.uint8)
-        return {"index": self.index, "label": label, "target": self.target, **named(scores)}
+        return {"index": self.index, "label": label, "target": self.target, **score_arrays(scores)}
 
     def counts(self, n_train: int) -> dict[str, float]:
         """How many images there are, of ``n_train`` that were trained on."""
@@ -70,6 +70,6 @@ class Images:
         return result
 
 
-def named(scores: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def score_arrays(scores: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Scores by name, each (N,), as a record's arrays."""
     return {f"score/{name}": values.astype(np.float32) for name, values in scores.items()}

@@ -21,7 +21,8 @@ from benchmark.cells import NUMERICS_VERSION, Axes, cell_path
 from benchmark.code_hash import cell_code, code_now
 from benchmark.config import UsageError
 from benchmark.engine.committee import FORMULA, NAME, TARGET, combine
-from benchmark.engine.verdict import Images, named
+from benchmark.engine.verdict import Images, score_arrays
+from benchmark.say import named
 from benchmark.store.environment import environment, git_revision
 from benchmark.store.experiments import PlannedCell, column_label, write_job
 from benchmark.store.finished import finished_in
@@ -64,7 +65,7 @@ class Ended:
     """What became of a cell."""
 
     cell: Committee
-    state: str  # done | waiting | busy
+    state: str  # done | waiting | busy | failed
     what: str
     before: bool = False  # it was done before
 
@@ -153,11 +154,14 @@ def make(cells: Sequence[Committee], output_dir: Path, experiment: str) -> Itera
                 yield Ended(cell, "waiting", cell.waits)
                 continue
             folder = output_dir / cell.path
-            busy = leases.take([folder])
             try:
-                yield Ended(cell, "busy", busy[folder].holder) if busy else _made(cell, folder, experiment)
-            finally:
-                leases.give_back([folder])
+                busy = leases.take([folder])
+                ended = Ended(cell, "busy", busy[folder].holder) if busy else _made(cell, folder, experiment)
+            except OSError as error:
+                what = f"its record could not be written ({named(error)}); what was there before is kept"
+                ended = Ended(cell, "failed", what)
+            leases.give_back([folder])
+            yield ended
 
 
 def _made(cell: Committee, folder: Path, experiment: str) -> Ended:
@@ -205,7 +209,7 @@ def judge(votes: Sequence[Vote], dataset: dict[str, Any]) -> tuple[dict[str, flo
         **images.at_threshold(found.scores, found.calibration),
         **images.against_kinds(found.scores, len(dataset["classes"]), dataset.get("other_kinds") or ()),
     }
-    calibration = {"index": votes[0].calibrated, **named({NAME: found.calibration})}
+    calibration = {"index": votes[0].calibrated, **score_arrays({NAME: found.calibration})}
     return metrics, {
         "scores": images.arrays(scores),
         "calibration": {**calibration, "mean": found.mean, "sd": found.sd},

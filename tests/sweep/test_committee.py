@@ -224,6 +224,18 @@ def test_what_a_killed_one_left_is_put_right(place: Path) -> None:
     assert {path.name for path in (place / "outputs").rglob(".*")} == {".locks"}
 
 
+def test_one_that_cannot_be_written_is_said_and_the_others_are_made(place: Path) -> None:
+    vote(place)
+    folder = record_of(place, COMMITTEE).path
+    shutil.rmtree(folder)
+    (folder.parent / f".{folder.name}.lease").mkdir()  # where its lease would be
+    done = vote(place)
+    assert done.returncode == 1
+    assert "failed, its record could not be written (" in done.stdout
+    assert "1 of 2 cells done (1 of them finished before)" in done.stdout
+    assert not folder.exists()
+
+
 def test_one_that_another_process_makes_is_left_to_it(place: Path) -> None:
     vote(place)
     folder = record_of(place, COMMITTEE).path
