@@ -47,6 +47,7 @@ class Status:
     axes: Axes
     variant: str = ""
     headline: str | None = None  # the score that stands for the model
+    chosen_rule: str | None = None
     split: Mapping[str, Any] = field(default_factory=dict)  # version and hash
     data_version: str = ""
     started: str = ""  # ISO 8601
