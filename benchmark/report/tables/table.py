@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from benchmark.report.statistics import Group, Mean, column_mean
 
 ABSENT = "—"  # planned, but not there
+RULES_SECTION = "Models and rules"  # heading of the tables and figures of both axes
 DATASET_TITLES = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST"}
 
 
