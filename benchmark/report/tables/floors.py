@@ -21,9 +21,10 @@ def floor_note(group: Group) -> str:
     )
 
 
-def mark_note(group: Group) -> str:
-    """What the mark of a floor means, for a table or figure that shows it."""
-    floors = [floor for floor in FLOORS if any(floor in found for found in group.below.values())]
+def mark_note(*groups: Group) -> str:
+    """What the mark of a floor means, for a table or figure of these groups that shows it."""
+    below = [found for group in groups for found in group.below.values()]
+    floors = [floor for floor in FLOORS if any(floor in found for found in below)]
     return f"{MARK} below a floor ({', '.join(floors)}) in mean AUROC: nothing is concluded in its favour."
 
 
