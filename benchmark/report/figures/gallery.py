@@ -31,12 +31,11 @@ def across(groups: Sequence[Group]) -> Sketches:
         yield (
             "rules",
             "AUROC by model and rule",
-            "A row a rule, a mark a model, mean over classes and seeds; above, the models' own scores, a ring around the "
-            "rule that was chosen for a model beforehand. The grey lines run from the smallest to the largest of the "
-            "models that share all rules of the lines; over the same cells, above a panel: the median over models of "
-            "how far a model moves between its worst and its best rule, and the median over rules of how far the models "
-            "are apart under a rule. The axis has the logit of AUROC for its length. Means of fewer than all classes "
-            "are left out.",
+            "A row a rule, a mark a model, mean over classes and seeds. Above, the models' own scores; a ring around "
+            "the rule that was chosen for a model beforehand. The grey lines run from the smallest to the largest of "
+            "the models that share all rules with a line. Over the same cells, above a panel: the median over models "
+            "of how far a model moves between its worst and its best rule, and the median over rules of how far the "
+            "models are apart. The axis is even in the logit of AUROC. Only means over all classes are drawn.",
             drawing,
         )
 
