@@ -79,8 +79,8 @@ def _notes(group: Group, blocks: dict[str, Block]) -> list[str]:
     ]
     for key, block in blocks.items():
         notes.append(f"The largest block of cells that all share{key}: {block_text(block)}. {ranges_text(block)}")
-    if len(blocks) > 1:
-        below = ", ".join(label for label in blocks[""].labels if label in group.below)
+    below = ", ".join(label for label in blocks[""].labels if label in group.below)
+    if below:
         notes.append(
             f"{MARK} below a floor by its own score: {below}. Nothing is concluded in favour of such a column."
         )
