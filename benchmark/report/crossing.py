@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmark.report.frame import rank_of
-from benchmark.report.statistics import FLOORS, Group, by_class_and_seed
+from benchmark.report.statistics import FLOORS, Group
 
 PREFIX = "auroc_rule_"  # of the columns that hold AUROC under a rule
 OWN = "own"  # the rule that is each model's own headline score, column auroc
@@ -71,8 +71,8 @@ def chosen_rules(group: Group, label: str) -> list[str]:
     """The rules that the done cells of a column note as chosen, "" of those that note none."""
     if "chosen_rule" not in group.frame:
         return []
-    rows = group.frame[(group.frame["label"] == label) & (group.frame["state"] == "done")]
-    found = sorted(set(rows["chosen_rule"]))
+    done = (group.frame["label"] == label) & (group.frame["state"] == "done")
+    found = sorted(set(group.frame["chosen_rule"][done]))
     return [] if found == [""] else found
 
 
@@ -84,12 +84,14 @@ def largest_block(group: Group, without: Sequence[str] = FLOORS[:2]) -> Block | 
     """
     labels = [label for label in group.labels if label not in without]
     rules, classes, seeds = rules_of(group), list(group.classes), group.seeds
+    frame = group.frame[group.frame["label"].isin(labels)]
+    m, k, s = (
+        [axis.index(value) for value in frame[name]]
+        for name, axis in (("label", labels), ("normal_class", classes), ("seed", seeds))
+    )
     values = np.full((len(labels), len(rules), len(classes), len(seeds)), np.nan)
-    for m, label in enumerate(labels):
-        for r, rule in enumerate(rules):
-            for k, by_seed in by_class_and_seed(group, metric_of(rule), label).items():
-                for seed, value in by_seed.items():
-                    values[m, r, classes.index(k), seeds.index(seed)] = value
+    for r, rule in enumerate(rules):
+        values[m, r, k, s] = frame[metric_of(rule)].to_numpy(np.float64)
     found = _largest(~np.isnan(values), LEAST)
     if found is None:
         return None

@@ -26,7 +26,8 @@ def rules_table(group: Group) -> Table | None:
     means = {label: {rule: class_mean(group, metric_of(rule), label) for rule in (OWN, *rules)} for label in labels}
     best = {label: _largest(means[label].values()) for label in labels}
     block = largest_block(group)
-    rows = [_row(group, rule, means, best, block) for rule in (OWN, *rules)]
+    chosen = {label: chosen_rule(group, label) for label in labels}
+    rows = [_row(rule, means, best, chosen, block) for rule in (OWN, *rules)]
     lines = {1}
     if block is not None:
         lines.add(len(rows))
@@ -42,7 +43,11 @@ def rules_table(group: Group) -> Table | None:
 
 
 def _row(
-    group: Group, rule: str, means: dict[str, dict[str, Mean]], best: dict[str, float], block: Block | None
+    rule: str,
+    means: dict[str, dict[str, Mean]],
+    best: dict[str, float],
+    chosen: dict[str, str | None],
+    block: Block | None,
 ) -> list[Entry]:
     row = [Entry(OWN_ROW if rule == OWN else rule)]
     for label, found in means.items():
@@ -50,7 +55,7 @@ def _row(
         if mean.present == 0:
             row.append(Entry(ABSENT if found[OWN].present == 0 else ""))
             continue
-        mark = CHOSEN if rule == chosen_rule(group, label) else ""
+        mark = CHOSEN if rule == chosen[label] else ""
         row.append(Entry(mean_text(mean, False) + mark, mean.complete and round(mean.value, 3) == best[label]))
     if block is None:
         return row
