@@ -105,6 +105,15 @@ def test_the_largest_block_is_as_large_as_any(seed):
     assert np.prod([len(axis) for axis in found]) == largest_by_force(present)
 
 
+@pytest.mark.parametrize("models", [2, 3])
+def test_a_block_may_be_of_classes_that_no_model_has_alone(models):
+    present = np.zeros((models, 2, 6, 1), bool)
+    for model, classes in enumerate(([0, 1, 2, 3], [0, 2, 3, 4, 5], [1, 2, 3, 4])[:models]):
+        present[model, :, classes] = True
+    least = (models, 2, 2, 1)
+    assert _largest(present, least) == (tuple(range(models)), (0, 1), (0, 2, 3) if models == 2 else (2, 3), (0,))
+
+
 def test_a_block_has_at_least_what_is_asked_for():
     present = np.zeros((2, 3, 2, 1), bool)
     present[0] = True  # one model has everything, which is a block of 6
