@@ -47,7 +47,7 @@ class Status:
     axes: Axes
     variant: str = ""
     headline: str | None = None  # the score that stands for the model
-    chosen_rule: str | None = None
+    chosen_rule: str | None = None  # the rule that was chosen for its model and data set, if one was
     split: Mapping[str, Any] = field(default_factory=dict)  # version and hash
     data_version: str = ""
     started: str = ""  # ISO 8601

@@ -81,7 +81,9 @@ def _margins(labels: Sequence[str], block: Block) -> list[list[Entry]]:
 
 
 def _largest(means: Iterable[Mean]) -> float:
-    return max((round(mean.value, 3) for mean in means if mean.complete), default=math.nan)
+    """The largest mean over all classes, rounded; NaN where there is nothing to be larger than."""
+    complete = [round(mean.value, 3) for mean in means if mean.complete]
+    return max(complete) if len(complete) > 1 else math.nan
 
 
 def _notes(group: Group, means: Sequence[Mean], block: Block | None) -> list[str]:

@@ -63,7 +63,7 @@ def test_rows_are_rules_and_margins_are_over_what_all_share(crossed, frame_of):
     assert texts(table, "mean") == ["0.700", "0.817", "", "0.758", ""]
     assert texts(table, "range") == ["0.300", "0.200", "", "", ""]
     assert [bold(table, row)[:3] for row in ("own score", "squared", "cosine")] == [
-        [False, False, True], [False, False, False], [True, True, False],
+        [False, False, False], [False, False, False], [True, True, False],
     ]  # fmt: skip
     assert table.rules == {1, 4}
 
