@@ -12,7 +12,7 @@ from benchmark.report.statistics import FLOORS, Group
 
 PREFIX = "auroc_rule_"  # of the columns that hold AUROC under a rule
 OWN = "own"  # the rule that is each model's own headline score, column auroc
-RULES = (  # the order of rows: by pixel, smoothed, of structure, of the code, of several; others follow by name
+RULES = (  # the order of rows: by pixel, smoothed, of structure, of the code, of several; others follow
     "squared", "absolute", "bernoulli", "cosine", "standardised", "smoothed", "smoothed_cosine", "ssim", "mahalanobis",
     "code_neighbours", "relative_error", "mahalanobis_added", "committee",
 )  # fmt: skip
@@ -53,12 +53,22 @@ def metric_of(rule: str) -> str:
     return "auroc" if rule == OWN else PREFIX + rule
 
 
+def in_order(rules: Iterable[str]) -> list[str]:
+    """In the order of RULES, each followed by those of other settings (``smoothed_sigma_2.0``); others by name."""
+    return sorted(rules, key=lambda name: (*rank_of(_as_shipped(name), RULES), name))
+
+
+def _as_shipped(name: str) -> str:
+    known = [rule for rule in RULES if name == rule or name.startswith(f"{rule}_")]
+    return max(known, key=len, default=name)
+
+
 def rules_of(group: Group) -> list[str]:
-    """The rules that a done cell of the group was judged under, in the order of RULES, without the models' own."""
+    """The rules that a done cell of the group was judged under, in order, without the models' own."""
     frame = group.frame
     judged = (name for name in frame.columns if name.startswith(PREFIX) and frame[name].notna().any())
     names = [name.removeprefix(PREFIX) for name in judged]
-    return sorted((name for name in names if name != OWN), key=lambda name: rank_of(name, RULES))
+    return in_order(name for name in names if name != OWN)
 
 
 def chosen_rule(group: Group, label: str) -> str | None:

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmark.report.crossing import OWN, RULES, chosen_rule, largest_block, metric_of, rules_of
+from benchmark.report.crossing import OWN, chosen_rule, in_order, largest_block, metric_of, rules_of
 from benchmark.report.figures.labels import add_legend, legend_room, width_of
 from benchmark.report.figures.style import in_lines, new_figure, palette
-from benchmark.report.frame import rank_of
 from benchmark.report.statistics import MARK, Group, class_mean
 from benchmark.report.tables.rules import OWN_ROW
 from benchmark.report.tables.table import DATASET_TITLES
@@ -42,7 +41,7 @@ def rules_figure(groups: Sequence[Group]) -> Figure | None:
     groups = [group for group in groups if rules_of(group)]
     if not groups:
         return None
-    rules = sorted({rule for group in groups for rule in rules_of(group)}, key=lambda name: rank_of(name, RULES))
+    rules = in_order({rule for group in groups for rule in rules_of(group)})
     labels = list(dict.fromkeys(label for group in groups for label in group.labels))
     below = {label for group in groups for label in group.below}
     names = {label: in_lines(f"{label} {MARK}" if label in below else label) for label in labels}

@@ -77,10 +77,14 @@ def test_the_notes_name_own_scores_the_block_and_the_mark(crossed, frame_of):
 
 
 def test_rules_come_in_a_fixed_order_and_own_is_no_rule(records, frame_of):
-    rules = {name: [0.9, 0.9] for name in ("zeta", "committee", "smoothed", "alpha", "own", "squared")}
+    names = ("zeta", "committee", "smoothed_cosine", "smoothed", "smoothed_sigma_2.0", "alpha", "own", "own_score_kl")
+    rules = {name: [0.9, 0.9] for name in (*names, "squared", "smoothed_cosine_sigma_2.0")}
     write(records, "ae", [0.9, 0.9], rules)
     (group,) = groups(frame_of())
-    assert rules_of(group) == ["squared", "smoothed", "committee", "alpha", "zeta"]
+    assert rules_of(group) == [
+        "squared", "smoothed", "smoothed_sigma_2.0", "smoothed_cosine", "smoothed_cosine_sigma_2.0", "committee",
+        "alpha", "own_score_kl", "zeta",
+    ]  # fmt: skip
     assert [row[0].text for row in rules_table(group).rows] == ["own score", *rules_of(group)]
 
 
