@@ -35,7 +35,7 @@ def across(groups: Sequence[Group]) -> Sketches:
             "the rule that was chosen for a model beforehand. The grey lines run from the smallest to the largest of "
             "the models that share all rules with a line. Over the same cells, above a panel: the median over models "
             "of how far a model moves between its worst and its best rule, and the median over rules of how far the "
-            "models are apart. The axis is even in the logit of AUROC. Only means over all classes are drawn.",
+            "models are apart. The axis is even in the logit of AUROC. Only means over all planned classes are drawn.",
             drawing,
         )
 

@@ -36,7 +36,7 @@ def rules_figure(groups: Sequence[Group]) -> Figure | None:
     """AUROC, mean over classes and seeds, of every model under every rule; None where no rule was used.
 
     ``groups`` are of one split and one kind of evaluated images, a panel each. The models' own scores are the top row.
-    Only means over all classes are drawn. The axis is that of logits, so that 0.97 and 0.98 are apart beside 0.7.
+    Only means over all planned classes are drawn. The axis is that of logits, so that 0.97 and 0.98 are apart beside 0.7.
     """
     groups = [group for group in groups if rules_of(group)]
     if not groups:
@@ -68,7 +68,7 @@ def _panel(axis: Any, group: Group, rules: Sequence[str], labels: Sequence[str],
         (label, rule): mean.value
         for label in group.labels
         for rule in rules
-        if (mean := class_mean(group, metric_of(rule), label)).complete
+        if (mean := class_mean(group, metric_of(rule), label)).present == len(group.classes)
     }
     looks = palette(labels)
     for row in range(1, len(rules)):
@@ -89,7 +89,8 @@ def _panel(axis: Any, group: Group, rules: Sequence[str], labels: Sequence[str],
     axis.set_ylim(len(rules) - 0.5, -0.5)
     axis.tick_params(axis="y", length=0)
     axis.set_title(_title(group))
-    axis.set_xlabel(f"AUROC, mean over {group.n_classes} classes (logit scale)")
+    of_all = "" if len(group.classes) == group.n_classes else f" of {group.n_classes}"
+    axis.set_xlabel(f"AUROC, mean over {len(group.classes)}{of_all} classes (logit scale)")
     _scale(axis, [_inside(value) for value in means.values()])
 
 

@@ -73,6 +73,14 @@ def test_marks_stand_at_means_in_the_row_of_their_rule_and_the_chosen_one_is_rin
     assert axis.get_title() == "MNIST\nmedian range 0.125 over rules, 0.075 over models"
 
 
+def test_the_axis_says_over_how_many_classes_the_means_are(records):
+    cells = {"auroc": 0.8, "metrics": {"auroc/rule_squared": 0.7}, "classes": 10}
+    records.job(*({"model": model, "k": k} | cells for model, k in (("pca", 0), ("pca", 3), ("ae", 3))))
+    (axis,) = rules_figure(drawn(records)).axes
+    assert axis.get_xlabel() == "AUROC, mean over 2 of 10 classes (logit scale)"
+    assert points(axis) == {"pca": [(0.8, 0), (0.7, 1)]}  # the AE lacks a class that was planned
+
+
 def test_no_rules_no_figure(records):
     records.job({"model": "ae", "k": 0, "auroc": 0.9, "chosen_rule": "own"})
     assert rules_figure(drawn(records)) is None
