@@ -36,7 +36,7 @@ def rules_figure(groups: Sequence[Group]) -> Figure | None:
     """AUROC, mean over classes and seeds, of every model under every rule; None where no rule was used.
 
     ``groups`` are of one split and one kind of evaluated images, a panel each. The models' own scores are the top row.
-    Only means over all planned classes are drawn. The axis is that of logits, so that 0.97 and 0.98 are apart beside 0.7.
+    Only means over all planned classes are drawn. The axis is even in logits: 0.97 and 0.98 are apart beside 0.7.
     """
     groups = [group for group in groups if rules_of(group)]
     if not groups:
