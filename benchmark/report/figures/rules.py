@@ -12,6 +12,7 @@ import numpy as np
 from benchmark.report.crossing import OWN, chosen_rule, in_order, largest_block, metric_of, rules_of
 from benchmark.report.figures.labels import add_legend, legend_room, width_of
 from benchmark.report.figures.style import in_lines, new_figure, palette
+from benchmark.report.frame import MODELS
 from benchmark.report.statistics import MARK, Group, class_mean
 from benchmark.report.tables.rules import OWN_ROW
 from benchmark.report.tables.table import DATASET_TITLES
@@ -63,6 +64,14 @@ def rules_figure(groups: Sequence[Group]) -> Figure | None:
     return figure
 
 
+def markers(labels: Sequence[str]) -> dict[str, str]:
+    """The mark of every column: MODELS keep their own whatever else is shown, others get those that are left."""
+    own = {label: MARKERS[MODELS.index(label)] for label in labels if label in MODELS}
+    free = [marker for marker in MARKERS if marker not in own.values()]
+    others = [label for label in labels if label not in own]
+    return own | {label: free[i % len(free)] for i, label in enumerate(others)}
+
+
 def _panel(axis: Any, group: Group, rules: Sequence[str], labels: Sequence[str], names: Mapping[str, str]) -> None:
     means = {
         (label, rule): mean.value
@@ -70,14 +79,14 @@ def _panel(axis: Any, group: Group, rules: Sequence[str], labels: Sequence[str],
         for rule in rules
         if (mean := class_mean(group, metric_of(rule), label)).present == len(group.classes)
     }
-    looks = palette(labels)
+    looks, shapes = palette(labels), markers(labels)
     for row in range(1, len(rules)):
         axis.axhline(row - 0.5, color="0.4" if row == 1 else "0.85", linewidth=0.7 if row == 1 else 0.5, zorder=1)
     _reach(axis, group, rules)
     for i, label in enumerate(labels):
         place = {rule: row + SPREAD * ((i + 0.5) / len(labels) - 0.5) for row, rule in enumerate(rules)}
         found = [(_inside(means[label, rule]), place[rule]) for rule in rules if (label, rule) in means]
-        style = {"marker": MARKERS[i % len(MARKERS)], "color": looks[label][0], "edgecolor": "black", "linewidth": 0.4}
+        style = {"marker": shapes[label], "color": looks[label][0], "edgecolor": "black", "linewidth": 0.4}
         if found:
             axis.scatter(*zip(*found, strict=True), s=26, zorder=3, label=names[label], **style)
         rule = chosen_rule(group, label)
