@@ -102,6 +102,7 @@ class Config:
     deterministic: bool = True  # ask torch for deterministic algorithms
     resume: bool = True  # skip cells that are finished with the same fingerprint
     experiment_name: str = "default"  # MLflow experiment and name of the report
+    chosen_rule: str | None = None  # a name in conf/rule, from conf/chosen
     output_dir: str = "outputs"  # cell folders, experiments and the embedded MLflow store
     data_dir: str | None = None  # null: BENCHMARK_DATA, else a folder in the user's cache
     debug: bool = False  # show tracebacks
