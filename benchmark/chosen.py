@@ -26,16 +26,16 @@ class Chosen:
     rule: str | None = None
 
 
-def chosen_path(dataset: str, model: str, conf_dir: Path = CONF_DIR) -> Path:
+def chosen_path(dataset: str, model: str) -> Path:
     """Where the choice for a model on a data set stands."""
-    return conf_dir / GROUP / f"{dataset}_{model}.yaml"
+    return CONF_DIR / GROUP / f"{dataset}_{model}.yaml"
 
 
-def read_chosen(dataset: str, model: str, conf_dir: Path = CONF_DIR) -> Chosen:
+def read_chosen(dataset: str, model: str) -> Chosen:
     """The choice for a model on a data set."""
     from omegaconf import OmegaConf
 
-    path = chosen_path(dataset, model, conf_dir)
+    path = chosen_path(dataset, model)
     if dataset not in CHOSEN_ON or not path.is_file():
         return Chosen()
     found: dict[str, Any] = OmegaConf.to_container(OmegaConf.load(path))  # type: ignore[assignment]
