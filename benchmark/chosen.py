@@ -1,7 +1,7 @@
 """What was chosen for a model on a data set, its settings and its rule: ``conf/chosen/DATASET_MODEL.yaml``.
 
-Hydra lays it over ``conf/model/MODEL.yaml``; ``chosen=none`` leaves it out. ``benchmark.select`` writes it, from cells of
-another data set: ``CHOSEN_ON``.
+Hydra lays it over ``conf/model/MODEL.yaml``; ``chosen=none`` leaves it out. ``benchmark.select`` writes it, from cells
+of another data set: ``CHOSEN_ON``.
 """
 
 from __future__ import annotations

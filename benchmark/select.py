@@ -1,7 +1,7 @@
 """Settings and rule of a model for a data set, chosen on another data set: ``python -m benchmark.select``.
 
 Reads the cells of an experiment on validation images and says what to take for each data set by the other one
-(protocol.md); ``write=true`` writes it into ``conf/chosen``. Never trains. docs/selection.md shows how to repeat a choice.
+(protocol.md); ``write=true`` writes it into ``conf/chosen``. Never trains. How to repeat a choice: docs/selection.md.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ WHAT = "Choose settings and rule of each model for a data set on the validation 
 
 @small_command("benchmark.select", lambda: help_text(WHAT, "benchmark.select", KEYS, "experiment=selection"))
 def main(arguments: list[str]) -> int:
-    """Run the command line and return the exit code: 0, 1 without cells or choices, 2 for an argument that is refused."""
+    """Run the command line; 0: something is chosen, 1: there is nothing to choose from, 2: an argument is refused."""
     settings = parse(arguments, KEYS)
     write = true_or_false(settings, "write", False)
     _refuse_dataset(settings.get("dataset"))
@@ -86,7 +86,9 @@ def _cells(settings: dict[str, str]) -> tuple[str, pd.DataFrame | None]:
     if "cells" in settings:
         path = settings["cells"]
         if other := next((key for key in ("experiment", "output_dir") if key in settings), None):
-            raise UsageError(f"cells={path} is one place to read from, {other}={settings[other]} another: leave out one")
+            raise UsageError(
+                f"cells={path} is one place to read from, {other}={settings[other]} another: leave out one"
+            )
         try:
             frame = read_frame(path)
         except (OSError, ValueError, KeyError) as error:
@@ -111,7 +113,10 @@ def _cells(settings: dict[str, str]) -> tuple[str, pd.DataFrame | None]:
 
 
 def _is_asked(choice: Choice, settings: dict[str, str]) -> bool:
-    return settings.get("dataset", choice.dataset) == choice.dataset and settings.get("model", choice.model) == choice.model
+    return (
+        settings.get("dataset", choice.dataset) == choice.dataset
+        and settings.get("model", choice.model) == choice.model
+    )
 
 
 def _show(choices: Sequence[Choice], whole: bool) -> None:

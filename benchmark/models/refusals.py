@@ -110,7 +110,9 @@ def is_shipped(model: Any) -> bool:
     """Whether every setting of a model stands as in our own YAML, or as was chosen over it for a data set."""
     name, plain = model.get("name"), {key: _plain(value) for key, value in model.items()}
     shipped = _shipped(name)
-    return plain == shipped or (bool(shipped) and any(plain == shipped | chosen.settings for chosen in choices_of(name)))
+    return plain == shipped or (
+        bool(shipped) and any(plain == shipped | chosen.settings for chosen in choices_of(name))
+    )
 
 
 def _refuse_names(name: Any, target: Any) -> None:

@@ -7,6 +7,7 @@ worth on the data set that it is made for is computed for information, and choos
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
@@ -243,9 +244,9 @@ def _unequal(choices: Sequence[Choice]) -> list[str]:
         models.setdefault(one.settings, {}).setdefault(one.model, []).append(one.dataset)
     if len(models) < 2:
         return []
-    split = {model for found in models.values() for model in found if sum(model in other for other in models.values()) > 1}
+    counts = Counter(model for found in models.values() for model in found)
     listed = [
-        f"{count} of {', '.join(f'{m} on {d[0]}' if m in split else m for m, d in found.items())}"
+        f"{count} of {', '.join(f'{m} on {d[0]}' if counts[m] > 1 else m for m, d in found.items())}"
         for count, found in sorted(models.items())
     ]
     return [f"not as many settings of every model were compared, which favours those with more: {'; '.join(listed)}"]

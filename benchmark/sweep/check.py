@@ -129,7 +129,9 @@ def validate(config: Any) -> None:
             allowed = f"a name for a folder, without / and not beginning with a dot, of at most {LONGEST} bytes"
             raise UsageError(refusal(key, repr(name[:40]), allowed, f"{key}={example}"))
     if config.chosen_rule is not None and config.chosen_rule not in rule_names():
-        raise UsageError(refusal("chosen_rule", config.chosen_rule, f"one of {', '.join(rule_names())}", "chosen_rule=own"))
+        raise UsageError(
+            refusal("chosen_rule", config.chosen_rule, f"one of {', '.join(rule_names())}", "chosen_rule=own")
+        )
     _validate_classes([*config.dataset.classes, *config.dataset.other_kinds])
     seeds(config)
 

@@ -74,7 +74,7 @@ def refuse_keys(job: Any, overrides: Sequence[str]) -> None:
 
 
 def refuse_typed_choices(overrides: Sequence[str]) -> None:
-    """Raise ``UsageError`` for a group without a choice (``model=null``), and for a file of ``chosen`` that is not there.
+    """Raise ``UsageError`` for a group without a choice (``model=null``), and for a choice of ``chosen`` that is none.
 
     Hydra takes the former for a fault of its own, and passes over the latter, as that group is optional.
     """

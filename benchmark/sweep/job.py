@@ -207,9 +207,9 @@ def _refuse_model(layout: Layout) -> None:
 def variant(config: Any) -> str:
     """What differs from the model and split as shipped, in words such as ``latent=2``; "" if nothing does.
 
-    As shipped is the constructor's defaults, and over them what was chosen for the data set (``conf/chosen``). Not so on
-    validation images: there settings are compared to be chosen from, on several data sets, and no choice made of them
-    may change what they are called.
+    As shipped is the constructor's defaults, and over them what was chosen for the data set (``conf/chosen``). Not so
+    on validation images: there settings are compared to be chosen from, on several data sets, and no choice made of
+    them may change what they are called.
     """
     defaults = {key: _listed(keyword.default) for key, keyword in constructor(config.model._target_).items()}
     if config.split.evaluate_on == "test":
