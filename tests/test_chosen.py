@@ -236,7 +236,7 @@ def test_a_disagreement_is_found(conf: Path, tmp_path: Path) -> None:
 
     path = conf / "chosen" / "mnist_ae.yaml"
     text = path.read_text()
-    for before, after in (("latent: 4", "latent: 5"), ("smoothed", "cosine"), ("0.9000", "0.9001")):
+    for before, after in (("latent: 4", "latent: 5"), ("smoothed", "cosine"), ("there 0.9000", "there 0.9001")):
         assert before in text
         path.write_text(text.replace(before, after))
         assert disagreements(cells) == ["mnist_ae.yaml: is not what the cells choose"]

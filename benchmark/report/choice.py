@@ -204,11 +204,13 @@ def _compared(model: str, dataset: str, frame: pd.DataFrame) -> _Compared:
         for name in frame.columns
         if name.startswith(RULE_COLUMN) and name != RULE_COLUMN + OWN
     }
+    known = shipped_keywords(model) if model in model_names() else None
     values: dict[str, dict[str, Cells]] = {}
     conditions: dict[tuple[str, ...], str] = {}
     diverged: set[str] = set()
+    parts = {variant: _parted(variant, known) for variant in set(frame["variant"])}
     for row in frame.to_dict("records"):
-        setting, condition = _parted(model, row["variant"])
+        setting, condition = parts[row["variant"]]
         conditions.setdefault(condition, setting)
         rules = values.setdefault(setting, {OWN: {}})
         if row["state"] == "diverged":
@@ -227,9 +229,11 @@ def _compared(model: str, dataset: str, frame: pd.DataFrame) -> _Compared:
     return _Compared(next(iter(conditions), ()), values, sorted(diverged))
 
 
-def _parted(model: str, variant: str) -> tuple[str, tuple[str, ...]]:
-    """The settings of the model in a cell's variant, and the conditions under which it was trained."""
-    known = shipped_keywords(model) if model in model_names() else None
+def _parted(variant: str, known: Sequence[str] | None) -> tuple[str, tuple[str, ...]]:
+    """The settings of the model in a cell's variant, and the conditions under which it was trained.
+
+    ``known`` are the model's keywords, None for a model that is not of this package.
+    """
     parts = variant.split()
     keys = [part.partition("=")[0] for part in parts]
     own = [key not in CONDITIONS and (known is None or key in known) for key in keys]
@@ -285,16 +289,16 @@ def chosen_yaml(choice: Choice, source: str, command: str) -> str:
     import yaml
 
     one, shipped = choice.chosen, choice.shipped
-    seeds = f"{choice.cells} cells ({len(choice.classes)} classes)"
+    cells = f"{choice.cells} cells ({len(choice.classes)} classes)"
     under = "".join(f", {condition}" for condition in choice.conditions)
-    before = "" if shipped is None else f"; as in conf/model/{choice.model}.yaml with its own score {shipped.mean:.4f}"
+    before = "" if shipped is None else f"; of the YAML in conf/model with its own score {shipped.mean:.4f}"
     lines = [
         "# @package _global_",
         f"# python -m benchmark model={choice.model} dataset={choice.dataset}"
         + ("" if choice.split == "one_vs_rest" else f" split={choice.split}"),
-        f"# Chosen on {choice.chosen_on}, validation images of its training split ({choice.split}{under}), among "
-        f"{choice.settings} settings",
-        f"# and {len(choice.rules)} rules: mean AUROC of {seeds} there {one.mean:.4f}{before}.",
+        f"# Chosen on {choice.chosen_on}, validation images of its training split ({choice.split}{under}),",
+        f"# among {choice.settings} settings and {len(choice.rules)} rules: mean AUROC of {cells} there "
+        f"{one.mean:.4f}{before}.",
         f"# Cells: {source}. Written by:",
         f"# {command}",
     ]
