@@ -85,13 +85,14 @@ def test_equal_ones_are_taken_by_name_and_said(records, frame_of):
 
 def test_a_rule_counts_where_it_scores_every_cell_and_the_own_one_once(records, frame_of):
     records.job(
-        cell("", "mnist", 0, 0.5, cosine=0.9, own=0.5),
-        cell("", "mnist", 1, 0.5, own=0.5),
-        *(cell("latent=2", "mnist", k, 0.4, cosine=0.6, own=0.4) for k in (0, 1)),
+        cell("", "mnist", 0, 0.5, cosine=0.9, own=0.1),
+        cell("", "mnist", 1, 0.5),
+        *(cell("latent=2", "mnist", k, 0.4, cosine=0.6, own=0.1) for k in (0, 1)),
     )
     choices, lines = choose(frame_of())
     candidates = on("fashion_mnist", choices).candidates
     assert [(one.setting, one.rule) for one in candidates] == [("latent=2", "cosine"), ("", "own"), ("latent=2", "own")]
+    assert [one.mean for one in candidates] == pytest.approx([0.6, 0.5, 0.4])
     assert any("rule cosine is left out for as in its YAML: some cells on mnist" in line for line in lines)
 
 
