@@ -124,7 +124,7 @@ def _show(choices: Sequence[Choice], whole: bool) -> None:
     from rich.console import Console
     from rich.text import Text
 
-    from benchmark.report.tables.chosen import choices_table, compared_table
+    from benchmark.report.tables.choice import choices_table, compared_table
     from benchmark.report.tables.formats import to_rich
 
     console = Console(highlight=False, width=None if sys.stdout.isatty() else 160)
@@ -141,7 +141,7 @@ def _show(choices: Sequence[Choice], whole: bool) -> None:
 
 def _write_table(path: Path, choices: Sequence[Choice], source: str) -> None:
     from benchmark.data.writing import replacing
-    from benchmark.report.tables.chosen import choices_table, compared_table
+    from benchmark.report.tables.choice import choices_table, compared_table
     from benchmark.report.tables.formats import to_markdown
 
     parts = ["# What was compared and what is chosen\n", f"Cells: {source}. How: docs/selection.md.\n"]

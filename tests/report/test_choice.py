@@ -8,7 +8,7 @@ import pytest
 
 from benchmark.config import UsageError
 from benchmark.report.choice import Choice, choose, parsed
-from benchmark.report.tables.chosen import choices_table, compared_table
+from benchmark.report.tables.choice import choices_table, compared_table
 
 
 def cell(setting: str, dataset: str, k: int, auroc: float = 0.5, *, model: str = "ae", **more: Any) -> dict[str, Any]:
