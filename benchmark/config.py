@@ -96,13 +96,14 @@ class Config:
     split: SplitConfig = field(default_factory=SplitConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    rules: dict[str, Any] = field(default_factory=dict)  # further rules that judge each cell, chosen by rule=NAME
+    chosen_rule: str | None = None  # the one that was chosen for this model and data set; judges each cell too
     seed: Any = 0  # a seed, or a list of seeds
     device: str = "auto"  # auto | cpu | cuda | cuda:N | mps
     precision: str = "auto"  # auto | fp32 | tf32 | bf16
     deterministic: bool = True  # ask torch for deterministic algorithms
     resume: bool = True  # skip cells that are finished with the same fingerprint
     experiment_name: str = "default"  # MLflow experiment and name of the report
-    chosen_rule: str | None = None  # a name in conf/rule, from conf/chosen
     output_dir: str = "outputs"  # cell folders, experiments and the embedded MLflow store
     data_dir: str | None = None  # null: BENCHMARK_DATA, else a folder in the user's cache
     debug: bool = False  # show tracebacks

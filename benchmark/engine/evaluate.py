@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from benchmark.cells import Cell
@@ -17,7 +16,8 @@ from benchmark.engine.diagnostics import diagnostics, training_sample
 from benchmark.engine.fleet import Fleet
 from benchmark.engine.generation import judge_samples
 from benchmark.engine.pictures import pictures
-from benchmark.engine.score import QUANTITIES, Scored, Scoring, View, score_images
+from benchmark.engine.rules import SEEN, Ruled, Sight, apply_rules
+from benchmark.engine.score import QUANTITIES, Scored, Scoring, View, score_images, score_unequal
 from benchmark.engine.state import Training
 from benchmark.models.parts.rows import evenly_spaced
 
@@ -31,6 +31,7 @@ class Outcome:
 
     metrics: dict[str, float] = field(default_factory=dict)
     arrays: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)  # file -> its arrays
+    reasons: dict[str, str] = field(default_factory=dict)  # of rules that do not apply to it
 
 
 def evaluate(
@@ -47,17 +48,18 @@ def evaluate(
     start = time.perf_counter()
     cells, headline = [cell for cell, _ in trained], fleet.model.headline
     source = images[cells[0].split.eval_source]
-    found = score_images(fleet, source, [_view(cell, cell.split.eval_index) for cell in cells], how)
+    found = _evaluated(fleet, cells, source, how)
     scored_in = (time.perf_counter() - start) / len(cells)
     views = [_view(cell, training_sample(cell)) for cell in cells]
     sampled = score_images(fleet, images["train"], views, how, ("scores", *QUANTITIES))
-    calibrated = _calibrate(fleet, cells, images["train"], how)
+    calibrated = _calibrated(fleet, cells, images["train"], how)
+    ruled = apply_rules(fleet, cells, images["train"], _sights(cells, images, found, calibrated), how)
     size = float(sum(stack[0].numel() for stack in fleet.parameters.values()))
     measured = [
         _quality(cell, found[i].scores, headline)
         | _means(cell, found[i], sampled[i])
         | _costs(cell, training, scored_in, size)
-        | _at_threshold(cell, found[i].scores[headline], calibrated[i].get(headline))
+        | _at_threshold(cell, found[i].scores[headline], calibrated[i].scores.get(headline))
         | _against_kinds(cell, found[i].scores[headline], data)
         for i, (cell, training) in enumerate(trained)
     ]
@@ -67,14 +69,56 @@ def evaluate(
     seconds = (time.perf_counter() - start) / len(cells)
     return [
         Outcome(
-            measured[i] | diagnosed[i] | judged[i] | {"evaluate_seconds": seconds},
+            measured[i] | diagnosed[i] | judged[i] | rule_metrics(cell, ruled[i]) | {"evaluate_seconds": seconds},
             {
                 "scores": _score_arrays(cell, found[i].scores),
-                "calibration": {"index": _calibration_index(cell).numpy(), **_named(calibrated[i])},
+                "calibration": {"index": _calibration_index(cell).numpy(), **_named(calibrated[i].scores)},
                 **shown[i],
+                **rule_arrays(ruled[i]),
             },
+            dict(ruled[i].reasons),
         )
         for i, cell in enumerate(cells)
+    ]
+
+
+def judge_again(fleet: Fleet, cells: Sequence[Cell], images: Mapping[str, Tensor], how: Scoring) -> list[Ruled]:
+    """What ``how.rules`` say of cells that were trained before: bit for bit what ``evaluate`` would have recorded."""
+    found = _evaluated(fleet, cells, images[cells[0].split.eval_source], how)
+    calibrated = _calibrated(fleet, cells, images["train"], how)
+    return apply_rules(fleet, cells, images["train"], _sights(cells, images, found, calibrated), how)
+
+
+def rule_metrics(cell: Cell, ruled: Ruled) -> dict[str, float]:
+    """The AUROC under each rule."""
+    labels = cell.split.eval_label.numpy()
+    return {f"auroc/rule_{name}": metrics.auroc(labels, scores) for name, scores in ruled.scores.items()}
+
+
+def rule_arrays(ruled: Ruled) -> dict[str, dict[str, np.ndarray]]:
+    """File and arrays of what rules say: ``score/NAME`` of evaluated images, ``calibration/NAME`` of the others."""
+    scores = {f"score/{name}": values for name, values in ruled.scores.items()}
+    calibration = {f"calibration/{name}": values for name, values in ruled.calibration.items()}
+    return {"rules": scores | calibration} if scores else {}
+
+
+def _evaluated(fleet: Fleet, cells: Sequence[Cell], source: Tensor, how: Scoring) -> list[Scored]:
+    wanted = SEEN if how.rules else SEEN[:-1]  # reconstructions are large
+    return score_images(fleet, source, [_view(cell, cell.split.eval_index) for cell in cells], how, wanted)
+
+
+def _sights(
+    cells: Sequence[Cell], images: Mapping[str, Tensor], found: Sequence[Scored], calibrated: Sequence[Scored]
+) -> list[tuple[Sight, Sight]]:
+    """What rules are shown of each cell: the evaluated images, and the calibration images."""
+    return [
+        (
+            Sight(images[cell.split.eval_source], cell.split.eval_index, scored),
+            Sight(images["train"], _calibration_index(cell), kept)
+            if kept.scores
+            else Sight(images["train"], _calibration_index(cell)[:0], scored.first(0)),
+        )
+        for cell, scored, kept in zip(cells, found, calibrated, strict=True)
     ]
 
 
@@ -86,19 +130,10 @@ def _calibration_index(cell: Cell) -> Tensor:
     return evenly_spaced(cell.split.calibration_index, CALIBRATION)
 
 
-def _calibrate(fleet: Fleet, cells: Sequence[Cell], images: Tensor, how: Scoring) -> list[Mapping[str, Tensor]]:
-    """The scores of each cell's calibration images, of which cells may have different numbers, none among them."""
-    indices = [_calibration_index(cell) for cell in cells]
-    longest = max(len(index) for index in indices)
-    if min(len(index) for index in indices) == 0:
-        return [{} for _ in indices]
-    padded = [torch.cat([index, index[:1].expand(longest - len(index))]) for index in indices]
-    views = [_view(cell, index) for cell, index in zip(cells, padded, strict=True)]
-    found = score_images(fleet, images, views, how, ("scores",))
-    return [
-        {name: values[: len(index)] for name, values in scored.scores.items()}
-        for scored, index in zip(found, indices, strict=True)
-    ]
+def _calibrated(fleet: Fleet, cells: Sequence[Cell], images: Tensor, how: Scoring) -> list[Scored]:
+    """What models say of each cell's calibration images, of which cells may have different numbers, none among them."""
+    views = [_view(cell, _calibration_index(cell)) for cell in cells]
+    return score_unequal(fleet, images, views, how, SEEN if how.rules else SEEN[:1])
 
 
 def _quality(cell: Cell, scores: Mapping[str, Tensor], headline: str) -> dict[str, float]:

@@ -17,12 +17,12 @@ from benchmark.chosen import CHOSEN_ON
 from benchmark.config import UsageError
 from benchmark.models import constructor, model_names
 from benchmark.models.refusals import shipped_keywords
+from benchmark.report.crossing import OWN, PREFIX, metric_of
+from benchmark.rules import rule_names
 
 if TYPE_CHECKING:
     import pandas as pd
 
-OWN = "own"  # the model's own headline, the rule of its paper
-RULE_COLUMN = "auroc_rule_"  # of cells.csv, before the name of a rule
 CONDITIONS = ("train_fraction", "contamination", "calibration_share", "precision")  # of a variant, no settings
 Cells = dict[tuple[int, int], float]  # (class, seed) -> AUROC
 
@@ -98,6 +98,12 @@ def choose(frame: pd.DataFrame) -> tuple[list[Choice], list[str]]:
     if len(alone) == len(datasets):
         raise UsageError(no_other(alone))
     found, lines = [], [f"left out: {no_other(alone)}"] if alone else []
+    judged = [name.removeprefix(PREFIX) for name in frame.columns if name.startswith(PREFIX)]
+    if others := [name for name in judged if name not in rule_names()]:
+        lines.append(
+            f"left out: {', '.join(others)}. A rule is chosen by its name: one of other settings needs a file "
+            "of its own in conf/rule"
+        )
     for model in dict.fromkeys(map(str, frame["model"])):
         part = frame[frame["model"] == model]
         split = "one_vs_rest" if "one_vs_rest" in set(part["split"]) else str(part["split"].iloc[0])
@@ -199,11 +205,7 @@ def _notes(
 
 def _compared(model: str, dataset: str, frame: pd.DataFrame) -> _Compared:
     """What is done, as settings by rules. Raises ``UsageError`` if not all settings have the same conditions."""
-    columns = {OWN: "auroc"} | {
-        name.removeprefix(RULE_COLUMN): name
-        for name in frame.columns
-        if name.startswith(RULE_COLUMN) and name != RULE_COLUMN + OWN
-    }
+    columns = {metric_of(rule): rule for rule in (OWN, *rule_names()) if metric_of(rule) in frame}
     known = shipped_keywords(model) if model in model_names() else None
     values: dict[str, dict[str, Cells]] = {}
     conditions: dict[tuple[str, ...], str] = {}
@@ -217,7 +219,7 @@ def _compared(model: str, dataset: str, frame: pd.DataFrame) -> _Compared:
             diverged.add(setting)
         if row["state"] != "done":
             continue
-        for rule, column in columns.items():
+        for column, rule in columns.items():
             if not math.isnan(row[column]):
                 rules.setdefault(rule, {})[int(row["normal_class"]), int(row["seed"])] = float(row[column])
     if len(conditions) > 1:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benchmark.code_hash import code_now
 from benchmark.store.records import STATUS_FILE, Record, RecordError, read_record
@@ -23,6 +24,16 @@ def finished_record(output_dir: Path, cell: Cell) -> Record | None:
         return None
     good = record.state == "done" and record.fingerprint == cell.fingerprint and code_fault(record) is None
     return record if good else None
+
+
+def lacking(record: Record, rules: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Names of those ``rules`` (name -> config and code) that have not judged the cell, or were others then."""
+    try:
+        known = record.rules() if rules else {}
+    except (RecordError, OSError):
+        known = {}
+    same = {name for name, entry in rules.items() if all(known.get(name, {}).get(key) == entry[key] for key in entry)}
+    return [name for name in rules if name not in same]
 
 
 def why_again(output_dir: Path, cell: Cell) -> str | None:

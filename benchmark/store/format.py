@@ -14,6 +14,7 @@ STATES = ("done", "failed", "diverged")
 ARRAYS = {  # in each file, besides the optional ones
     "scores": ("index", "label", "target"),
     "calibration": ("index",),
+    "rules": (),
     "images": ("label", "group", "input", "score"),
     "latent": (
         *("codes", "label", "target", "grid", "grid_x", "grid_y"),
@@ -47,6 +48,7 @@ class Status:
     axes: Axes
     variant: str = ""
     headline: str | None = None  # the score that stands for the model
+    chosen_rule: str | None = None  # the rule that was chosen for its model and data set, if one was
     split: Mapping[str, Any] = field(default_factory=dict)  # version and hash
     data_version: str = ""
     started: str = ""  # ISO 8601

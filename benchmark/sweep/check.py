@@ -13,7 +13,7 @@ from benchmark import instructions
 from benchmark.config import LONGEST, UsageError, is_plain_name, refusal
 from benchmark.data.classes import ANOMALOUS, NORMAL, class_setting, is_old, resolve_classes
 from benchmark.models.refusals import is_shipped, refuse_model
-from benchmark.rules import rule_names
+from benchmark.rules import refuse_rules
 from benchmark.say import warn
 
 if TYPE_CHECKING:
@@ -110,10 +110,13 @@ def validate(config: Any) -> None:
 
     ``config`` is a composed ``Config``. Raises ``UsageError`` with one line: what, why, what is allowed, what to type.
     """
+    from omegaconf import OmegaConf
+
     if (wrong := instructions.fault()) is not None:
         raise UsageError(wrong)
     refuse_model(config.model)
     _validate_labels(config.model, len(config.dataset.classes))
+    refuse_rules(OmegaConf.to_container(config.rules, resolve=True), config.chosen_rule)
     for key, choices in CHOICES.items():
         if (value := _get(config, key)) not in choices:
             raise UsageError(refusal(key, value, "one of " + ", ".join(choices), f"{key}={choices[0]}"))
@@ -128,10 +131,6 @@ def validate(config: Any) -> None:
         if not is_plain_name(name):
             allowed = f"a name for a folder, without / and not beginning with a dot, of at most {LONGEST} bytes"
             raise UsageError(refusal(key, repr(name[:40]), allowed, f"{key}={example}"))
-    if config.chosen_rule is not None and config.chosen_rule not in rule_names():
-        raise UsageError(
-            refusal("chosen_rule", config.chosen_rule, f"one of {', '.join(rule_names())}", "chosen_rule=own")
-        )
     _validate_classes([*config.dataset.classes, *config.dataset.other_kinds])
     seeds(config)
 

@@ -24,9 +24,11 @@ from benchmark.tracking.client import connect, create_store, public, silent, tra
 from benchmark.tracking.forgotten import is_forgotten
 from benchmark.tracking.heartbeat import HEARTBEAT, close_dead_runs, owner_tags, sign_of_life
 from benchmark.tracking.patience import SilentError, bounded, did_not_answer, heard, patience
-from benchmark.tracking.texts import flatten, metrics_of, milliseconds, name_of, tags_of
+from benchmark.tracking.texts import flatten, metrics_of, milliseconds, name_of, rules_of, tags_of
 
 Result = TypeVar("Result")
+RULES = "rules"  # tag of a cell's run: which rules have judged it
+RULED = "/rule_"  # in the names of metrics under a rule
 MAX_METRICS = 1000  # of one log_batch
 MAX_PARAMS = 100
 MAX_ATTEMPTS = 100  # runs of one cell that are looked at
@@ -123,12 +125,16 @@ class Tracker:
     def log_cell(self, record: Record, parent: str | None) -> bool:
         """Record a cell as a child run, unless MLflow has it already (see ``has``). False if MLflow failed.
 
-        What fails is tried again when the job ends.
+        Where it has the cell, but not what further rules say of it, that is added to the cell's run. What fails is
+        tried again when the job ends.
         """
 
         def log() -> bool:
             with lock(self.output_dir, f"mlflow-{record.fingerprint[:1]}"):  # another process may be about to log it
-                if not self.has(record):
+                known = self._runs(record)
+                if known and not _has_rules(known, record):
+                    self._add_rules(known[0].info.run_id, record)
+                elif not known:
                     self._log(record, parent)
             return True
 
@@ -155,8 +161,14 @@ class Tracker:
     def has(self, record: Record) -> bool:
         """Whether a FINISHED run holds fingerprint and code of a cell that is done; of another cell, this attempt.
 
-        One whose cell was forgotten since does not count: the cell has been planned again.
+        One whose cell was forgotten since does not count: the cell has been planned again. Nor does one that lacks what
+        rules say of the cell.
         """
+        found = self._runs(record)
+        return bool(found) and _has_rules(found, record)
+
+    def _runs(self, record: Record) -> list[Any]:
+        """The runs that hold the cell, the newest first, whatever rules have said of it."""
         query = f"tags.fingerprint = '{record.fingerprint}' and attributes.status = "
         query += "'FINISHED'" if record.state == "done" else "'FAILED'"
         if record.status.code:
@@ -165,7 +177,7 @@ class Tracker:
             query += f" and attributes.start_time = {milliseconds(record.status.started)}"
         found = self.client.search_runs([self.experiment_id], query, max_results=MAX_ATTEMPTS)
         heard()
-        return not all(map(is_forgotten, found))
+        return [run for run in found if not is_forgotten(run)]
 
     def ask(self, call: Callable[[], Result]) -> Result:
         """What ``call`` returns or raises, given up when the store says nothing."""
@@ -191,6 +203,7 @@ class Tracker:
         tags = {**asdict(record.axes), "kind": "cell", "state": record.state, "fingerprint": record.fingerprint}
         tags |= {"code": status.code} if status.code else {}
         tags |= {"variant": status.variant, "headline": status.headline or ""}
+        tags |= {RULES: rules_of(record)} if rules_of(record) else {}
         tags |= {"git_revision": record.environment()["git_revision"]}
         tags["cell_path"] = record.path.absolute().relative_to(self.output_dir).as_posix()
         if status.reason is not None:
@@ -224,6 +237,20 @@ class Tracker:
             ended = "FINISHED" if record.state == "done" else "FAILED"
         finally:
             self.client.set_terminated(run_id, ended, milliseconds(record.status.finished))
+
+    def _add_rules(self, run_id: str, record: Record) -> None:
+        """Add to a cell's run what rules have said of it since: metrics, the files that hold it, and their tag."""
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        metrics = [Metric(key, value, now, 0) for key, value in record.metrics.items() if RULED in key]
+        self.client.log_batch(run_id, metrics=metrics)
+        heard()
+        for name in ("status.json", "metrics.json", "rules.json", "rules.npz"):
+            if (file := record.path / name).exists():
+                self.client.log_artifact(run_id, str(file), "cell")
+                heard()
+        self.client.set_tag(run_id, RULES, rules_of(record))
 
     def _log_inputs(self, run_id: str, record: Record) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag
@@ -272,6 +299,10 @@ class Tracker:
                 self.patience /= 2
                 self.silent_until = time.monotonic() + SILENCE
             return None
+
+
+def _has_rules(runs: Sequence[Any], record: Record) -> bool:
+    return any(run.data.tags.get(RULES, "") == rules_of(record) for run in runs)
 
 
 def _experiment(client: Any, name: str, artifacts: str | None) -> str:

@@ -188,7 +188,7 @@ CASES = [
         ("model=", "model=: there is no such model. There is: aae, ae, anogan,"),
         ("model=null", "model=null: there is no such model. There is: aae, ae, anogan,"),
         ("chosen=nonne", "chosen=nonne: there is no such chosen; did you mean chosen=none? There is:"),
-        ("chosen_rule=squarred", "chosen_rule=squarred is not allowed: it must be one of absolute,"),
+        ("chosen_rule=squarred", "chosen_rule=squarred: there is no such rule. There is: absolute,"),
         ("+model.foo=1", "model.foo: model ae has no such key; It has: headline, network, hidden,"),
         ("-m model=ae,vea", "model=vea: there is no such model"),
         ("vae", "vae: this is not key=value"),

@@ -96,6 +96,14 @@ def test_a_rule_counts_where_it_scores_every_cell_and_the_own_one_once(records, 
     assert any("rule cosine is left out for as in its YAML: some cells on mnist" in line for line in lines)
 
 
+def test_a_rule_of_other_settings_has_no_name_to_be_chosen_by(records, frame_of):
+    more = {"auroc/rule_smoothed_sigma_2.0": 0.99, "auroc/rule_smoothed": 0.6}
+    records.job(cell("", "mnist", 0, 0.5) | {"metrics": more})
+    choices, lines = choose(frame_of())
+    assert on("fashion_mnist", choices).chosen.rule == "smoothed"
+    assert lines[0].startswith("left out: smoothed_sigma_2.0. A rule is chosen by its name: one of other settings")
+
+
 def test_a_setting_that_diverged_is_not_chosen_and_does_not_narrow_the_others(records, frame_of):
     records.job(
         *(cell("", "mnist", k, 0.5) for k in (0, 1)),

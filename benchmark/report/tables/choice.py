@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from benchmark.report.choice import OWN, Candidate, Choice
+from benchmark.report.choice import Candidate, Choice
+from benchmark.report.crossing import OWN
 from benchmark.report.tables.table import DATASET_TITLES, Entry, Table, number
 
 DIGITS = 4  # settings differ by less than a table of models shows
