@@ -291,19 +291,21 @@ def chosen_yaml(choice: Choice, source: str, command: str) -> str:
     import yaml
 
     one, shipped = choice.chosen, choice.shipped
-    cells = f"{choice.cells} cells ({len(choice.classes)} classes)"
-    under = "".join(f", {condition}" for condition in choice.conditions)
-    before = "" if shipped is None else f"; of the YAML in conf/model with its own score {shipped.mean:.4f}"
+    where = "" if choice.split == "one_vs_rest" else f" split={choice.split}"
     lines = [
         "# @package _global_",
-        f"# python -m benchmark model={choice.model} dataset={choice.dataset}"
-        + ("" if choice.split == "one_vs_rest" else f" split={choice.split}"),
-        f"# Chosen on {choice.chosen_on}, validation images of its training split ({choice.split}{under}),",
-        f"# among {choice.settings} settings and {len(choice.rules)} rules: mean AUROC of {cells} there "
-        f"{one.mean:.4f}{before}.",
-        f"# Cells: {source}. Written by:",
-        f"# {command}",
+        f"# python -m benchmark model={choice.model} dataset={choice.dataset}{where}",
+        f"# Chosen on {choice.chosen_on}, validation images of its training split "
+        f"({', '.join([choice.split, *choice.conditions])}),",
+        f"# among {choice.settings} settings and {len(choice.rules)} rules: mean AUROC there {one.mean:.4f} "
+        f"({choice.cells} cells, {len(choice.classes)} classes).",
     ]
-    content: dict[str, Any] = {"model": parsed(one.setting)} if one.setting else {}
-    content["chosen_rule"] = one.rule
-    return "\n".join([*lines, yaml.safe_dump(content, sort_keys=False, default_flow_style=None, width=110)])
+    if shipped is not None:
+        lines.append(f"# As in conf/model/{choice.model}.yaml with its own score: {shipped.mean:.4f}.")
+    lines += [f"# Cells: {source}. Written by:", f"# {command}"]
+    settings = parsed(one.setting)
+    if settings:
+        lines.append("model:")
+    for key, value in settings.items():
+        lines.append("  " + yaml.safe_dump({key: value}, default_flow_style=None, width=1000).strip())
+    return "\n".join([*lines, f"chosen_rule: {one.rule}", ""])
