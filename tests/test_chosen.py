@@ -279,7 +279,7 @@ name: {name}
 _target_: {module}.load
 options: {{turned: {turned}, spoilt: {spoilt}}}
 classes: ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9']
-image_size: 8
+image_size: 12
 """
 
 

@@ -307,5 +307,6 @@ def chosen_yaml(choice: Choice, source: str, command: str) -> str:
     if settings:
         lines.append("model:")
     for key, value in settings.items():
-        lines.append("  " + yaml.safe_dump({key: value}, default_flow_style=None, width=1000).strip())
+        written = yaml.safe_dump([value], default_flow_style=True, width=1000).strip()[1:-1]
+        lines.append(f"  {key}: {written}")
     return "\n".join([*lines, f"chosen_rule: {one.rule}", ""])
