@@ -40,6 +40,7 @@ def main(arguments: list[str]) -> int:
         raise UsageError(
             f"{' '.join(changes)} names several values: one a command. Type for example: {changes[0].partition(',')[0]}"
         )
+    from benchmark.engine.committee import NAME as COMMITTEE
     from benchmark.status import no_cells, required_experiment
     from benchmark.store.experiments import collect
     from benchmark.sweep.recorded import fault, grouped, jobs
@@ -52,6 +53,7 @@ def main(arguments: list[str]) -> int:
         cell
         for cell in collect(output_dir, experiment).cells
         if _among(cell.axes.model, settings.get("model")) and _among(cell.axes.dataset, settings.get("dataset"))
+        if cell.axes.model != COMMITTEE  # it has no weights, and its members are judged themselves
     ]
     if not cells:
         print(f"benchmark.rescore: {no_cells(output_dir, experiment)}", file=sys.stderr)

@@ -62,6 +62,13 @@ def test_the_page_runs_in_a_folder_of_ones_own(tmp_path: Path) -> None:
     tables = (tmp_path / "outputs" / "reports" / "first" / "cells.csv").read_text()
     assert "mine" in tables
 
+    # another class at the same place is other code
+    (tmp_path / "my_models.py").write_text(FILES["my_models.py"].replace(".sum(1).mean()", ".mean(1).mean()"))
+    stale = subprocess.run(
+        [sys.executable, "-m", "benchmark.status", "experiment=first"], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert "stale: mine ours one_vs_rest 0 seed 0: its code changed" in stale.stdout
+
 
 def test_the_rule_of_the_page_judges(tmp_path: Path) -> None:
     lay_out(tmp_path)
@@ -74,12 +81,6 @@ def test_the_rule_of_the_page_judges(tmp_path: Path) -> None:
     said = record.rule_scores()
     assert said["score/largest_error"].shape == said["score/squared"].shape
     assert ((said["score/largest_error"] > 0) & (said["score/largest_error"] <= 1)).all()
-    # another class at the same place is other code
-    (tmp_path / "my_models.py").write_text(FILES["my_models.py"].replace(".sum(1).mean()", ".mean(1).mean()"))
-    stale = subprocess.run(
-        [sys.executable, "-m", "benchmark.status", "experiment=first"], cwd=tmp_path, capture_output=True, text=True
-    )
-    assert "stale: mine ours one_vs_rest 0 seed 0: its code changed" in stale.stdout
 
 
 def test_workers_train_a_model_of_ones_own(tmp_path: Path) -> None:

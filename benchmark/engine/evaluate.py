@@ -19,10 +19,10 @@ from benchmark.engine.pictures import pictures
 from benchmark.engine.rules import SEEN, Ruled, Sight, apply_rules
 from benchmark.engine.score import QUANTITIES, Scored, Scoring, View, score_images, score_unequal
 from benchmark.engine.state import Training
+from benchmark.engine.verdict import Images, score_arrays
 from benchmark.models.parts.rows import evenly_spaced
 
 CALIBRATION = 2000  # calibration images that are scored at most
-ALPHA = 0.05  # share of new normal images that the threshold may flag
 
 
 @dataclass(frozen=True)
@@ -55,12 +55,14 @@ def evaluate(
     calibrated = _calibrated(fleet, cells, images["train"], how)
     ruled = apply_rules(fleet, cells, images["train"], _sights(cells, images, found, calibrated), how)
     size = float(sum(stack[0].numel() for stack in fleet.parameters.values()))
+    judgeable = [_images(cell) for cell in cells]
+    scores, kept = ([_arrays(scored) for scored in those] for those in (found, calibrated))
     measured = [
-        _quality(cell, found[i].scores, headline)
+        judgeable[i].quality(scores[i], headline)
         | _means(cell, found[i], sampled[i])
         | _costs(cell, training, scored_in, size)
-        | _at_threshold(cell, found[i].scores[headline], calibrated[i].scores.get(headline))
-        | _against_kinds(cell, found[i].scores[headline], data)
+        | judgeable[i].at_threshold(scores[i][headline], kept[i].get(headline))
+        | judgeable[i].against_kinds(scores[i][headline], len(data.class_names), data.other_kinds)
         for i, (cell, training) in enumerate(trained)
     ]
     diagnosed = diagnostics(fleet, cells, images["train"], data.train_labels, how.precision)
@@ -71,8 +73,8 @@ def evaluate(
         Outcome(
             measured[i] | diagnosed[i] | judged[i] | rule_metrics(cell, ruled[i]) | {"evaluate_seconds": seconds},
             {
-                "scores": _score_arrays(cell, found[i].scores),
-                "calibration": {"index": _calibration_index(cell).numpy(), **_named(calibrated[i].scores)},
+                "scores": judgeable[i].arrays(scores[i]),
+                "calibration": {"index": _calibration_index(cell).numpy(), **score_arrays(kept[i])},
                 **shown[i],
                 **rule_arrays(ruled[i]),
             },
@@ -136,18 +138,6 @@ def _calibrated(fleet: Fleet, cells: Sequence[Cell], images: Tensor, how: Scorin
     return score_unequal(fleet, images, views, how, SEEN if how.rules else SEEN[:1])
 
 
-def _quality(cell: Cell, scores: Mapping[str, Tensor], headline: str) -> dict[str, float]:
-    """How well the scores tell anomalous images from normal ones."""
-    labels, values = cell.split.eval_label.numpy(), scores[headline].numpy()
-    return {
-        "auroc": metrics.auroc(labels, values),
-        "auroc_se": metrics.delong_se(labels, values),
-        "average_precision": metrics.average_precision(labels, values),
-        "fpr95": metrics.fpr_at_tpr(labels, values),
-        **{f"auroc/{name}": metrics.auroc(labels, values.numpy()) for name, values in scores.items()},
-    }
-
-
 def _means(cell: Cell, found: Scored, sampled: Scored) -> dict[str, float]:
     """Means over training, normal and anomalous images of what can be compared between them."""
     normal, of_training, result = cell.split.eval_label.numpy() == 0, _comparable(sampled), {}
@@ -165,57 +155,23 @@ def _comparable(scored: Scored) -> dict[str, Tensor]:
 
 def _costs(cell: Cell, training: Training, seconds: float, parameters: float) -> dict[str, float]:
     """Times and sizes; ``seconds`` are those that scoring the evaluated images took."""
-    labels = cell.split.eval_label
     return {
         "train_seconds": training.seconds,
         "score_seconds": seconds,
         "train_images_per_second": training.images / training.seconds,
-        "score_images_per_second": len(labels) / seconds,
+        "score_images_per_second": len(cell.split.eval_label) / seconds,
         "parameters": parameters,
-        "n_train": float(len(cell.split.train_index)),
-        "n_test": float(len(labels)),
-        "n_test_anomalous": float(labels.sum()),
+        **_images(cell).counts(len(cell.split.train_index)),
         "epochs": float(len(training.history)),
         "steps": float(training.steps),
     }
 
 
-def _at_threshold(cell: Cell, headline: Tensor, calibration: Tensor | None) -> dict[str, float]:
-    """What the conformal threshold does; without enough calibration images there is none, and nothing is said."""
-    if calibration is None:
-        return {"n_calibration": 0.0}
-    result = {"n_calibration": float(len(calibration))}
-    threshold = metrics.conformal_threshold(calibration.numpy(), ALPHA)
-    if threshold is None:
-        return result
-    found = metrics.at_threshold(cell.split.eval_label.numpy(), headline.numpy(), threshold)
-    return result | {"threshold": threshold, **found}
-
-
-def _against_kinds(cell: Cell, headline: Tensor, data: ImageData) -> dict[str, float]:
-    """AUROC of the headline score against each kind of anomaly alone, where the data set has several."""
-    if not data.other_kinds:
-        return {}
-    scores, label = headline.numpy(), cell.split.eval_label.numpy()
-    kind = cell.split.eval_target.numpy() // len(data.class_names)
-    result = {}
-    for number, name in enumerate(("other class", *data.other_kinds)):
-        chosen = (label == 0) | (kind == number)
-        if label[chosen].any():
-            key = f"against/auroc_{name.replace(' ', '_')}"
-            result[key] = metrics.auroc(label[chosen], scores[chosen])
-    return result
-
-
-def _score_arrays(cell: Cell, scores: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
+def _images(cell: Cell) -> Images:
+    """The evaluated images of a cell, as arrays."""
     split = cell.split
-    return {
-        "index": split.eval_index.numpy(),
-        "label": split.eval_label.numpy().astype(np.uint8),
-        "target": split.eval_target.numpy(),
-        **_named(scores),
-    }
+    return Images(split.eval_index.numpy(), split.eval_label.numpy(), split.eval_target.numpy())
 
 
-def _named(scores: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
-    return {f"score/{name}": values.numpy().astype(np.float32) for name, values in scores.items()}
+def _arrays(scored: Scored) -> dict[str, np.ndarray]:
+    return {name: values.numpy() for name, values in scored.scores.items()}

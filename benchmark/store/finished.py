@@ -18,11 +18,16 @@ def finished_record(output_dir: Path, cell: Cell) -> Record | None:
 
     An unreadable record is not done.
     """
+    return finished_in(output_dir / cell.path, cell.fingerprint)
+
+
+def finished_in(folder: Path, fingerprint: str) -> Record | None:
+    """``finished_record`` of the cell of this fingerprint in this folder."""
     try:
-        record = read_record(output_dir / cell.path)
+        record = read_record(folder)
     except (RecordError, OSError):
         return None
-    good = record.state == "done" and record.fingerprint == cell.fingerprint and code_fault(record) is None
+    good = record.state == "done" and record.fingerprint == fingerprint and code_fault(record) is None
     return record if good else None
 
 
@@ -47,10 +52,17 @@ def why_again(output_dir: Path, cell: Cell) -> str | None:
 
 def code_fault(record: Record) -> str | None:
     """What is to be said of the code that made a record, if it is not the code as it is now; else None."""
-    made_by = record.status.code
-    now = code_now(record.axes.model, made_by)
+    fault = _fault(record.axes.model, record.status.code)
+    if fault is not None:
+        return fault
+    found = ((member, _fault(member.model, member.code)) for member in record.status.members)
+    return next((f"of its member {member.name}: {fault}" for member, fault in found if fault is not None), None)
+
+
+def _fault(model: str, made_by: str) -> str | None:
+    now = code_now(model, made_by)
     if made_by == now != "":
         return None
     if now == "":
-        return f"there is no model {record.axes.model} any more"
+        return f"there is no model {model} any more"
     return "its code changed" if made_by != "" else "its code is not known, as no record named it then"

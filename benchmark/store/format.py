@@ -33,6 +33,19 @@ class Written:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Member:
+    """A cell whose recorded scores a committee was made of."""
+
+    name: str  # as it is typed: pca:smoothed
+    model: str
+    fingerprint: str
+    code: str  # of its model
+    rule: str  # that made its scores; "own": its headline
+    rule_code: str = ""  # "" for its own headline
+    scores: str  # SHA-256 of the scores that were taken of it
+
+
+@dataclass(frozen=True, kw_only=True)
 class Status:
     """``status.json`` of a cell: what it is, what became of it, and which files belong to it.
 
@@ -53,6 +66,7 @@ class Status:
     data_version: str = ""
     started: str = ""  # ISO 8601
     finished: str = ""
+    members: tuple[Member, ...] = ()  # of a committee
     files: Mapping[str, Written] = field(default_factory=dict)
 
 

@@ -12,13 +12,14 @@ if TYPE_CHECKING:
     from benchmark.store.records import Record
 
 MAX_TAG = 5000  # characters
+MAX_NAME = 250  # characters of a run's name, of which a database takes no more
 
 
 def name_of(record: Record) -> str:
     """A name to read: ``vae mnist 3 seed 0``."""
     axes, label = record.axes, str(record.axes.normal_class)
     named = label if axes.normal_class_name in ("", label) else f"{label} {axes.normal_class_name}"
-    return f"{axes.model} {axes.dataset} {named} seed {axes.seed} {record.status.variant}".strip()
+    return f"{axes.model} {axes.dataset} {named} seed {axes.seed} {record.status.variant}".strip()[:MAX_NAME]
 
 
 def flatten(config: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
