@@ -13,7 +13,19 @@ PACKAGE = Path(benchmark.__file__).parent
 # From the ground up: a room imports itself and what stands before it. What is in no room is a command: it may import
 # any room, and no room imports it. `benchmark` itself is its __init__, which pins the processor's instructions.
 ROOMS = (
-    *("instructions", "early", "benchmark", "say", "config", "targets", "code_hash", "seeds", "data", "cells"),
+    *(
+        "instructions",
+        "early",
+        "benchmark",
+        "say",
+        "config",
+        "chosen",
+        "targets",
+        "code_hash",
+        "seeds",
+        "data",
+        "cells",
+    ),
     *("models", "rules", "engine", "store", "tracking", "report", "sweep"),
 )
 ONLY = {

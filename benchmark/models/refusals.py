@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from benchmark.chosen import choices_of
 from benchmark.config import CONF_DIR, UsageError
 from benchmark.models import constructor, model_class, model_names
 
@@ -106,8 +107,12 @@ def refuse_built(model: Any) -> None:
 
 
 def is_shipped(model: Any) -> bool:
-    """Whether every setting of a model stands as in our own YAML."""
-    return {key: _plain(value) for key, value in model.items()} == _shipped(model.get("name"))
+    """Whether every setting of a model stands as in our own YAML, or as was chosen over it for a data set."""
+    name, plain = model.get("name"), {key: _plain(value) for key, value in model.items()}
+    shipped = _shipped(name)
+    return plain == shipped or (
+        bool(shipped) and any(plain == shipped | chosen.settings for chosen in choices_of(name))
+    )
 
 
 def _refuse_names(name: Any, target: Any) -> None:

@@ -75,10 +75,10 @@ def true_or_false(settings: Mapping[str, str], key: str, default: bool) -> bool:
     return given == "true"
 
 
-def help_text(what: str, module: str, keys: Mapping[str, str]) -> str:
-    """What ``--help`` prints."""
+def help_text(what: str, module: str, keys: Mapping[str, str], words: str = "experiment=paper") -> str:
+    """What ``--help`` prints, with ``words`` as the example."""
     lines = [f"  {key:<12} {text}" for key, text in keys.items()]
-    example = f"Example: python -m {module} experiment=paper"
+    example = f"Example: python -m {module} {words}"
     return "\n".join([what, "", f"python -m {module} [key=value ...]", "", *lines, "", example])
 
 

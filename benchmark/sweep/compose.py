@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from benchmark.config import CONF_DIR, Config, UsageError
 from benchmark.sweep.check import validate
-from benchmark.sweep.explain import explain, refuse_keys
+from benchmark.sweep.explain import explain, refuse_keys, refuse_preset_choices, refuse_typed_choices
 from benchmark.sweep.flags import CommandLine, read_flags
 from benchmark.sweep.launchers import Launcher
 
@@ -87,12 +87,15 @@ def _base(line: CommandLine) -> Any:
     single = [override for override in line.overrides if not (line.multirun and _is_sweep(override))]
     if empty := next((override for override in line.overrides if override.startswith("=")), None):
         raise UsageError(f"{empty}: this is not key=value. Type for example: python -m benchmark model=vae")
-    return _composed(line.overrides, lambda: _compose(line, single, return_hydra_config=True))
+    base = _composed(line.overrides, lambda: _compose(line, single, return_hydra_config=True))
+    refuse_preset_choices(base.hydra.runtime.choices)
+    return base
 
 
 def _compose(line: CommandLine, overrides: list[str], **how: Any) -> Any:
     from hydra import compose
 
+    refuse_typed_choices(overrides)
     return compose(line.config_name, overrides, **how)
 
 

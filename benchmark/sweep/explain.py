@@ -6,12 +6,12 @@ import re
 import shlex
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from difflib import get_close_matches
 from typing import Any
 
-from benchmark import config
+from benchmark import chosen, config
 from benchmark.config import UsageError
 from benchmark.say import named
 from benchmark.sweep.launchers import EXTRAS
@@ -71,6 +71,33 @@ def refuse_keys(job: Any, overrides: Sequence[str]) -> None:
                 raise UsageError(f"~{key}: {key} cannot be left out. Type {key}=<a value>, or leave out ~{key}")
     if not hasattr(job.model, "keys"):
         raise UsageError(_not_a_choice("model", str(job.model), ""))
+
+
+def refuse_typed_choices(overrides: Sequence[str]) -> None:
+    """Raise ``UsageError`` for a group without a choice (``model=null``), and for a choice of ``chosen`` that is none.
+
+    Hydra takes the former for a fault of its own, and passes over the latter, as that group is optional.
+    """
+    for override in overrides:
+        group, _, option = override.partition("=")
+        if group == chosen.GROUP or (option == "null" and group in ("model", *SCHEMAS)):
+            _refuse_option(group, option.strip("'\""))
+
+
+def refuse_preset_choices(choices: Mapping[str, str]) -> None:
+    """Raise ``UsageError`` if a preset chooses a file of ``chosen`` that is not there, and that is not the usual one.
+
+    ``choices`` are those made in each group, as Hydra has them.
+    """
+    made = choices.get(chosen.GROUP, chosen.NONE)
+    if made != "{dataset}_{model}".format_map(choices):
+        _refuse_option(chosen.GROUP, made)
+
+
+def _refuse_option(group: str, option: str) -> None:
+    options = _options(group)
+    if options and option not in options:
+        raise UsageError(with_hint(f"{group}={option}: there is no such {group}", option, options, _typed(group)))
 
 
 def unknown_key(key: str, overrides: Sequence[str]) -> str:
@@ -195,7 +222,7 @@ def _of_a_key(text: str, file: str, overrides: Sequence[str]) -> str | None:
 
 def _typed(group: str) -> str:
     """How a choice of a group begins: those that not every command makes take a plus sign, presets are sweeps."""
-    if group.split("/")[0] in {"hydra", "model", *SCHEMAS}:
+    if group.split("/")[0] in {"hydra", "model", chosen.GROUP, *SCHEMAS}:
         return group
     return f"-m +{group}" if group == "experiment" else f"+{group}"
 

@@ -1,0 +1,312 @@
+"""The choice of a model's settings and rule for a data set, made on the cells of another data set (protocol.md).
+
+Everything compared is on held-out training images (``split.evaluate_on=validation``). What a choice would have been
+worth on the data set that it is made for is computed for information, and chooses nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
+
+from benchmark.chosen import CHOSEN_ON
+from benchmark.config import UsageError
+from benchmark.models import constructor, model_names
+from benchmark.models.refusals import shipped_keywords
+from benchmark.report.crossing import OWN, PREFIX, metric_of
+from benchmark.rules import rule_names
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+CONDITIONS = ("train_fraction", "contamination", "calibration_share", "precision")  # of a variant, no settings
+Cells = dict[tuple[int, int], float]  # (class, seed) -> AUROC
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A setting of a model under a rule, with its mean AUROC on both data sets."""
+
+    setting: str  # what differs from the model's own YAML, in words such as latent=2; "" if nothing does
+    rule: str
+    mean: float  # on the data set that the choice is made on
+    tested: float  # on the one that it is made for; NaN where its cells are not there
+
+    @property
+    def name(self) -> str:
+        return f"{self.setting or 'as in its YAML'}, {self.rule}"
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was compared for a model on a data set, and what is chosen."""
+
+    model: str
+    dataset: str  # that it is made for
+    chosen_on: str
+    split: str
+    conditions: tuple[str, ...]  # that all cells of the data set chosen on have, such as train_fraction=0.5
+    candidates: Sequence[Candidate]  # best first; equal ones by setting and rule
+    settings: int  # number of them that were compared
+    cells: int  # of the data set chosen on, that a mean is over
+    classes: tuple[int, ...]
+    tested_classes: tuple[int, ...]
+    notes: tuple[str, ...] = ()  # what was left out
+
+    @property
+    def chosen(self) -> Candidate:
+        return self.candidates[0]
+
+    @property
+    def tied(self) -> list[Candidate]:
+        """Others of the same mean: they come later by name."""
+        return [one for one in self.candidates[1:] if one.mean == self.chosen.mean]
+
+    @property
+    def rules(self) -> list[str]:
+        return sorted({one.rule for one in self.candidates})
+
+    @property
+    def shipped(self) -> Candidate | None:
+        """The model as in its YAML with its own score."""
+        return next((one for one in self.candidates if (one.setting, one.rule) == ("", OWN)), None)
+
+    @property
+    def best_tested(self) -> float:
+        """The largest mean on the data set that the choice is made for: no rule that is fair finds it."""
+        return max((one.tested for one in self.candidates if not math.isnan(one.tested)), default=math.nan)
+
+
+def choose(frame: pd.DataFrame) -> tuple[list[Choice], list[str]]:
+    """Every choice that the cells of ``frame`` (``report/frame.py``) can make, and what to know of them, a line each.
+
+    For a model and a data set it takes the setting and rule of the largest AUROC on the other data set: the mean over
+    classes, each the mean over its seeds, of the cells that all settings have there. Raises ``UsageError`` for cells on
+    test images, for data sets that have no other one, and for settings that were not compared under one condition.
+    """
+    if (tested := int((frame["evaluate_on"] != "validation").sum()) if len(frame) else 0) > 0:
+        raise UsageError(
+            f"{tested} of the {len(frame)} cells are evaluated on test images, which choose nothing. Compare settings "
+            "in an experiment of its own, with: python -m benchmark -m split.evaluate_on=validation chosen=none ..."
+        )
+    datasets = list(dict.fromkeys(map(str, frame["dataset"])))
+    alone = [name for name in datasets if name not in CHOSEN_ON]
+    if len(alone) == len(datasets):
+        raise UsageError(no_other(alone))
+    found, lines = [], [f"left out: {no_other(alone)}"] if alone else []
+    judged = [name.removeprefix(PREFIX) for name in frame.columns if name.startswith(PREFIX)]
+    if others := [name for name in judged if name not in rule_names()]:
+        lines.append(
+            f"left out: {', '.join(others)}. A rule is chosen by its name: one of other settings needs a file "
+            "of its own in conf/rule"
+        )
+    for model in dict.fromkeys(map(str, frame["model"])):
+        part = frame[frame["model"] == model]
+        split = "one_vs_rest" if "one_vs_rest" in set(part["split"]) else str(part["split"].iloc[0])
+        if (left := sorted(set(part["split"]) - {split})) != []:
+            lines.append(f"{model}: chosen on cells of {split}; those of {', '.join(left)} are left out")
+        part = part[part["split"] == split]
+        for dataset, other in CHOSEN_ON.items():
+            made = _choose(model, dataset, other, split, part)
+            if isinstance(made, Choice):
+                found.append(made)
+                lines += made.notes
+            else:
+                lines.append(f"{model} on {dataset}: {made}")
+    return found, [*lines, *_unequal(found)]
+
+
+def no_other(datasets: Sequence[str]) -> str:
+    """What to say of data sets on which nothing can be chosen."""
+    pairs = ", ".join(f"{name} (chosen on {other})" for name, other in CHOSEN_ON.items())
+    return f"{', '.join(datasets) or 'no data set'} has no other data set to be chosen on. There is: {pairs}"
+
+
+@dataclass(frozen=True)
+class _Compared:
+    """The cells of a model on a data set."""
+
+    conditions: tuple[str, ...]
+    values: Mapping[str, Mapping[str, Cells]]  # setting -> rule -> its cells
+    diverged: Sequence[str]  # settings of which a cell has
+
+    @property
+    def choosable(self) -> list[str]:
+        return [setting for setting in sorted(self.values) if setting not in self.diverged]
+
+    def shared(self, settings: Sequence[str]) -> set[tuple[int, int]]:
+        """The classes and seeds that all these settings have."""
+        return set.intersection(*(set(self.values[one][OWN]) for one in settings)) if settings else set()
+
+    def mean(self, setting: str, rule: str, shared: set[tuple[int, int]]) -> float:
+        """Mean over the classes, each the mean over its seeds; NaN where a cell is not there."""
+        cells = self.values.get(setting, {}).get(rule, {})
+        if not shared or not shared <= set(cells):
+            return math.nan
+        classes = sorted({number for number, _ in shared})
+        return fmean(fmean(cells[key] for key in sorted(shared) if key[0] == number) for number in classes)
+
+
+def _choose(model: str, dataset: str, other: str, split: str, frame: pd.DataFrame) -> Choice | str:
+    """The choice, or why there is none."""
+    here, there = (_compared(model, name, frame[frame["dataset"] == name]) for name in (dataset, other))
+    if not there.values:
+        return f"no cells on {other}, on which it would be chosen"
+    settings = there.choosable
+    if not settings:
+        return f"every setting has a cell on {other} that diverged"
+    if not (shared := there.shared(settings)):
+        return f"no class and seed on {other} that all {len(settings)} settings have. {_how_to_finish()}"
+    tested = here.shared([setting for setting in settings if here.values.get(setting, {}).get(OWN)])
+    rules = sorted({rule for setting in settings for rule in there.values[setting]})
+    candidates = [
+        Candidate(setting, rule, mean, here.mean(setting, rule, tested))
+        for setting in settings
+        for rule in rules
+        if not math.isnan(mean := there.mean(setting, rule, shared))
+    ]
+    return Choice(
+        model=model,
+        dataset=dataset,
+        chosen_on=other,
+        split=split,
+        conditions=there.conditions,
+        candidates=sorted(candidates, key=lambda one: (-one.mean, one.setting, one.rule)),
+        settings=len(there.values),
+        cells=len(shared),
+        classes=tuple(sorted({number for number, _ in shared})),
+        tested_classes=tuple(sorted({number for number, _ in tested})),
+        notes=tuple(f"{model} on {dataset}: {note}" for note in _notes(there, other, settings, rules, shared)),
+    )
+
+
+def _notes(
+    there: _Compared, other: str, settings: Sequence[str], rules: Sequence[str], shared: set[tuple[int, int]]
+) -> list[str]:
+    notes = [f"{name or 'as in its YAML'} diverged on {other} and cannot be chosen" for name in there.diverged]
+    most = set.union(*(set(there.values[setting][OWN]) for setting in settings))
+    if len(shared) < len(most):
+        notes.append(
+            f"compared on {len(shared)} of the {len(most)} cells a setting on {other}, those that all settings have. "
+            f"{_how_to_finish()}"
+        )
+    for rule in rules:
+        partly = [one for one in settings if shared & set(there.values[one].get(rule, {}))]
+        partly = [one for one in partly if not shared <= set(there.values[one][rule])]
+        if partly:
+            names = "; ".join(one or "as in its YAML" for one in partly)
+            notes.append(f"rule {rule} is left out for {names}: some cells on {other} have no score by it")
+    return notes
+
+
+def _compared(model: str, dataset: str, frame: pd.DataFrame) -> _Compared:
+    """What is done, as settings by rules. Raises ``UsageError`` if not all settings have the same conditions."""
+    columns = {metric_of(rule): rule for rule in (OWN, *rule_names()) if metric_of(rule) in frame}
+    known = shipped_keywords(model) if model in model_names() else None
+    values: dict[str, dict[str, Cells]] = {}
+    conditions: dict[tuple[str, ...], str] = {}
+    diverged: set[str] = set()
+    parts = {variant: _parted(variant, known) for variant in set(frame["variant"])}
+    for row in frame.to_dict("records"):
+        setting, condition = parts[row["variant"]]
+        conditions.setdefault(condition, setting)
+        rules = values.setdefault(setting, {OWN: {}})
+        if row["state"] == "diverged":
+            diverged.add(setting)
+        if row["state"] != "done":
+            continue
+        for column, rule in columns.items():
+            if not math.isnan(row[column]):
+                rules.setdefault(rule, {})[int(row["normal_class"]), int(row["seed"])] = float(row[column])
+    if len(conditions) > 1:
+        first, second, *_ = (" ".join(condition) or "none of these" for condition in conditions)
+        raise UsageError(
+            f"{model} on {dataset}: cells were compared under several conditions ({first}; {second}), which are no "
+            "settings. Compare all settings under one, in an experiment of its own"
+        )
+    return _Compared(next(iter(conditions), ()), values, sorted(diverged))
+
+
+def _parted(variant: str, known: Sequence[str] | None) -> tuple[str, tuple[str, ...]]:
+    """The settings of the model in a cell's variant, and the conditions under which it was trained.
+
+    ``known`` are the model's keywords, None for a model that is not of this package.
+    """
+    parts = variant.split()
+    keys = [part.partition("=")[0] for part in parts]
+    own = [key not in CONDITIONS and (known is None or key in known) for key in keys]
+    settings = [part for part, is_own in zip(parts, own, strict=True) if is_own]
+    return " ".join(settings), tuple(part for part, is_own in zip(parts, own, strict=True) if not is_own)
+
+
+def _unequal(choices: Sequence[Choice]) -> list[str]:
+    """A line where some models had more settings to choose from than others."""
+    models: dict[int, dict[str, list[str]]] = {}  # number of settings -> model -> data sets that it is chosen for
+    for one in choices:
+        models.setdefault(one.settings, {}).setdefault(one.model, []).append(one.dataset)
+    if len(models) < 2:
+        return []
+    counts = Counter(model for found in models.values() for model in found)
+    listed = [
+        f"{count} of {', '.join(f'{m} on {d[0]}' if counts[m] > 1 else m for m, d in found.items())}"
+        for count, found in sorted(models.items())
+    ]
+    return [f"not as many settings of every model were compared, which favours those with more: {'; '.join(listed)}"]
+
+
+def _how_to_finish() -> str:
+    return "What is left: python -m benchmark.status experiment=..."
+
+
+def parsed(setting: str) -> dict[str, Any]:
+    """The settings in the words of a variant, as YAML has them.
+
+    >>> parsed("latent=2 hidden=[256,128] learning_rate=1e-05 batch_norm=False")
+    {'latent': 2, 'hidden': [256, 128], 'learning_rate': 1e-05, 'batch_norm': False}
+    """
+    from omegaconf import OmegaConf
+
+    found: dict[str, Any] = OmegaConf.to_container(OmegaConf.from_dotlist(setting.split()))  # type: ignore[assignment]
+    return {key: None if value == "None" else value for key, value in found.items()}
+
+
+def refuse_settings(choice: Choice) -> None:
+    """Raise ``UsageError`` if a model of this package does not take the chosen settings, or has no such score."""
+    keywords, settings = constructor(choice.model), parsed(choice.chosen.setting)
+    for key, value in settings.items():
+        allowed = keywords[key].allowed(value) if key in keywords else f"a key of it: {', '.join(keywords)}"
+        if allowed is not None:
+            raise UsageError(f"the chosen {key}={value} is not one that {choice.model} takes: it must be {allowed}")
+
+
+def chosen_yaml(choice: Choice, source: str, command: str) -> str:
+    """The file in ``conf/chosen``: only what differs from the model's own YAML, and how it came to be.
+
+    ``source`` says where the cells are from, ``command`` which one writes the file.
+    """
+    import yaml
+
+    one, shipped = choice.chosen, choice.shipped
+    where = "" if choice.split == "one_vs_rest" else f" split={choice.split}"
+    lines = [
+        "# @package _global_",
+        f"# python -m benchmark model={choice.model} dataset={choice.dataset}{where}",
+        f"# Chosen on {choice.chosen_on}, validation images of its training split "
+        f"({', '.join([choice.split, *choice.conditions])}),",
+        f"# among {choice.settings} settings and {len(choice.rules)} rules: mean AUROC there {one.mean:.4f} "
+        f"({choice.cells} cells, {len(choice.classes)} classes).",
+    ]
+    if shipped is not None:
+        lines.append(f"# As in conf/model/{choice.model}.yaml with its own score: {shipped.mean:.4f}.")
+    lines += [f"# Cells: {source}. Written by:", f"# {command}"]
+    settings = parsed(one.setting)
+    if settings:
+        lines.append("model:")
+    for key, value in settings.items():
+        written = yaml.safe_dump([value], default_flow_style=True, width=1000).strip()[1:-1]
+        lines.append(f"  {key}: {written}")
+    return "\n".join([*lines, f"chosen_rule: {one.rule}", ""])
