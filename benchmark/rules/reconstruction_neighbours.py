@@ -32,8 +32,8 @@ class ReconstructionNeighbours(Rule):
     References
     ----------
     Bergman, Cohen & Hoshen 2020, Deep Nearest Neighbor Anomaly Detection, arXiv:2002.10445 (section 3: the mean
-    distance to the nearest normal features). Dalal & Triggs 2005, Histograms of Oriented Gradients for Human Detection, CVPR
-    (gradients summed over cells and brought to one length, for what does not depend on brightness).
+    distance to the nearest normal features). Dalal & Triggs 2005, Histograms of Oriented Gradients for Human
+    Detection, CVPR (gradients summed over cells and brought to one length: brightness does not count).
 
     Differences from the papers
     ---------------------------

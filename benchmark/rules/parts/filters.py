@@ -47,7 +47,7 @@ def mirrored(images: Tensor, radius: int) -> Tensor:
 
 
 def smooth(images: Tensor, sigma: float) -> Tensor:
-    """Images (*, H, W) after a Gaussian filter of ``sigma`` pixels: ``scipy.ndimage.gaussian_filter``; 0: as they are."""
+    """Images (*, H, W) after a Gaussian filter of ``sigma`` pixels, as scipy.ndimage's; 0: as they are."""
     if sigma == 0:
         return images
     radius = int(TRUNCATE * sigma + 0.5)
