@@ -9,9 +9,7 @@ from torch import Tensor
 
 from benchmark.rules.base import Rule, State, pixels
 from benchmark.rules.parts.distances import distance
-from benchmark.rules.parts.filters import filtered, gaussian, mirrored
-
-TRUNCATE = 4.0  # standard deviations at which the filter is cut, as in scipy.ndimage
+from benchmark.rules.parts.filters import smooth
 
 
 class Smoothed(Rule):
@@ -50,10 +48,5 @@ class Smoothed(Rule):
     def score(self, images: Tensor, said: Mapping[str, Any], state: State) -> Tensor:
         x, y = images.float(), said["reconstruction"].float()  # (B, C, H, W)
         if self.distance == "squared":
-            return pixels(self.smooth(x - y)).square().sum(1)
-        return distance("cosine", self.smooth(x), self.smooth(y))
-
-    def smooth(self, images: Tensor) -> Tensor:
-        """G * images, (B, C, H, W) -> the same shape."""
-        radius = int(TRUNCATE * self.sigma + 0.5)
-        return filtered(mirrored(images, radius), gaussian(self.sigma, radius))
+            return pixels(smooth(x - y, self.sigma)).square().sum(1)
+        return distance("cosine", smooth(x, self.sigma), smooth(y, self.sigma))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from numpy.lib.stride_tricks import sliding_window_view
-from scipy.ndimage import gaussian_filter
+from scipy.ndimage import gaussian_filter, prewitt
 from scipy.spatial.distance import cdist, mahalanobis
 from sklearn.neighbors import LocalOutlierFactor, NearestNeighbors
 from torch import Tensor
@@ -16,6 +16,7 @@ from benchmark.models.base import RECONSTRUCTION_SCORES, reconstruction_scores
 from benchmark.rules import load_rule
 from benchmark.rules.base import Seen, as_seen, missing, stacked
 from benchmark.rules.parts.filters import filtered, gaussian, mirrored
+from benchmark.rules.parts.gradients import gradients, halved
 
 CLOSE = {"rtol": 2e-5, "atol": 1e-6}
 
@@ -134,6 +135,113 @@ def test_ssim_of_an_image_with_itself_and_with_its_negative(seen: Seen) -> None:
     assert negative.min() > 1.5
 
 
+def edges(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Prewitt's differences of images (B, C, H, W) along columns and along rows."""
+    flat = x.reshape(-1, *x.shape[-2:])
+    return tuple(np.stack([prewitt(t, axis, mode="nearest") for t in flat]).reshape(x.shape) / 3 for axis in (1, 0))
+
+
+def means_of_four(x: np.ndarray) -> np.ndarray:
+    """Of images (B, C, H, W), 2 x 2 pixels at a time; what is left over at the end of an odd side is dropped."""
+    x = x[..., : x.shape[-2] // 2 * 2, : x.shape[-1] // 2 * 2]
+    return x.reshape(*x.shape[:-2], x.shape[-2] // 2, 2, -1, 2).mean((-3, -1))
+
+
+def test_gradients_are_those_of_scipy(draw: torch.Generator) -> None:
+    images = torch.rand(3, 2, 7, 5, generator=draw, dtype=torch.float64)
+    for ours, theirs in zip(gradients(images), edges(images.numpy()), strict=True):
+        np.testing.assert_allclose(-ours.numpy(), theirs, atol=1e-12)
+    np.testing.assert_allclose(halved(images).numpy(), means_of_four(images.numpy()), rtol=1e-12)
+
+
+@pytest.mark.parametrize("sigma", [0.0, 1.0])
+@pytest.mark.parametrize(("name", "of"), [("reconstruction_neighbours", "pixels"), ("gradient_neighbours", "gradient")])
+def test_reconstruction_neighbours(
+    name: str, of: str, sigma: float, seen: Seen, reference: Seen, calibration: Seen
+) -> None:
+    """Twice 1 less the cosine with the nearest reconstructions; the image's own reconstruction has no part in it."""
+
+    def features(images: np.ndarray) -> np.ndarray:
+        smooth = gaussian_filter(images, (0, 0, sigma, sigma))
+        parts = [smooth] if of == "pixels" else edges(smooth)
+        return np.concatenate([means_of_four(part).reshape(len(images), -1) for part in parts], 1)
+
+    x, _, _ = exactly(seen)
+    apart = cdist(features(x), features(exactly(reference)[1]), "cosine")
+    expected = 2 * np.sort(apart, 1)[:, :3].mean(1)
+    found = scores(name, seen, reference, calibration, sigma=sigma, neighbours=3)
+    np.testing.assert_allclose(found, expected, **CLOSE)
+    expected = 2 * np.sort(apart[:, [0, 19, 39, 59]], 1)[:, :3].mean(1)
+    found = scores(name, seen, reference, calibration, sigma=sigma, neighbours=3, most=4)
+    np.testing.assert_allclose(found, expected, **CLOSE)
+    blind = Seen(seen.images, {**seen.said, "reconstruction": torch.zeros_like(seen.images)})
+    again = scores(name, blind, reference, calibration, sigma=sigma, neighbours=3, most=4)
+    np.testing.assert_array_equal(again, found)
+
+
+def test_an_image_as_bright_as_one_likes_has_the_same_neighbours(
+    seen: Seen, reference: Seen, calibration: Seen
+) -> None:
+    darker = Seen(seen.images * 0.25, seen.said)
+    for name in ("reconstruction_neighbours", "gradient_neighbours"):
+        bright, dark = (scores(name, each, reference, calibration) for each in (seen, darker))
+        np.testing.assert_allclose(dark, bright, **CLOSE)
+        black = Seen(seen.images * 0, seen.said)
+        np.testing.assert_allclose(scores(name, black, reference, calibration), 1.0, rtol=1e-5)  # far from all of them
+
+
+@pytest.mark.parametrize("sigma", [0.0, 1.0])
+def test_complexity_adjusted(sigma: float, seen: Seen, reference: Seen, calibration: Seen) -> None:
+    """What a line through the logarithms of normal images, numpy's, leaves over."""
+    scale = torch.linspace(0.1, 1, len(reference.images)).view(-1, 1, 1, 1)  # images of unequal complexity
+    reference = Seen(reference.images * scale, {**reference.said, "reconstruction": torch.zeros_like(reference.images)})
+
+    def logarithms(each: Seen) -> tuple[np.ndarray, np.ndarray]:
+        x, y, _ = exactly(each)
+        error = (gaussian_filter(x - y, (0, 0, sigma, sigma)) ** 2).sum((1, 2, 3))
+        return np.log(error), np.log(sum((part**2).sum((1, 2, 3)) for part in edges(x)))
+
+    error, complexity = logarithms(reference)
+    slope, intercept = np.polyfit(complexity, error, 1)
+    assert slope > 0.5
+    error, complexity = logarithms(seen)
+    found = scores("complexity_adjusted", seen, reference, calibration, sigma=sigma)
+    np.testing.assert_allclose(found, error - (intercept + slope * complexity), rtol=1e-4, atol=1e-4)
+
+
+def test_where_all_normal_images_are_equally_complex_the_error_alone_counts(
+    seen: Seen, reference: Seen, calibration: Seen
+) -> None:
+    reference.images[:] = reference.images[:1]
+    error = np.log(scores("squared", seen, reference, calibration).astype(float))
+    known = np.log(scores("squared", reference, reference, calibration).astype(float)).mean()
+    found = scores("complexity_adjusted", seen, reference, calibration, sigma=0.0)
+    np.testing.assert_allclose(found, error - known, atol=1e-4)
+    black = Seen(seen.images * 0, {**seen.said, "reconstruction": seen.images * 0})
+    assert np.isfinite(scores("complexity_adjusted", black, reference, calibration)).all()
+
+
+@pytest.mark.parametrize(("scales", "sigma"), [(1, 0.0), (3, 0.0), (3, 1.0)])
+def test_gradient_similarity(scales: int, sigma: float, seen: Seen, reference: Seen, calibration: Seen) -> None:
+    """Xue et al. 2014, equations 1 to 3, at every scale, of pixels in 0..255 with c = 170."""
+    x, y = (gaussian_filter(255 * t, (0, 0, sigma, sigma)) for t in exactly(seen)[:2])
+    expected = np.zeros(len(x))
+    for _ in range(scales):
+        m, n = (np.hypot(*edges(t)) for t in (x, y))
+        expected += (1 - (2 * m * n + 170) / (m**2 + n**2 + 170)).mean((1, 2, 3)) / scales
+        x, y = means_of_four(x), means_of_four(y)
+    found = scores("gradient_similarity", seen, reference, calibration, scales=scales, sigma=sigma)
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+
+
+def test_equal_edges_are_similar_whatever_the_brightness(seen: Seen) -> None:
+    rule = load_rule("gradient_similarity")
+    brighter = rule.score(seen.images, {"reconstruction": seen.images + 0.2}, {})
+    assert brighter.abs().max() < 1e-4
+    flat = rule.score(seen.images, {"reconstruction": torch.full_like(seen.images, 0.5)}, {})
+    assert flat.min() > 0.3
+
+
 def test_mahalanobis_is_that_of_scipy(seen: Seen, reference: Seen, calibration: Seen) -> None:
     known, new = exactly(reference)[2], exactly(seen)[2]
     inverse = np.linalg.inv(np.cov(known.T, bias=True))
@@ -240,6 +348,12 @@ def test_states_of_unequal_length_are_filled_up_with_points_far_away() -> None:
         ("mahalanobis", {"ridge": -1.0}, "at least 0"),
         ("code_neighbours", {"neighbours": 0}, "at least 1"),
         ("relative_error", {"density_weight": float("nan")}, "at least 0"),
+        ("reconstruction_neighbours", {"of": "edges"}, "one of pixels, gradient"),
+        ("gradient_neighbours", {"sigma": -1.0}, "at least 0"),
+        ("gradient_neighbours", {"neighbours": 0}, "at least 1"),
+        ("complexity_adjusted", {"sigma": float("nan")}, "at least 0"),
+        ("gradient_similarity", {"scales": 0}, "at least 1"),
+        ("gradient_similarity", {"sigma": -1.0}, "at least 0"),
         ("committee", {"members": ["squared"]}, "two different rules"),
         ("committee", {"members": ["squared", "squared"]}, "two different rules"),
     ],
@@ -262,11 +376,16 @@ def test_too_few_or_too_small_images_are_refused(reference: Seen, calibration: S
     nothing = Seen(calibration.images[:0], calibration.said)
     with pytest.raises(ValueError, match=r"split.calibration_share=0\.1"):
         load_rule("committee", members=["squared", "cosine"]).fit(reference, nothing)
-    for name in ("code_neighbours", "relative_error"):
+    for name in ("code_neighbours", "gradient_neighbours", "relative_error"):
         with pytest.raises(ValueError, match=r"type neighbours=8 or fewer"):
             load_rule(name, neighbours=9).fit(seen, calibration)
     with pytest.raises(ValueError, match="does not fit into images of 15 x 13"):
         load_rule("ssim", window=15).fit(reference, calibration)
+    with pytest.raises(ValueError, match="5 scales need images of 16 pixels, got 15 x 13"):
+        load_rule("gradient_similarity", scales=5).fit(reference, calibration)
+    one = Seen(seen.images[:1], {"reconstruction": seen.said["reconstruction"][:1]})
+    with pytest.raises(ValueError, match="at least 2 images trained on, got 1"):
+        load_rule("complexity_adjusted").fit(one, calibration)
 
 
 def test_what_a_model_says_in_low_precision_is_judged_in_float32() -> None:

@@ -8,6 +8,8 @@ from math import exp
 import torch
 from torch import Tensor
 
+TRUNCATE = 4.0  # standard deviations at which ``smooth`` cuts the filter, as scipy.ndimage does
+
 
 def gaussian(sigma: float, radius: int) -> list[float]:
     """Weights exp(-j^2 / (2 sigma^2)) for j = -radius ... radius, divided by their sum.
@@ -42,3 +44,11 @@ def mirrored(images: Tensor, radius: int) -> Tensor:
         index = torch.arange(-radius, size + radius, device=images.device) % (2 * size)
         images = images.index_select(axis, torch.where(index < size, index, 2 * size - 1 - index))
     return images
+
+
+def smooth(images: Tensor, sigma: float) -> Tensor:
+    """Images (*, H, W) after a Gaussian filter of ``sigma`` pixels, as scipy.ndimage's; 0: as they are."""
+    if sigma == 0:
+        return images
+    radius = int(TRUNCATE * sigma + 0.5)
+    return filtered(mirrored(images, radius), gaussian(sigma, radius))
