@@ -21,6 +21,7 @@ from benchmark.engine.score import QUANTITIES, Scored, Scoring, View, score_uneq
 from benchmark.engine.state import Interrupted
 from benchmark.models.parts.rows import evenly_spaced
 from benchmark.rules.base import Rule, Seen, as_seen, missing
+from benchmark.rules.committee import Committee
 
 REFERENCE = 10000  # training images that rules are shown at most
 SEEN = ("scores", *QUANTITIES, "code", "reconstruction")  # of what a model says, that rules may read
@@ -84,6 +85,7 @@ def _references(
 def _apply(fleet: Fleet, reference: Sight, evaluated: Sight, calibration: Sight, how: Scoring) -> Ruled:
     device, headline = fleet.device, fleet.model.headline
     known, kept, asked = (sight.seen(headline, device) for sight in (reference, calibration, evaluated))
+    bench = Bench(known, kept, asked, how.batch_size)
     scores, calibrated, reasons = {}, {}, {}
     for name, rule in how.rules.items():
         if how.stop is not None and how.stop.is_set():
@@ -92,16 +94,42 @@ def _apply(fleet: Fleet, reference: Sight, evaluated: Sight, calibration: Sight,
             reasons[name] = f"the model says no {' and no '.join(lacking)}"
             continue
         try:
-            state = rule.fit(known, kept)
+            found = bench.judged(name, rule)
         except ValueError as error:
             reasons[name] = str(error)
             continue
-        found = [_in_batches(rule, seen, state, how.batch_size) for seen in (asked, kept)]
         if all(bool(torch.isfinite(values).all()) for values in found):
             scores[name], calibrated[name] = (values.cpu().numpy() for values in found)
         else:
             reasons[name] = "its scores are not finite"
     return Ruled(scores, calibrated, reasons)
+
+
+class Bench:
+    """One cell's images before several rules; a rule that sits in several committees is asked once."""
+
+    def __init__(self, reference: Seen, calibration: Seen, asked: Seen, batch_size: int) -> None:
+        self.reference, self.calibration, self.asked, self.batch_size = reference, calibration, asked, batch_size
+        self.found: dict[str, tuple[Tensor, Tensor]] = {}
+
+    def judged(self, name: str, rule: Rule) -> tuple[Tensor, Tensor]:
+        """The scores of the images that are asked about (N,), and of the calibration images (M,).
+
+        A name stands for one rule: members of committees are rules as shipped, and so are those of their names. Raises
+        ``ValueError`` where a rule cannot be fitted.
+        """
+        if name not in self.found:
+            self.found[name] = self._judged(rule)
+        return self.found[name]
+
+    def _judged(self, rule: Rule) -> tuple[Tensor, Tensor]:
+        if isinstance(rule, Committee):
+            asked, kept = zip(*(self.judged(*member) for member in rule.members.items()), strict=True)
+            scale = rule.scale(kept)
+            return rule.combine(asked, scale), rule.combine(kept, scale)
+        state = rule.fit(self.reference, self.calibration)
+        asked, kept = (_in_batches(rule, seen, state, self.batch_size) for seen in (self.asked, self.calibration))
+        return asked, kept
 
 
 def _in_batches(rule: Rule, seen: Seen, state: Mapping[str, Tensor], size: int) -> Tensor:

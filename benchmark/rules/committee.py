@@ -38,33 +38,39 @@ class Committee(Rule):
     def __init__(self, members: Sequence[str] = ("squared", "mahalanobis")) -> None:
         if len(members) < 2 or len(set(members)) < len(members):
             raise ValueError(f"members must be at least two different rules, got {', '.join(members) or 'none'}")
-        self.members = [load_rule(name) for name in members]
-        self.referred = any(member.referred for member in self.members)
-        self.needs = tuple(dict.fromkeys(name for member in self.members for name in member.needs))
+        self.members = {name: load_rule(name) for name in members}
+        self.referred = any(member.referred for member in self.members.values())
+        self.needs = tuple(dict.fromkeys(name for member in self.members.values() for name in member.needs))
 
     def fit(self, reference: Seen, calibration: Seen) -> State:
-        if len(calibration.images) < 2:
-            raise ValueError(
-                f"a committee needs calibration images, got {len(calibration.images)}; type split.calibration_share=0.1"
-            )
         state: State = {}
-        means, deviations = [], []
-        for i, member in enumerate(self.members):
+        calibrated = []
+        for name, member in self.members.items():
             own = member.fit(reference, calibration)
-            scores = exact(member.score(calibration.images, calibration.said, own))  # (N,)
-            state |= {f"{i}/{name}": value for name, value in own.items()}
-            means.append(scores.mean())
-            deviations.append(scores.std())
-        sd = torch.stack(deviations)
-        return {
-            **state,
-            "mean": torch.stack(means).float(),
-            "sd": torch.where(sd > 0, sd, torch.ones_like(sd)).float(),
-        }
+            state |= {f"{name}/{key}": value for key, value in own.items()}
+            calibrated.append(member.score(calibration.images, calibration.said, own))
+        return {**state, **self.scale(calibrated)}
 
     def score(self, images: Tensor, said: Mapping[str, Any], state: State) -> Tensor:
-        total = images.new_zeros(len(images), dtype=torch.float32)
-        for i, member in enumerate(self.members):
-            own = {name.removeprefix(f"{i}/"): value for name, value in state.items() if name.startswith(f"{i}/")}
-            total = total + (member.score(images, said, own) - state["mean"][i]) / state["sd"][i]
-        return total / len(self.members)
+        scores = []
+        for name, member in self.members.items():
+            own = {key.removeprefix(f"{name}/"): value for key, value in state.items() if key.startswith(f"{name}/")}
+            scores.append(member.score(images, said, own))
+        return self.combine(scores, state)
+
+    def scale(self, calibrated: Sequence[Tensor]) -> State:
+        """Mean and deviation of each member's scores (N,) of the calibration images."""
+        if len(calibrated[0]) < 2:
+            raise ValueError(
+                f"a committee needs calibration images, got {len(calibrated[0])}; type split.calibration_share=0.1"
+            )
+        scores = exact(torch.stack(list(calibrated)))  # (M, N)
+        sd = scores.std(1)
+        return {"mean": scores.mean(1).float(), "sd": torch.where(sd > 0, sd, torch.ones_like(sd)).float()}
+
+    def combine(self, scores: Sequence[Tensor], state: State) -> Tensor:
+        """The committee's score of images of which each member says ``scores`` (B,)."""
+        total = scores[0].new_zeros(len(scores[0]), dtype=torch.float32)
+        for i, each in enumerate(scores):
+            total = total + (each - state["mean"][i]) / state["sd"][i]
+        return total / len(scores)
