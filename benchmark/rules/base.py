@@ -6,7 +6,8 @@ K neighbours.
 Bits. A rule is asked for the same bits whatever the size and order of the batch, and for a cell of a fleet
 (``torch.func.vmap``) as for that cell alone. So an image meets other images of its batch nowhere: filters and changes
 of coordinates are sums of shifted or scaled images, distances are sums of squared differences, and no product of
-matrices runs over the batch, because BLAS chooses the order of its sums by the shape. What is left are element by
+matrices runs over the batch, because BLAS chooses the order of its sums by the shape; but for products of numbers so
+coarse that every sum of them is exact (``parts/neighbours.py``, ``whole``). What is left are element by
 element operations, sums over the last axis and sorts, each for one image. ``tests/rules/test_contract.py`` asks every
 rule for equal bits on a CPU, one thread a program as the engine has it. Two things are not promised: bits on another
 device or with other instruction sets, and which of two normal images of equal distance counts as the K-th neighbour.

@@ -43,6 +43,7 @@ class Committee(Rule):
         self.needs = tuple(dict.fromkeys(name for member in self.members.values() for name in member.needs))
 
     def fit(self, reference: Seen, calibration: Seen) -> State:
+        _refuse_few(len(calibration.images))
         state: State = {}
         calibrated = []
         for name, member in self.members.items():
@@ -60,10 +61,7 @@ class Committee(Rule):
 
     def scale(self, calibrated: Sequence[Tensor]) -> State:
         """Mean and deviation of each member's scores (N,) of the calibration images."""
-        if len(calibrated[0]) < 2:
-            raise ValueError(
-                f"a committee needs calibration images, got {len(calibrated[0])}; type split.calibration_share=0.1"
-            )
+        _refuse_few(len(calibrated[0]))
         scores = exact(torch.stack(list(calibrated)))  # (M, N)
         sd = scores.std(1)
         return {"mean": scores.mean(1).float(), "sd": torch.where(sd > 0, sd, torch.ones_like(sd)).float()}
@@ -74,3 +72,8 @@ class Committee(Rule):
         for i, each in enumerate(scores):
             total = total + (each - state["mean"][i]) / state["sd"][i]
         return total / len(scores)
+
+
+def _refuse_few(count: int) -> None:
+    if count < 2:
+        raise ValueError(f"a committee needs calibration images, got {count}; type split.calibration_share=0.1")

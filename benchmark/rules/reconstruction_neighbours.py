@@ -11,7 +11,7 @@ from torch import Tensor
 from benchmark.rules.base import Rule, Seen, State, evenly, pixels
 from benchmark.rules.parts.filters import smooth
 from benchmark.rules.parts.gradients import gradients, halved
-from benchmark.rules.parts.neighbours import nearest, refuse_too_few
+from benchmark.rules.parts.neighbours import nearest_whole, refuse_too_few, whole
 
 LEAST = 1e-6  # of a norm that features are divided by, so that a black image has a score too
 
@@ -40,6 +40,7 @@ class ReconstructionNeighbours(Rule):
     1. Features are pixels or gradients, not those of a network trained on ImageNet.
     2. Normal images are seen as the model reconstructs them.
     3. No histogram of directions: signed components of the gradient, one length for the whole image.
+    4. f(x) is rounded to multiples of 2^-11, so that products of two have the same bits in every order of sums.
     """
 
     needs = ("reconstruction",)
@@ -63,12 +64,11 @@ class ReconstructionNeighbours(Rule):
         return {"features": self.features(reference.said["reconstruction"][rows])}
 
     def score(self, images: Tensor, said: Mapping[str, Any], state: State) -> Tensor:
-        found, _ = nearest(self.features(images), state["features"], self.neighbours)  # (B, K)
-        return found.square().mean(1)
+        return nearest_whole(self.features(images), state["features"], self.neighbours).mean(1)
 
     def features(self, images: Tensor) -> Tensor:
-        """f of images, (B, C, H, W) -> (B, D), of length 1."""
+        """f of images, (B, C, H, W) -> (B, D), of length 1 but for rounding."""
         seen = smooth(images.float(), self.sigma)
         parts = gradients(seen) if self.of == "gradient" else (seen,)
         values = torch.cat([pixels(halved(part)) for part in parts], 1)
-        return values / values.square().sum(1, keepdim=True).sqrt().clamp(min=LEAST)
+        return whole(values / values.square().sum(1, keepdim=True).sqrt().clamp(min=LEAST))

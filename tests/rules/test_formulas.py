@@ -17,7 +17,9 @@ from benchmark.rules import load_rule
 from benchmark.rules.base import Seen, as_seen, missing, stacked
 from benchmark.rules.parts.filters import filtered, gaussian, mirrored
 from benchmark.rules.parts.gradients import gradients, halved
+from benchmark.rules.parts.neighbours import nearest_whole, whole
 
+ROUNDED = 2e-3  # of the features of neighbours
 CLOSE = {"rtol": 2e-5, "atol": 1e-6}
 
 
@@ -170,13 +172,25 @@ def test_reconstruction_neighbours(
     apart = cdist(features(x), features(exactly(reference)[1]), "cosine")
     expected = 2 * np.sort(apart, 1)[:, :3].mean(1)
     found = scores(name, seen, reference, calibration, sigma=sigma, neighbours=3)
-    np.testing.assert_allclose(found, expected, **CLOSE)
+    np.testing.assert_allclose(found, expected, atol=ROUNDED)
     expected = 2 * np.sort(apart[:, [0, 19, 39, 59]], 1)[:, :3].mean(1)
     found = scores(name, seen, reference, calibration, sigma=sigma, neighbours=3, most=4)
-    np.testing.assert_allclose(found, expected, **CLOSE)
+    np.testing.assert_allclose(found, expected, atol=ROUNDED)
     blind = Seen(seen.images, {**seen.said, "reconstruction": torch.zeros_like(seen.images)})
     again = scores(name, blind, reference, calibration, sigma=sigma, neighbours=3, most=4)
     np.testing.assert_array_equal(again, found)
+
+
+def test_products_of_whole_vectors_have_the_same_bits_in_every_order(draw: torch.Generator) -> None:
+    first, second = (torch.randn(40, 392, generator=draw) for _ in range(2))
+    first, second = (whole(v / v.square().sum(1, keepdim=True).sqrt()) for v in (first, second))
+    order = torch.randperm(392, generator=draw)
+    exactly_so = (first.double() @ second.double().T).float()
+    assert torch.equal(first @ second.T, exactly_so)
+    assert torch.equal(first[:, order] @ second[:, order].T, exactly_so)
+    assert torch.equal(torch.stack([(row * second).sum(1) for row in first]), exactly_so)
+    expected = (first.double()[:, None] - second.double()[None]).square().sum(2).sort(1).values[:, :3]
+    assert torch.equal(nearest_whole(first, second, 3), expected.float())
 
 
 def test_an_image_as_bright_as_one_likes_has_the_same_neighbours(
@@ -185,9 +199,11 @@ def test_an_image_as_bright_as_one_likes_has_the_same_neighbours(
     darker = Seen(seen.images * 0.25, seen.said)
     for name in ("reconstruction_neighbours", "gradient_neighbours"):
         bright, dark = (scores(name, each, reference, calibration) for each in (seen, darker))
-        np.testing.assert_allclose(dark, bright, **CLOSE)
+        np.testing.assert_allclose(dark, bright, atol=ROUNDED)
         black = Seen(seen.images * 0, seen.said)
-        np.testing.assert_allclose(scores(name, black, reference, calibration), 1.0, rtol=1e-5)  # far from all of them
+        np.testing.assert_allclose(
+            scores(name, black, reference, calibration), 1.0, atol=ROUNDED
+        )  # far from all of them
 
 
 @pytest.mark.parametrize("sigma", [0.0, 1.0])
