@@ -19,6 +19,7 @@ from benchmark.engine.generation import judge_samples
 from benchmark.engine.pictures import pictures
 from benchmark.engine.score import QUANTITIES, Scored, Scoring, View, score_images
 from benchmark.engine.state import Training
+from benchmark.models.base import Model
 from benchmark.models.parts.rows import evenly_spaced
 
 CALIBRATION = 2000  # calibration images that are scored at most
@@ -53,12 +54,14 @@ def evaluate(
     sampled = score_images(fleet, images["train"], views, how, ("scores", *QUANTITIES))
     calibrated = _calibrate(fleet, cells, images["train"], how)
     size = float(sum(stack[0].numel() for stack in fleet.parameters.values()))
+    bound = _bound(fleet.model)
     measured = [
         _quality(cell, found[i].scores, headline)
         | _means(cell, found[i], sampled[i])
         | _costs(cell, training, scored_in, size)
         | _at_threshold(cell, found[i].scores[headline], calibrated[i].get(headline))
         | _against_kinds(cell, found[i].scores[headline], data)
+        | bound
         for i, (cell, training) in enumerate(trained)
     ]
     diagnosed = diagnostics(fleet, cells, images["train"], data.train_labels, how.precision)
@@ -126,6 +129,17 @@ def _means(cell: Cell, found: Scored, sampled: Scored) -> dict[str, float]:
 def _comparable(scored: Scored) -> dict[str, Tensor]:
     error = {name: values for name, values in scored.scores.items() if name == "reconstruction"}
     return error | dict(scored.quantities)
+
+
+def _bound(model: Model) -> dict[str, float]:
+    """The steps of the chain whose bound a model's bits per dimension are, and the draws that estimate it.
+
+    A model has one if it has so many ``timesteps`` and draws ``score_noise`` by the name of ``bound``: (draws, ...).
+    """
+    noise, steps = model.score_noise.get("bound"), getattr(model, "timesteps", None)
+    if noise is None or steps is None:
+        return {}
+    return {"bound/chain_steps": float(steps), "bound/draws": float(noise.shape[0])}
 
 
 def _costs(cell: Cell, training: Training, seconds: float, parameters: float) -> dict[str, float]:
