@@ -53,12 +53,7 @@ class Cell:
     @property
     def path(self) -> Path:
         """The cell's folder, relative to the output directory."""
-        axes = self.axes
-        folders = [axes.dataset, axes.split, axes.model]
-        if not all(map(is_plain_name, folders)):
-            raise ValueError(f"{folders} are no names of folders")
-        leaf = f"class{axes.normal_class}-seed{axes.seed}-{self.fingerprint[:12]}"
-        return Path("cells", *folders, leaf)
+        return cell_path(self.axes, self.fingerprint)
 
     @property
     def code(self) -> str:
@@ -69,6 +64,14 @@ class Cell:
         """Seed of one of the cell's streams of random numbers: init, order, noise, labels or score."""
         axes = self.axes
         return derive_seed(purpose, axes.model, axes.dataset, axes.split, axes.normal_class, axes.seed)
+
+
+def cell_path(axes: Axes, fingerprint: str) -> Path:
+    """The folder of a cell, relative to the output directory."""
+    folders = [axes.dataset, axes.split, axes.model]
+    if not all(map(is_plain_name, folders)):
+        raise ValueError(f"{folders} are no names of folders")
+    return Path("cells", *folders, f"class{axes.normal_class}-seed{axes.seed}-{fingerprint[:12]}")
 
 
 def fingerprint(config: Mapping[str, Any], data_version: str, split: Split, device: str, precision: str) -> str:

@@ -15,7 +15,10 @@ from pathlib import Path
 from benchmark.targets import module_file
 
 ROOT = Path(__file__).parent
-PARTS = ("benchmark.models.",)  # what of the benchmark counts as part of a model
+PARTS = (  # what of the benchmark counts as part of a model or rule, or of a committee of cells
+    *("benchmark.models.", "benchmark.rules."),
+    "benchmark.engine.committee",
+)
 KINDS = "benchmark.models.keywords"  # what settings may be, which changes no number: no part of it
 
 

@@ -96,6 +96,8 @@ class Config:
     split: SplitConfig = field(default_factory=SplitConfig)
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     tracking: TrackingConfig = field(default_factory=TrackingConfig)
+    rules: dict[str, Any] = field(default_factory=dict)  # further rules that judge each cell, chosen by rule=NAME
+    chosen_rule: str | None = None  # the one that was chosen for this model and data set; judges each cell too
     seed: Any = 0  # a seed, or a list of seeds
     device: str = "auto"  # auto | cpu | cuda | cuda:N | mps
     precision: str = "auto"  # auto | fp32 | tf32 | bf16

@@ -20,6 +20,7 @@ COMMANDS = {
     "benchmark.sync": (["--help"], "benchmark.sync"),
     "benchmark.prepare": (["--help"], "prepare"),
     "benchmark.forget": (["experiment=small"], "benchmark.forget"),
+    "benchmark.committee": (["--help"], "benchmark.committee"),
 }
 
 
@@ -56,7 +57,7 @@ def test_a_full_device_is_said_in_one_line(folder: Path, module: str) -> None:
     assert (ended.returncode, ended.stderr) == (1, line)
 
 
-@pytest.mark.parametrize("module", ["benchmark.status", "benchmark.report", "benchmark.sync", "benchmark.forget"])
+@pytest.mark.parametrize("module", [name for name in COMMANDS if name not in ("benchmark", "benchmark.prepare")])
 def test_a_name_longer_than_any_is_refused_in_one_line(folder: Path, module: str) -> None:
     command = [sys.executable, "-m", module, f"experiment={'x' * 300}"]
     ended = subprocess.run(command, cwd=folder, env=user_environment(), capture_output=True, text=True, timeout=120)

@@ -37,6 +37,7 @@ HANDED = {  # function -> what it calls, why it may
     "report.frame.write_frame": ({"to_csv"}, MADE),
     "report.figures.draw.draw_figures": ({"mkdir"}, MADE),
     "report.figures.draw._draw_part": ({"save"}, MADE),
+    "report.figures.draw._draw_across": ({"save"}, MADE),
     "report.figures.draw.save": ({"savefig", "save"}, MADE),
     "report.manifest.write_manifest": ({"write_text"}, MADE),
     "report.manifest.move": (

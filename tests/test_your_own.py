@@ -13,12 +13,13 @@ import pytest
 import torch
 
 from benchmark.store.experiments import collect
+from benchmark.store.records import read_record
 from tests.faults.helpers import run_here
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "your_own.md").read_text(encoding="utf-8")
 FILES = dict(re.findall(r"^`([\w/.]+\.(?:py|yaml))`[^\n]*:\n\n```\w+\n(.*?)```", PAGE, re.MULTILINE | re.DOTALL))
-COMMANDS = re.search(r"```bash\n(.*?)```", PAGE, re.DOTALL)[1].splitlines()
+COMMANDS, (JUDGED,) = (block.splitlines() for block in re.findall(r"```bash\n(.*?)```", PAGE, re.DOTALL))
 QUICK = ["tracking=off", "split.normal_class=0", "trainer.epochs=1"]
 
 
@@ -36,8 +37,10 @@ def test_the_page_has_its_files() -> None:
         "my_conf/dataset/ours.yaml",
         "my_conf/experiment/my_preset.yaml",
         "my_conf/model/mine.yaml",
+        "my_conf/rule/largest_error.yaml",
         "my_data.py",
         "my_models.py",
+        "my_rules.py",
     ]
 
 
@@ -58,12 +61,26 @@ def test_the_page_runs_in_a_folder_of_ones_own(tmp_path: Path) -> None:
     assert records["pca"].status.code.isalnum()
     tables = (tmp_path / "outputs" / "reports" / "first" / "cells.csv").read_text()
     assert "mine" in tables
+
     # another class at the same place is other code
     (tmp_path / "my_models.py").write_text(FILES["my_models.py"].replace(".sum(1).mean()", ".mean(1).mean()"))
     stale = subprocess.run(
         [sys.executable, "-m", "benchmark.status", "experiment=first"], cwd=tmp_path, capture_output=True, text=True
     )
     assert "stale: mine ours one_vs_rest 0 seed 0: its code changed" in stale.stdout
+
+
+def test_the_rule_of_the_page_judges(tmp_path: Path) -> None:
+    lay_out(tmp_path)
+    words = [*shlex.split(JUDGED)[1:], *QUICK]
+    done = subprocess.run([sys.executable, *words], cwd=tmp_path, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr
+    (path,) = (tmp_path / "outputs" / "cells").rglob("status.json")
+    record = read_record(path.parent)
+    assert record.rules().keys() == {"largest_error", "squared"}
+    said = record.rule_scores()
+    assert said["score/largest_error"].shape == said["score/squared"].shape
+    assert ((said["score/largest_error"] > 0) & (said["score/largest_error"] <= 1)).all()
 
 
 def test_workers_train_a_model_of_ones_own(tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import torch
 from torch import Tensor
 
 from benchmark.cells import Cell
@@ -17,13 +16,14 @@ from benchmark.engine.diagnostics import diagnostics, training_sample
 from benchmark.engine.fleet import Fleet
 from benchmark.engine.generation import judge_samples
 from benchmark.engine.pictures import pictures
-from benchmark.engine.score import QUANTITIES, Scored, Scoring, View, score_images
+from benchmark.engine.rules import SEEN, Ruled, Sight, apply_rules
+from benchmark.engine.score import QUANTITIES, Scored, Scoring, View, score_images, score_unequal
 from benchmark.engine.state import Training
+from benchmark.engine.verdict import Images, score_arrays
 from benchmark.models.base import Model
 from benchmark.models.parts.rows import evenly_spaced
 
 CALIBRATION = 2000  # calibration images that are scored at most
-ALPHA = 0.05  # share of new normal images that the threshold may flag
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ class Outcome:
 
     metrics: dict[str, float] = field(default_factory=dict)
     arrays: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)  # file -> its arrays
+    reasons: dict[str, str] = field(default_factory=dict)  # of rules that do not apply to it
 
 
 def evaluate(
@@ -48,19 +49,22 @@ def evaluate(
     start = time.perf_counter()
     cells, headline = [cell for cell, _ in trained], fleet.model.headline
     source = images[cells[0].split.eval_source]
-    found = score_images(fleet, source, [_view(cell, cell.split.eval_index) for cell in cells], how)
+    found = _evaluated(fleet, cells, source, how)
     scored_in = (time.perf_counter() - start) / len(cells)
     views = [_view(cell, training_sample(cell)) for cell in cells]
     sampled = score_images(fleet, images["train"], views, how, ("scores", *QUANTITIES))
-    calibrated = _calibrate(fleet, cells, images["train"], how)
+    calibrated = _calibrated(fleet, cells, images["train"], how)
+    ruled = apply_rules(fleet, cells, images["train"], _sights(cells, images, found, calibrated), how)
     size = float(sum(stack[0].numel() for stack in fleet.parameters.values()))
     bound = _bound(fleet.model)
+    judgeable = [_images(cell) for cell in cells]
+    scores, kept = ([_arrays(scored) for scored in those] for those in (found, calibrated))
     measured = [
-        _quality(cell, found[i].scores, headline)
+        judgeable[i].quality(scores[i], headline)
         | _means(cell, found[i], sampled[i])
         | _costs(cell, training, scored_in, size)
-        | _at_threshold(cell, found[i].scores[headline], calibrated[i].get(headline))
-        | _against_kinds(cell, found[i].scores[headline], data)
+        | judgeable[i].at_threshold(scores[i][headline], kept[i].get(headline))
+        | judgeable[i].against_kinds(scores[i][headline], len(data.class_names), data.other_kinds)
         | bound
         for i, (cell, training) in enumerate(trained)
     ]
@@ -70,14 +74,56 @@ def evaluate(
     seconds = (time.perf_counter() - start) / len(cells)
     return [
         Outcome(
-            measured[i] | diagnosed[i] | judged[i] | {"evaluate_seconds": seconds},
+            measured[i] | diagnosed[i] | judged[i] | rule_metrics(cell, ruled[i]) | {"evaluate_seconds": seconds},
             {
-                "scores": _score_arrays(cell, found[i].scores),
-                "calibration": {"index": _calibration_index(cell).numpy(), **_named(calibrated[i])},
+                "scores": judgeable[i].arrays(scores[i]),
+                "calibration": {"index": _calibration_index(cell).numpy(), **score_arrays(kept[i])},
                 **shown[i],
+                **rule_arrays(ruled[i]),
             },
+            dict(ruled[i].reasons),
         )
         for i, cell in enumerate(cells)
+    ]
+
+
+def judge_again(fleet: Fleet, cells: Sequence[Cell], images: Mapping[str, Tensor], how: Scoring) -> list[Ruled]:
+    """What ``how.rules`` say of cells that were trained before: bit for bit what ``evaluate`` would have recorded."""
+    found = _evaluated(fleet, cells, images[cells[0].split.eval_source], how)
+    calibrated = _calibrated(fleet, cells, images["train"], how)
+    return apply_rules(fleet, cells, images["train"], _sights(cells, images, found, calibrated), how)
+
+
+def rule_metrics(cell: Cell, ruled: Ruled) -> dict[str, float]:
+    """The AUROC under each rule."""
+    labels = cell.split.eval_label.numpy()
+    return {f"auroc/rule_{name}": metrics.auroc(labels, scores) for name, scores in ruled.scores.items()}
+
+
+def rule_arrays(ruled: Ruled) -> dict[str, dict[str, np.ndarray]]:
+    """File and arrays of what rules say: ``score/NAME`` of evaluated images, ``calibration/NAME`` of the others."""
+    scores = {f"score/{name}": values for name, values in ruled.scores.items()}
+    calibration = {f"calibration/{name}": values for name, values in ruled.calibration.items()}
+    return {"rules": scores | calibration} if scores else {}
+
+
+def _evaluated(fleet: Fleet, cells: Sequence[Cell], source: Tensor, how: Scoring) -> list[Scored]:
+    wanted = SEEN if how.rules else SEEN[:-1]  # reconstructions are large
+    return score_images(fleet, source, [_view(cell, cell.split.eval_index) for cell in cells], how, wanted)
+
+
+def _sights(
+    cells: Sequence[Cell], images: Mapping[str, Tensor], found: Sequence[Scored], calibrated: Sequence[Scored]
+) -> list[tuple[Sight, Sight]]:
+    """What rules are shown of each cell: the evaluated images, and the calibration images."""
+    return [
+        (
+            Sight(images[cell.split.eval_source], cell.split.eval_index, scored),
+            Sight(images["train"], _calibration_index(cell), kept)
+            if kept.scores
+            else Sight(images["train"], _calibration_index(cell)[:0], scored.first(0)),
+        )
+        for cell, scored, kept in zip(cells, found, calibrated, strict=True)
     ]
 
 
@@ -89,31 +135,10 @@ def _calibration_index(cell: Cell) -> Tensor:
     return evenly_spaced(cell.split.calibration_index, CALIBRATION)
 
 
-def _calibrate(fleet: Fleet, cells: Sequence[Cell], images: Tensor, how: Scoring) -> list[Mapping[str, Tensor]]:
-    """The scores of each cell's calibration images, of which cells may have different numbers, none among them."""
-    indices = [_calibration_index(cell) for cell in cells]
-    longest = max(len(index) for index in indices)
-    if min(len(index) for index in indices) == 0:
-        return [{} for _ in indices]
-    padded = [torch.cat([index, index[:1].expand(longest - len(index))]) for index in indices]
-    views = [_view(cell, index) for cell, index in zip(cells, padded, strict=True)]
-    found = score_images(fleet, images, views, how, ("scores",))
-    return [
-        {name: values[: len(index)] for name, values in scored.scores.items()}
-        for scored, index in zip(found, indices, strict=True)
-    ]
-
-
-def _quality(cell: Cell, scores: Mapping[str, Tensor], headline: str) -> dict[str, float]:
-    """How well the scores tell anomalous images from normal ones."""
-    labels, values = cell.split.eval_label.numpy(), scores[headline].numpy()
-    return {
-        "auroc": metrics.auroc(labels, values),
-        "auroc_se": metrics.delong_se(labels, values),
-        "average_precision": metrics.average_precision(labels, values),
-        "fpr95": metrics.fpr_at_tpr(labels, values),
-        **{f"auroc/{name}": metrics.auroc(labels, values.numpy()) for name, values in scores.items()},
-    }
+def _calibrated(fleet: Fleet, cells: Sequence[Cell], images: Tensor, how: Scoring) -> list[Scored]:
+    """What models say of each cell's calibration images, of which cells may have different numbers, none among them."""
+    views = [_view(cell, _calibration_index(cell)) for cell in cells]
+    return score_unequal(fleet, images, views, how, SEEN if how.rules else SEEN[:1])
 
 
 def _means(cell: Cell, found: Scored, sampled: Scored) -> dict[str, float]:
@@ -144,57 +169,23 @@ def _bound(model: Model) -> dict[str, float]:
 
 def _costs(cell: Cell, training: Training, seconds: float, parameters: float) -> dict[str, float]:
     """Times and sizes; ``seconds`` are those that scoring the evaluated images took."""
-    labels = cell.split.eval_label
     return {
         "train_seconds": training.seconds,
         "score_seconds": seconds,
         "train_images_per_second": training.images / training.seconds,
-        "score_images_per_second": len(labels) / seconds,
+        "score_images_per_second": len(cell.split.eval_label) / seconds,
         "parameters": parameters,
-        "n_train": float(len(cell.split.train_index)),
-        "n_test": float(len(labels)),
-        "n_test_anomalous": float(labels.sum()),
+        **_images(cell).counts(len(cell.split.train_index)),
         "epochs": float(len(training.history)),
         "steps": float(training.steps),
     }
 
 
-def _at_threshold(cell: Cell, headline: Tensor, calibration: Tensor | None) -> dict[str, float]:
-    """What the conformal threshold does; without enough calibration images there is none, and nothing is said."""
-    if calibration is None:
-        return {"n_calibration": 0.0}
-    result = {"n_calibration": float(len(calibration))}
-    threshold = metrics.conformal_threshold(calibration.numpy(), ALPHA)
-    if threshold is None:
-        return result
-    found = metrics.at_threshold(cell.split.eval_label.numpy(), headline.numpy(), threshold)
-    return result | {"threshold": threshold, **found}
-
-
-def _against_kinds(cell: Cell, headline: Tensor, data: ImageData) -> dict[str, float]:
-    """AUROC of the headline score against each kind of anomaly alone, where the data set has several."""
-    if not data.other_kinds:
-        return {}
-    scores, label = headline.numpy(), cell.split.eval_label.numpy()
-    kind = cell.split.eval_target.numpy() // len(data.class_names)
-    result = {}
-    for number, name in enumerate(("other class", *data.other_kinds)):
-        chosen = (label == 0) | (kind == number)
-        if label[chosen].any():
-            key = f"against/auroc_{name.replace(' ', '_')}"
-            result[key] = metrics.auroc(label[chosen], scores[chosen])
-    return result
-
-
-def _score_arrays(cell: Cell, scores: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
+def _images(cell: Cell) -> Images:
+    """The evaluated images of a cell, as arrays."""
     split = cell.split
-    return {
-        "index": split.eval_index.numpy(),
-        "label": split.eval_label.numpy().astype(np.uint8),
-        "target": split.eval_target.numpy(),
-        **_named(scores),
-    }
+    return Images(split.eval_index.numpy(), split.eval_label.numpy(), split.eval_target.numpy())
 
 
-def _named(scores: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
-    return {f"score/{name}": values.numpy().astype(np.float32) for name, values in scores.items()}
+def _arrays(scored: Scored) -> dict[str, np.ndarray]:
+    return {name: values.numpy() for name, values in scored.scores.items()}

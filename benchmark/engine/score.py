@@ -17,6 +17,7 @@ from benchmark.engine.device import autocast
 from benchmark.engine.fleet import Fleet, to_pixels
 from benchmark.engine.state import Interrupted
 from benchmark.models.base import Noise
+from benchmark.rules.base import Rule
 
 QUANTITIES = ("kl", "bits_per_dim")  # what a model may say of each image besides its scores
 
@@ -36,6 +37,7 @@ class Scoring:
     batch_size: int  # images at once, of every cell
     precision: str = "fp32"  # fp32 | tf32 | bf16
     stop: Event | None = None  # once it is set, scoring raises ``Interrupted``
+    rules: Mapping[str, Rule] = field(default_factory=dict)  # that judge each cell besides its headline score, by name
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,12 @@ class Scored:
     quantities: Mapping[str, Tensor] = field(default_factory=dict)  # name of QUANTITIES -> (N,)
     code: Tensor | None = None  # (N, D)
     reconstruction: Tensor | None = None  # (N, C, H, W)
+
+    def first(self, count: int) -> Scored:
+        """What is said of the first ``count`` images."""
+        scores, quantities = ({k: v[:count] for k, v in each.items()} for each in (self.scores, self.quantities))
+        code, reconstruction = (None if t is None else t[:count] for t in (self.code, self.reconstruction))
+        return Scored(scores, quantities, code, reconstruction)
 
 
 def draw_noise(specs: Mapping[str, Noise], seeds: Sequence[int], *leading: int) -> dict[str, Tensor]:
@@ -96,6 +104,20 @@ def score_images(
             torch.cuda.empty_cache()
     whole = tree_map(lambda *pieces: torch.cat(pieces, dim=1), *parts)  # (cells, N, ...)
     return [_of_cell(tree_map(lambda t, i=cell: t[i], whole)) for cell in range(fleet.size)]
+
+
+def score_unequal(
+    fleet: Fleet, images: Tensor, views: Sequence[View], how: Scoring, wanted: Sequence[str]
+) -> list[Scored]:
+    """``score_images`` of cells that look at different numbers of images; of none, if one of them looks at none."""
+    longest = max(len(view.index) for view in views)
+    if min(len(view.index) for view in views) == 0:
+        return [Scored() for _ in views]
+    filled = [
+        View(torch.cat([view.index, view.index[:1].expand(longest - len(view.index))]), view.seed) for view in views
+    ]
+    found = score_images(fleet, images, filled, how, wanted)
+    return [scored.first(len(view.index)) for scored, view in zip(found, views, strict=True)]
 
 
 def _of_cell(found: Mapping[str, Any]) -> Scored:

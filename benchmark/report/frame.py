@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 TEXT = (
     "dataset", "split", "evaluate_on", "normal_class_name", "model", "variant", "state", "reason", "headline",
-    "fingerprint",
+    "chosen_rule", "fingerprint",
 )  # fmt: skip
 WHOLE = (
     "normal_class", "seed", "n_classes", "n_train", "n_calibration", "n_test", "n_test_anomalous", "parameters",
@@ -54,7 +54,10 @@ def write_frame(frame: pd.DataFrame, path: Path) -> None:
 
 
 def read_frame(path: str | Path) -> pd.DataFrame:
-    """Read ``cells.csv`` back, bit by bit what ``write_frame`` was given."""
+    """Read ``cells.csv`` back, bit by bit what ``write_frame`` was given.
+
+    A file of before rules were chosen gets the column ``chosen_rule``, empty.
+    """
     import pandas as pd
 
     header = pd.read_csv(path, nrows=0).columns
@@ -66,7 +69,7 @@ def read_frame(path: str | Path) -> pd.DataFrame:
         na_values={name: [""] for name in numbers},
         float_precision="round_trip",
     )
-    return _typed(frame)
+    return _typed(frame if "chosen_rule" in frame else frame.assign(chosen_rule=""))
 
 
 def _typed(frame: pd.DataFrame) -> pd.DataFrame:
@@ -91,11 +94,13 @@ def _row(cell: PlannedCell) -> dict[str, Any]:
         "state": cell.state,
         "reason": " ".join(cell.reason.split()),
         "headline": "",
+        "chosen_rule": "",
         "fingerprint": cell.fingerprint,
     }
     if cell.state == "done" and cell.record is not None:
         row |= {key.replace("/", "_"): value for key, value in cell.record.metrics.items()}
         row["headline"] = cell.record.status.headline or ""
+        row["chosen_rule"] = cell.record.status.chosen_rule or ""
     return row
 
 

@@ -11,6 +11,13 @@ GLOSSARY: tuple[tuple[str, str, str], ...] = (
      "of n normal images the share of anomalous ones above it. Intervals are made on the logit scale. What another "
      "seed would change is not in it.", ""),
     ("auroc_<score>", "The same for each named score of the model.", "↑"),
+    ("auroc_rule_<rule>", "The same under a rule: a formula that turns what a model says of an image (reconstruction, "
+     "code, its own scores) into one score; the weights are those of auroc. Empty where the rule does not apply to the "
+     "model, or was not asked for.", "↑"),
+    ("own score", "A model's headline score, the rule of its paper: auroc. It is no rule that models share, and has no "
+     "part in means over rules, ranges and the analysis of variance.", "↑"),
+    ("chosen_rule, chosen rule (†)", "The rule that was chosen for a model and data set beforehand, on validation "
+     "images of another data set; it is no choice from the table where it stands.", ""),
     ("against_auroc_<kind>", "AUROC of the headline score against one kind of anomaly alone, where a data set has "
      "several: moving_mnist has other digits (other_class) and other speeds (other_motion).", "↑"),
     ("average_precision", "Sum over thresholds of (recall gained) x precision. Depends on the share of anomalies: "
@@ -72,6 +79,14 @@ GLOSSARY: tuple[tuple[str, str, str], ...] = (
     ("generation_classifier_accuracy", "That classifier's accuracy on the official test split.", ""),
     ("train_seconds, score_seconds, evaluate_seconds", "Wall-clock seconds of one cell, on the hardware in the "
      "manifest, other cells possibly beside it; evaluation is scoring, metrics and pictures.", "↓"),
+    ("range", "Largest less smallest mean AUROC: of a model over rules, of a rule over models; both over the largest "
+     "block of models x rules x classes x seeds that are all there.", ""),
+    ("share", "Eta squared: the sum of squares of a source in an analysis of variance (fixed effects, the same block) "
+     "over the total one. The shares of all sources add up to 100%.", ""),
+    ("share within classes", "The same over the total without what the classes explain: how much is the model and how "
+     "much the rule, of what there is to tell apart within a class.", ""),
+    ("source, df", "model, rule, class, seed: their main effects. model x rule: that another rule suits another model. "
+     "residual: every other interaction. df: degrees of freedom, on which a share of chance grows.", ""),
     ("mean", "Mean over the normal classes of a data set, each first averaged over its seeds.", ""),
     ("sd", "Standard deviation over seeds with ddof = 1; n is the number of seeds.", ""),
     ("sd over classes", "Standard deviation (ddof = 1) of the class values: how much the classes differ. They are no "

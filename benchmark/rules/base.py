@@ -36,10 +36,12 @@ class Rule:
     """How a score is made of what a model says of an image.
 
     A subclass stands in ``benchmark/rules/<formula>.py``; its settings under a name are ``conf/rule/<name>.yaml``, with
-    the constructor's keywords. The constructor stores them, and refuses with a ``ValueError`` what cannot be.
+    ``_target_`` and the constructor's keywords. The constructor stores them, and refuses with a ``ValueError`` what
+    cannot be.
     """
 
     needs: tuple[str, ...] = ()  # quantities of ``Model.assess`` that it reads: reconstruction, code, scores:NAME, ...
+    referred: bool = False  # True: ``fit`` reads the images trained on
     calibrated: ClassVar[bool] = False  # True: ``fit`` reads the calibration images, and they must be there
 
     def fit(self, reference: Seen, calibration: Seen) -> State:

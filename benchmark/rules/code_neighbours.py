@@ -28,6 +28,7 @@ class CodeNeighbours(Rule):
     """
 
     needs = ("code",)
+    referred = True
 
     def __init__(self, neighbours: int = 5, most: int = 10000) -> None:
         if neighbours < 1 or most <= neighbours:

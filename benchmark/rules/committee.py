@@ -39,6 +39,7 @@ class Committee(Rule):
         if len(members) < 2 or len(set(members)) < len(members):
             raise ValueError(f"members must be at least two different rules, got {', '.join(members) or 'none'}")
         self.members = [load_rule(name) for name in members]
+        self.referred = any(member.referred for member in self.members)
         self.needs = tuple(dict.fromkeys(name for member in self.members for name in member.needs))
 
     def fit(self, reference: Seen, calibration: Seen) -> State:

@@ -32,6 +32,7 @@ class Mahalanobis(Rule):
     """
 
     needs = ("code",)
+    referred = True
 
     def __init__(self, ridge: float = 1e-6) -> None:
         if not 0 <= ridge < float("inf"):

@@ -35,6 +35,7 @@ class RelativeError(Rule):
     """
 
     needs = ("reconstruction", "code")
+    referred = True
 
     def __init__(self, neighbours: int = 10, density_weight: float = 0.5, most: int = 10000) -> None:
         if neighbours < 1 or most <= neighbours:

@@ -46,7 +46,7 @@ class StructuralSimilarity(Rule):
         if min(height, width) < self.window:
             raise ValueError(
                 f"a window of {self.window} pixels does not fit into images of {height} x {width}; "
-                "type a smaller rule.window, or another rule"
+                "take a smaller window, or another rule"
             )
         return {}
 

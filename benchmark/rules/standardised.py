@@ -30,6 +30,7 @@ class Standardised(Rule):
     """
 
     needs = ("reconstruction",)
+    referred = True
 
     def __init__(self, floor: float = 0.2) -> None:
         if not 0 < floor <= 1:

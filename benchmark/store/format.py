@@ -14,6 +14,7 @@ STATES = ("done", "failed", "diverged")
 ARRAYS = {  # in each file, besides the optional ones
     "scores": ("index", "label", "target"),
     "calibration": ("index",),
+    "rules": (),
     "images": ("label", "group", "input", "score"),
     "latent": (
         *("codes", "label", "target", "grid", "grid_x", "grid_y"),
@@ -32,6 +33,19 @@ class Written:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Member:
+    """A cell whose recorded scores a committee was made of."""
+
+    name: str  # as it is typed: pca:smoothed
+    model: str
+    fingerprint: str
+    code: str  # of its model
+    rule: str  # that made its scores; "own": its headline
+    rule_code: str = ""  # "" for its own headline
+    scores: str  # SHA-256 of the scores that were taken of it
+
+
+@dataclass(frozen=True, kw_only=True)
 class Status:
     """``status.json`` of a cell: what it is, what became of it, and which files belong to it.
 
@@ -47,10 +61,12 @@ class Status:
     axes: Axes
     variant: str = ""
     headline: str | None = None  # the score that stands for the model
+    chosen_rule: str | None = None  # the rule that was chosen for its model and data set, if one was
     split: Mapping[str, Any] = field(default_factory=dict)  # version and hash
     data_version: str = ""
     started: str = ""  # ISO 8601
     finished: str = ""
+    members: tuple[Member, ...] = ()  # of a committee
     files: Mapping[str, Written] = field(default_factory=dict)
 
 

@@ -9,6 +9,7 @@ opened; other arrays and weights when they are read.
 from __future__ import annotations
 
 import io
+import shutil
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 STATUS_FILE = "status.json"
 WEIGHTS_FILE = "weights.pt"
+RULES_FILE = "rules.json"  # of each rule that judged the cell: config, code, and the reason if it does not apply
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class Content:
     history: Sequence[Mapping[str, float]] = ()  # a row an epoch
     weights: Mapping[str, Tensor] | None = None
     traceback: str | None = None
+    rules: Mapping[str, Any] = field(default_factory=dict)  # by their names: see ``RULES_FILE``
 
 
 @dataclass(frozen=True)
@@ -91,6 +94,15 @@ class Record:
     def calibration(self) -> dict[str, np.ndarray] | None:
         """Scores of the calibration images; None in a record from before there were any."""
         return self._arrays("calibration") if (self.path / "calibration.npz").exists() else None
+
+    def rules(self) -> dict[str, Any]:
+        """The rules that judged it, by their names; none in a record from before there were any."""
+        path = self.path / RULES_FILE
+        return read_json(path, _cell_again(path)) if path.name in self.status.files else {}
+
+    def rule_scores(self) -> dict[str, np.ndarray]:
+        """``score/NAME`` and ``calibration/NAME`` of each rule that applies, for the images of ``scores`` and so on."""
+        return self._arrays("rules") if "rules.npz" in self.status.files else {}
 
     def images(self) -> dict[str, np.ndarray] | None:
         return self._arrays("images") if (self.path / "images.npz").exists() else None
@@ -173,10 +185,46 @@ def write_record(path: Path, status: Status, content: Content) -> Path:
             (temporary / WEIGHTS_FILE).write_bytes(buffer.getbuffer())
         if content.traceback is not None:
             (temporary / "traceback.txt").write_text(content.traceback, encoding="utf-8")
-        files = {file.name: Written(file.stat().st_size, sha256_of(file)) for file in sorted(temporary.iterdir())}
-        complete = asdict(replace(status, files=files))
-        write_json(temporary / STATUS_FILE, {**complete, DIGEST: digest_of(complete)})
+        if content.rules:
+            write_json(temporary / RULES_FILE, dict(content.rules))
+        files = {file.name: _written(file) for file in sorted(temporary.iterdir())}
+        _write_status(temporary, replace(status, files=files))
     return path
+
+
+def add_rules(
+    record: Record, rules: Mapping[str, Any], metrics: Mapping[str, float], arrays: Mapping[str, np.ndarray]
+) -> Record:
+    """Write what further rules say of a cell that is done into its folder; returns the record as it is then.
+
+    ``rules`` are entries of ``RULES_FILE``, ``arrays`` of ``rules.npz``; those of a rule that is there already are
+    replaced. The other files stay what they were written as, damage included. Raises ``RecordError`` if what rules
+    said before cannot be read.
+    """
+    again = [f"auroc/rule_{name}" for name in rules]
+    kept = {key: value for key, value in record.metrics.items() if key not in again}
+    before = {key: v for key, v in record.rule_scores().items() if key.partition("/")[2] not in rules}
+    told = {**record.rules(), **rules}
+    with replacing(record.path) as temporary:
+        shutil.copytree(record.path, temporary)
+        write_json(temporary / "metrics.json", {**kept, **metrics})
+        write_json(temporary / RULES_FILE, told)
+        changed = ["metrics.json", RULES_FILE]
+        if both := {**before, **arrays}:
+            np.savez_compressed(temporary / "rules.npz", allow_pickle=False, **both)
+            changed.append("rules.npz")
+        files = {**record.status.files, **{name: _written(temporary / name) for name in changed}}
+        _write_status(temporary, replace(record.status, files=files))
+    return read_record(record.path)
+
+
+def _write_status(folder: Path, status: Status) -> None:
+    content = asdict(status)
+    write_json(folder / STATUS_FILE, {**content, DIGEST: digest_of(content)})
+
+
+def _written(file: Path) -> Written:
+    return Written(file.stat().st_size, sha256_of(file))
 
 
 def read_record(path: str | Path) -> Record:

@@ -13,6 +13,7 @@ from benchmark import instructions
 from benchmark.config import LONGEST, UsageError, is_plain_name, refusal
 from benchmark.data.classes import ANOMALOUS, NORMAL, class_setting, is_old, resolve_classes
 from benchmark.models.refusals import is_shipped, refuse_model
+from benchmark.rules import refuse_rules
 from benchmark.say import warn
 
 if TYPE_CHECKING:
@@ -109,10 +110,13 @@ def validate(config: Any) -> None:
 
     ``config`` is a composed ``Config``. Raises ``UsageError`` with one line: what, why, what is allowed, what to type.
     """
+    from omegaconf import OmegaConf
+
     if (wrong := instructions.fault()) is not None:
         raise UsageError(wrong)
     refuse_model(config.model)
     _validate_labels(config.model, len(config.dataset.classes))
+    refuse_rules(OmegaConf.to_container(config.rules, resolve=True), config.chosen_rule)
     for key, choices in CHOICES.items():
         if (value := _get(config, key)) not in choices:
             raise UsageError(refusal(key, value, "one of " + ", ".join(choices), f"{key}={choices[0]}"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from omegaconf import OmegaConf
 
@@ -57,6 +57,7 @@ def write(job: Job, end: End) -> Record:
         axes=cell.axes,
         variant=cell.variant,
         headline=cell.config["model"]["headline"],
+        chosen_rule=job.config.chosen_rule,
         split={"version": cell.split.version, "hash": cell.split.hash},
         data_version=job.data.version,
         started=end.started,
@@ -70,6 +71,7 @@ def write(job: Job, end: End) -> Record:
         history=end.training.history if end.training is not None else (),
         weights=end.weights,
         traceback=end.trace,
+        rules=told(job.rules, outcome.reasons) if outcome is not None else {},
     )
     try:
         write_record(path, status, content)
@@ -79,6 +81,11 @@ def write(job: Job, end: End) -> Record:
         before = f"{end.reason}; then " if end.reason is not None else ""
         why = f"{before}its record could not be written ({named(error, 300)}); what was there before is kept"
         return Record(path, replace(status, state="failed", reason=why), {}, written=False)
+
+
+def told(rules: Mapping[str, Mapping[str, Any]], reasons: Mapping[str, str]) -> dict[str, Any]:
+    """How rules stand in a record: configuration, code, and why one does not apply to the model, if it does not."""
+    return {name: {**rule, **({"reason": reasons[name]} if name in reasons else {})} for name, rule in rules.items()}
 
 
 def show(progress: Progress, cell: Cell, record: Record, how: str = "") -> None:

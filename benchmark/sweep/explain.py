@@ -76,6 +76,8 @@ def refuse_keys(job: Any, overrides: Sequence[str]) -> None:
 def unknown_key(key: str, overrides: Sequence[str]) -> str:
     """One line for a key that is none, with the one that may have been meant."""
     parent, _, leaf = key.rpartition(".")
+    if key.startswith("rules"):
+        return _of_a_rule(key)
     if parent == "" and (options := _options(leaf)):
         value = next((o.partition("=")[2] for o in overrides if o.startswith(f"{leaf}=")), "")
         if value not in options:
@@ -85,6 +87,18 @@ def unknown_key(key: str, overrides: Sequence[str]) -> str:
     if elsewhere is not None:
         return f"{key}: there is no such key; did you mean {elsewhere}?"
     return with_hint(f"{key}: there is no such key", leaf, _keys_of(parent, overrides), f"{parent}." if parent else "")
+
+
+def _of_a_rule(key: str) -> str:
+    """A setting of a rule that has no such key, or that was not chosen."""
+    from benchmark.rules import RESERVED, rule_names, shipped
+
+    _, _, rest = key.partition(".")
+    name = rest.partition(".")[0]
+    if name not in rule_names():
+        return f"{key}: rules are chosen by their names. Type for example: rule=smoothed rules.smoothed.sigma=2"
+    keys = ", ".join(key for key in shipped(name) if key not in RESERVED)
+    return f"{key}: there is no such key, or rule={name} was not typed, which has: {keys}"
 
 
 def near_setting(name: str, likeness: float = 0.6) -> str | None:
@@ -151,7 +165,9 @@ def _of_a_file(text: str, file: str) -> str | None:
     if found := re.search(r"Could not override '([\w/]+)/(\w+)@\w+'", text):
         return f"{file}override {found[2]} lacks a slash. Write there: - override /{found[2]}: <a value> {PRESETS}"
     if file and re.search(rf"Key '{file.split('/')[0]}' (?:is )?not in", text):
-        return f"{file}its first line must be: # @package _global_ {PRESETS}"
+        group, _, name = file.removesuffix(".yaml: ").partition("/")
+        package = f"rules.{name}" if group == "rule" else "_global_"
+        return f"{file}its first line must be: # @package {package} {PRESETS}"
     return None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -72,7 +73,7 @@ def read_flags(arguments: Sequence[str]) -> CommandLine:
     if unknown:
         raise UsageError(_unknown(unknown[0], list(arguments)))
     flags = vars(found)
-    line = CommandLine(flags.pop("overrides"), flags)
+    line = CommandLine(_rules_together(flags.pop("overrides")), flags)
     for name, why in TOO_MUCH.items():
         if flags[name] is not None:
             raise UsageError(why)
@@ -90,6 +91,12 @@ def read_flags(arguments: Sequence[str]) -> CommandLine:
     if line.config_dir is not None:
         check_config_dir(line.config_dir)
     return line
+
+
+def _rules_together(overrides: Sequence[str]) -> list[str]:
+    """``rule=a,b`` is one job judged by both, as ``rule=[a,b]``: a cell is trained once, whatever judges it."""
+    several = re.compile(r"rule=(\w+(?:,\w+)+)")
+    return [f"rule=[{found[1]}]" if (found := several.fullmatch(each)) else each for each in overrides]
 
 
 def check_config_dir(folder: str) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from omegaconf import OmegaConf
@@ -24,6 +24,7 @@ from benchmark.engine.device import resolve_device
 from benchmark.engine.state import Settings
 from benchmark.models import constructor, model_class
 from benchmark.models.refusals import arguments_of, refuse_built
+from benchmark.rules import build_rule, labelled, rule_code, shipped
 from benchmark.say import one_line
 from benchmark.store.checkpoints import Checkpoints
 from benchmark.store.environment import git_revision
@@ -31,6 +32,9 @@ from benchmark.store.experiments import write_job
 from benchmark.store.format import Entry, PlannedJob
 from benchmark.store.leases import lock
 from benchmark.sweep.check import seeds
+
+if TYPE_CHECKING:
+    from benchmark.rules.base import Rule
 
 
 @dataclass(frozen=True)
@@ -56,6 +60,15 @@ class Job:
     def checkpoints(self) -> Checkpoints:
         """Those of its cells in training."""
         return Checkpoints(self.output_dir, self.config.trainer.checkpoint_seconds)
+
+    @cached_property
+    def rules(self) -> Mapping[str, dict[str, Any]]:
+        """The rules that judge each cell besides its model's own headline: name -> configuration and code."""
+        return ruling(self.config)
+
+    def rules_built(self, names: Iterable[str]) -> dict[str, Rule]:
+        """Some of its rules, ready to judge."""
+        return {name: build_rule(self.rules[name]["config"]) for name in names}
 
     @property
     def output_dir(self) -> Path:
@@ -201,6 +214,14 @@ def _refuse_model(layout: Layout) -> None:
             f"{key}=1 is not allowed: model {model.name} normalises over the images of a batch, so it must be at "
             f"least 2. Type for example: {key}=64"
         )
+
+
+def ruling(config: Any) -> dict[str, dict[str, Any]]:
+    """The rules of a configuration, its chosen one among them: name -> configuration and code."""
+    chosen = {} if config.chosen_rule is None else {config.chosen_rule: shipped(config.chosen_rule)}
+    rules: dict[str, Any] = OmegaConf.to_container(config.rules, resolve=True)  # type: ignore[assignment]
+    found = {**labelled(rules), **chosen}
+    return {name: {"config": rule, "code": rule_code(rule)} for name, rule in sorted(found.items())}
 
 
 def variant(config: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from benchmark.store.records import Record, means
 from benchmark.sweep.ending import show
 from benchmark.sweep.fleets import lay_out_fleets, run_fleets
 from benchmark.sweep.job import Job, now
+from benchmark.sweep.rescoring import judged_record, left, rescore
 from benchmark.sweep.steps import Work, build_model, run_fleet
 
 if TYPE_CHECKING:
@@ -88,15 +90,21 @@ def _written(job: Job) -> PlannedJob:
 
 def _finished(job: Job, progress: Progress) -> dict[str, Record]:
     """Records of the cells that are done already, by fingerprint."""
-    found = {}
+    found, waiting = {}, []
     for cell in job.cells if job.config.resume else ():
         record = finished_record(job.output_dir, cell)
         if record is not None:
-            found[cell.fingerprint] = record
             job.checkpoints.drop(cell)  # of a process killed between the record and this
+        if record is not None and (more := left(job, record)):
+            waiting.append(_listed(more))
+        elif record is not None:
+            found[cell.fingerprint] = record
             show(progress, cell, record, "finished before, ")
         elif (why := why_again(job.output_dir, cell)) is not None:
             progress.say(f"  {cell.name}: {why}, trained again")
+    for what, count in Counter(waiting).items():
+        cells = "1 cell" if count == 1 else f"{count} cells"
+        progress.say(f"  {cells} finished before, to be judged from their weights: {what}")
     return found
 
 
@@ -143,8 +151,12 @@ def _run_cells(job: Job, cells: Sequence[Cell], progress: Progress) -> Iterator[
             for cell in fleet:
                 if cell.fingerprint in others:
                     _say(progress, cell, others[cell.fingerprint])
+            work = Work(job, fleets.strategy, progress, stop)
             mine = [cell for cell in fleet if cell.fingerprint not in others]
-            return [*others.values(), *run_fleet(Work(job, fleets.strategy, progress, stop), mine)]
+            trained = _trained(job, mine)
+            again = [cell for cell in mine if cell.fingerprint in trained]
+            fresh = [cell for cell in mine if cell.fingerprint not in trained]
+            return [*others.values(), *rescore(work, trained, again), *(run_fleet(work, fresh) if fresh else ())]
         finally:
             leases.give_back([job.output_dir / cell.path for cell in fleet])
 
@@ -168,9 +180,19 @@ def _claim(job: Job, cells: Sequence[Cell], leases: Leases) -> dict[str, Record 
         lease = leased.get(job.output_dir / cell.path)
         if lease is not None:
             found[cell.fingerprint] = Busy(job.output_dir / cell.path, cell.name, lease.holder)
-        elif job.config.resume and (record := finished_record(job.output_dir, cell)) is not None:
+        elif job.config.resume and (record := judged_record(job, cell)) is not None:
             found[cell.fingerprint] = record
     return found
+
+
+def _trained(job: Job, cells: Sequence[Cell]) -> dict[str, Record]:
+    """Records, by fingerprint, of those cells that are done but for what rules say of them."""
+    records = [finished_record(job.output_dir, cell) for cell in cells] if job.config.resume else []
+    return {record.fingerprint: record for record in records if record is not None}
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more rules" if len(names) > 3 else "")
 
 
 def _unleased(job: Job, cell: Cell, error: OSError) -> Record:

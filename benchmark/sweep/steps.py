@@ -185,7 +185,7 @@ def _judge(work: Work, trained: Trained, chosen: Sequence[int]) -> list[End]:
     """Score some cells of a trained fleet, and judge their scores."""
     job, fleet = work.job, trained.fleet.subset(chosen)
     pairs = [(trained.cells[i], trained.trainings[i]) for i in chosen]
-    how = Scoring(job.config.trainer.score_batch_size, job.precision, work.stop)
+    how = Scoring(job.config.trainer.score_batch_size, job.precision, work.stop, job.rules_built(job.rules))
     outcomes = evaluate(fleet, pairs, job.data, job.images, how)
     return [
         End(cell, trained.started, "done", None, None, outcome, training, fleet.state(i))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
@@ -50,6 +51,11 @@ class Sweep:
                     f"{where} cannot be written ({error}). Make room there, or type output_dir=<a folder>"
                 ) from error
         self.jobs = jobs if self.launcher.is_basic else []
+
+    def take(self, jobs: Iterable[Job]) -> None:
+        """Plan jobs that were laid out elsewhere."""
+        self.jobs = list(jobs)
+        self.planned = [Planned(job.output_dir, cell, True) for job in self.jobs for cell in job.cells]
 
     def _lay_out(self, composed: ComposedJob) -> Job:
         """The cells of a job. Raises ``UsageError`` if they cannot be; writes nothing."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,10 @@ from typing import Any
 from benchmark.store.records import Record
 from benchmark.tracking.heartbeat import owner_tags
 from benchmark.tracking.patience import heard
-from benchmark.tracking.texts import flatten, metrics_of, milliseconds, name_of, tags_of
+from benchmark.tracking.texts import flatten, metrics_of, milliseconds, name_of, rules_of, tags_of
 
+RULES = "rules"  # tag of a cell's run: which rules have judged it
+RULED = "/rule_"  # in the names of metrics under a rule
 MAX_METRICS = 1000  # of one log_batch
 MAX_PARAMS = 100
 MAX_VALUE = 6000  # characters of a parameter
@@ -35,6 +38,7 @@ class CellRuns:
         tags = {**asdict(record.axes), "kind": "cell", "state": record.state, "fingerprint": record.fingerprint}
         tags |= {"code": status.code} if status.code else {}
         tags |= {"variant": status.variant, "headline": status.headline or ""}
+        tags |= {RULES: rules_of(record)} if rules_of(record) else {}
         tags |= {"git_revision": record.environment()["git_revision"]}
         tags["cell_path"] = record.path.absolute().relative_to(self.output_dir).as_posix()
         if status.reason is not None:
@@ -68,6 +72,20 @@ class CellRuns:
             ended = "FINISHED" if record.state == "done" else "FAILED"
         finally:
             self.client.set_terminated(run_id, ended, milliseconds(record.status.finished))
+
+    def add_rules(self, run_id: str, record: Record) -> None:
+        """Add to a cell's run what rules have said of it since: metrics, the files that hold it, and their tag."""
+        from mlflow.entities import Metric
+
+        now = int(time.time() * 1000)
+        metrics = [Metric(key, value, now, 0) for key, value in record.metrics.items() if RULED in key]
+        self.client.log_batch(run_id, metrics=metrics)
+        heard()
+        for name in ("status.json", "metrics.json", "rules.json", "rules.npz"):
+            if (file := record.path / name).exists():
+                self.client.log_artifact(run_id, str(file), "cell")
+                heard()
+        self.client.set_tag(run_id, RULES, rules_of(record))
 
     def _log_inputs(self, run_id: str, record: Record) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag

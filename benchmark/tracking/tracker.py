@@ -21,8 +21,8 @@ from benchmark.tracking.client import connect, create_store, public, silent, tra
 from benchmark.tracking.forgotten import is_forgotten
 from benchmark.tracking.heartbeat import HEARTBEAT, close_dead_runs, owner_tags, sign_of_life
 from benchmark.tracking.patience import SilentError, bounded, did_not_answer, heard, patience
-from benchmark.tracking.runs import CellRuns
-from benchmark.tracking.texts import milliseconds, name_of, tags_of
+from benchmark.tracking.runs import RULES, CellRuns
+from benchmark.tracking.texts import milliseconds, name_of, rules_of, tags_of
 
 Result = TypeVar("Result")
 MAX_ATTEMPTS = 100  # runs of one cell that are looked at
@@ -119,12 +119,16 @@ class Tracker:
     def log_cell(self, record: Record, parent: str | None) -> bool:
         """Record a cell as a child run, unless MLflow has it already (see ``has``). False if MLflow failed.
 
-        What fails is tried again when the job ends.
+        Where it has the cell, but not what further rules say of it, that is added to the cell's run. What fails is
+        tried again when the job ends.
         """
 
         def log() -> bool:
             with lock(self.output_dir, f"mlflow-{record.fingerprint[:1]}"):  # another process may be about to log it
-                if not self.has(record):
+                known = self._runs(record)
+                if known and not _has_rules(known, record):
+                    self.runs.add_rules(known[0].info.run_id, record)
+                elif not known:
                     self.runs.log(record, parent)
             return True
 
@@ -151,8 +155,14 @@ class Tracker:
     def has(self, record: Record) -> bool:
         """Whether a FINISHED run holds fingerprint and code of a cell that is done; of another cell, this attempt.
 
-        One whose cell was forgotten since does not count: the cell has been planned again.
+        One whose cell was forgotten since does not count: the cell has been planned again. Nor does one that lacks what
+        rules say of the cell.
         """
+        found = self._runs(record)
+        return bool(found) and _has_rules(found, record)
+
+    def _runs(self, record: Record) -> list[Any]:
+        """The runs that hold the cell, the newest first, whatever rules have said of it."""
         query = f"tags.fingerprint = '{record.fingerprint}' and attributes.status = "
         query += "'FINISHED'" if record.state == "done" else "'FAILED'"
         if record.status.code:
@@ -161,7 +171,7 @@ class Tracker:
             query += f" and attributes.start_time = {milliseconds(record.status.started)}"
         found = self.client.search_runs([self.experiment_id], query, max_results=MAX_ATTEMPTS)
         heard()
-        return not all(map(is_forgotten, found))
+        return [run for run in found if not is_forgotten(run)]
 
     def ask(self, call: Callable[[], Result]) -> Result:
         """What ``call`` returns or raises, given up when the store says nothing."""
@@ -203,6 +213,10 @@ class Tracker:
                 self.patience /= 2
                 self.silent_until = time.monotonic() + SILENCE
             return None
+
+
+def _has_rules(runs: Sequence[Any], record: Record) -> bool:
+    return any(run.data.tags.get(RULES, "") == rules_of(record) for run in runs)
 
 
 def _experiment(client: Any, name: str, artifacts: str | None) -> str:

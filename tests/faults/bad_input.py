@@ -17,6 +17,8 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from benchmark.code_hash import model_code
+
 PAGE = Path(__file__).parents[2] / "docs" / "bad_input.md"
 KMNIST = Path("data", "KMNIST", "raw")
 MNIST = Path("data", "MNIST", "raw")
@@ -125,6 +127,29 @@ def other_auroc(folder: Path) -> None:
 def other_state(folder: Path) -> None:
     path = cell(folder) / "status.json"
     path.write_text(path.read_text().replace('"done"', '"failed"'))
+
+
+def other_model(change: Callable[[dict], object]) -> Callable[[Path], object]:
+    """The record of class 0 once more as one of knn, with something changed in its status."""
+
+    def lay_out(folder: Path) -> None:
+        there, outputs = cell(folder), folder / "outputs"
+        other = there.parent.with_name("knn") / f"class0-seed0-{12 * '1'}"
+        shutil.copytree(there, other)
+        identity = {"fingerprint": 64 * "1", "code": model_code("knn")}
+        edited(other / "status.json", lambda status: (status.update(identity), status["axes"].update(model="knn")))
+        edited(other / "status.json", change)
+        planned = json.loads(job(folder).read_text())["cells"][0]
+        planned |= {"axes": {**planned["axes"], "model": "knn"}, "fingerprint": identity["fingerprint"]}
+        planned |= {"path": other.relative_to(outputs).as_posix()}
+        edited(job(folder), lambda content: content["cells"].append(planned))
+
+    return lay_out
+
+
+def committee(given: str, models: str, says: str, lay_out: Callable[[Path], object] | None = None) -> Bad:
+    arguments = ("experiment=bad", f"models={models}")
+    return Bad("Committees", given or f"`models={models}`", arguments, says, 2, "benchmark.committee", lay_out)
 
 
 def overwritten(name: str, text: str) -> Callable[[Path], object]:
@@ -413,6 +438,21 @@ CASES = [
         'no cell is called cells="vae". Columns are: pca.', module="benchmark.forget"),
     Bad("Small commands", "`benchmark.forget yes=true` of a whole experiment", ("experiment=bad", "yes=true"),
         "yes=true needs job=... or cells=...", module="benchmark.forget"),
+    Bad("Committees", "`benchmark.committee` without members", ("experiment=bad",),
+        "models=... is missing. There is: pca. Type for example: models=[pca,knn]", module="benchmark.committee"),
+    committee("", "[pca,,knn]", "models=[pca,,knn]: this is no list. Type for example: models=[pca,knn]"),
+    committee("", "[pca]", "a committee has two members or more. Type for example: models=[pca,knn] or pca:smoothed"),
+    committee("", "[pca,vae]", "models: experiment bad has no cell of vae. It has: pca"),
+    committee("", "[pca,pca:own]", "models: pca:own stands there twice. Leave one of them out"),
+    committee("", "[pca,pca@latent=2]", "models: pca@latent=2 is no variant of experiment bad. Type one of: pca@shipp"),
+    committee("", "[pca,pca:ssim]", "models: no cell of pca was judged under rule ssim, but under: own. Type: python"),
+    committee("", "[pca,committee]", "models: committee: a committee is no member of another. Name its"),
+    committee("cells of other splits", "[pca,knn]", "make no committee: their splits differ. Run both with the same",
+              other_model(lambda status: status["split"].update(hash=64 * "0"))),
+    committee("cells of other data", "[pca,knn]", "make no committee: their data sets differ. Run both with the same",
+              other_model(lambda status: status.update(data_version=64 * "0"))),
+    Bad("Committees", "`benchmark.committee into=../x`", ("experiment=bad", "models=[pca,knn]", "into=../x"),
+        "into='../x' is not allowed: it must be a name for a folder", module="benchmark.committee"),
     Bad("Small commands", "`benchmark.report figures=maybe`", ("figures=maybe",), "it must be true, false or pdf",
         module="benchmark.report"),
     Bad("Small commands", "`benchmark.report publish=perhaps`", ("publish=perhaps",), "it must be true or false",

@@ -70,6 +70,7 @@ class Records:
                 "code": cell.get("code", model_code(axes["model"])), "experiment_name": self.experiment,
                 "numerics": NUMERICS_VERSION,
                 "axes": axes, "variant": variant, "headline": "reconstruction",
+                "chosen_rule": cell.get("chosen_rule"),
                 "started": "2026-01-01T00:00:00", "finished": "2026-01-01T00:01:00",
             }  # fmt: skip
             metrics = cell.get("metrics", {})

@@ -49,16 +49,19 @@ def rows(seen: Seen, index: Tensor | slice) -> Seen:
 def test_configuration_mirrors_the_constructor(name: str) -> None:
     written = yaml.safe_load((CONF_DIR / "rule" / f"{name}.yaml").read_text())
     assert written.pop("name") == name
-    cls = rule_class(written.pop("formula"))
+    cls = rule_class(written.pop("_target_"))
     assert list(written) == list(signature(cls).parameters)
 
 
 def test_every_formula_has_a_rule_and_cites() -> None:
-    formulas = {yaml.safe_load((CONF_DIR / "rule" / f"{name}.yaml").read_text())["formula"] for name in NAMES}
+    targets = {yaml.safe_load((CONF_DIR / "rule" / f"{name}.yaml").read_text())["_target_"] for name in NAMES}
     folder = CONF_DIR.parent / "benchmark" / "rules"
-    assert formulas == {path.stem for path in folder.glob("*.py")} - {"__init__", "base"}
-    for formula in formulas:
-        assert "References" in (rule_class(formula).__doc__ or ""), formula
+    assert {target.split(".")[2] for target in targets} == {path.stem for path in folder.glob("*.py")} - {
+        "__init__",
+        "base",
+    }
+    for target in targets:
+        assert "References" in (rule_class(target).__doc__ or ""), target
 
 
 def test_scores_are_finite_floats_that_differ(rule: Rule, world: World) -> None:
@@ -132,6 +135,18 @@ def test_fitted_twice_the_state_has_the_same_bits(rule: Rule, world: World) -> N
     first, second = fitted(rule, world), fitted(rule, world)
     assert first.keys() == second.keys()
     assert all(torch.equal(first[key], second[key]) for key in first)
+
+
+def test_only_a_rule_that_says_so_reads_the_images_trained_on(rule: Rule, world: World) -> None:
+    nothing = Seen(*tree_map(lambda t: t[:0], tuple(world.reference)))
+    if not rule.referred:
+        first, second = (rule.fit(seen, world.calibration) for seen in (world.reference, nothing))
+        assert first.keys() == second.keys()
+        assert all(torch.equal(first[key], second[key]) for key in first)
+        return
+    half = Seen(*tree_map(lambda t: t[: len(world.reference.images) // 2], tuple(world.reference)))
+    first, second = (rule.fit(seen, world.calibration) for seen in (world.reference, half))
+    assert any(first[key].shape != second[key].shape or not torch.equal(first[key], second[key]) for key in first)
 
 
 def test_only_a_calibrated_rule_reads_the_calibration_images(rule: Rule, world: World) -> None:

@@ -245,7 +245,7 @@ def test_states_of_unequal_length_are_filled_up_with_points_far_away() -> None:
     ],
 )
 def test_values_that_cannot_be_are_refused(name: str, changes: dict[str, object], words: str) -> None:
-    with pytest.raises(ValueError, match=words):
+    with pytest.raises(UsageError, match=words):
         load_rule(name, **changes)
 
 
@@ -263,7 +263,7 @@ def test_too_few_or_too_small_images_are_refused(reference: Seen, calibration: S
     with pytest.raises(ValueError, match=r"split.calibration_share=0\.1"):
         load_rule("committee", members=["squared", "cosine"]).fit(reference, nothing)
     for name in ("code_neighbours", "relative_error"):
-        with pytest.raises(ValueError, match=r"type rule\.neighbours=8 or fewer"):
+        with pytest.raises(ValueError, match=r"type neighbours=8 or fewer"):
             load_rule(name, neighbours=9).fit(seen, calibration)
     with pytest.raises(ValueError, match="does not fit into images of 15 x 13"):
         load_rule("ssim", window=15).fit(reference, calibration)

@@ -34,7 +34,7 @@ from benchmark.config import TrackingConfig, UsageError
 from benchmark.report.frame import build_frame
 from benchmark.store.experiments import collect, write_job
 from benchmark.store.format import Entry, PlannedJob, read_status
-from benchmark.store.records import Content, Record, read_record, write_record
+from benchmark.store.records import Content, Record, add_rules, read_record, write_record
 from benchmark.tracking.client import schema_relation, tracking_uri
 from benchmark.tracking.download import fetch_cells
 from benchmark.tracking.tracker import Tracker
@@ -808,3 +808,22 @@ def test_three_modules_import_mlflow() -> None:
             if any(name.split(".")[0] == "mlflow" for name in names):
                 found.add(path.relative_to(package).as_posix())
     assert found == {"tracking/client.py", "tracking/runs.py", "tracking/tracker.py"}
+
+
+def test_what_further_rules_say_is_added_to_the_run_of_the_cell(output: Path) -> None:
+    """No second run: metrics, tag and files of the one that is there."""
+    tracker = connect(output)
+    before = cell(output)
+    assert tracker.log_cell(before, None)
+    assert tracker.has(before)
+    entry = {"config": {"name": "ssim"}, "code": "c" * 64}
+    after = add_rules(before, {"ssim": entry}, {"auroc/rule_ssim": 0.75}, {"score/ssim": np.arange(3.0)})
+    assert not tracker.has(after)
+    assert tracker.log_cell(after, None)
+    assert tracker.has(after)
+    (run,) = tracker.client.search_runs([tracker.experiment_id])
+    assert run.data.metrics["auroc/rule_ssim"] == 0.75
+    assert run.data.metrics["auroc"] == before.metrics["auroc"]
+    folder = Path(tracker.client.download_artifacts(run.info.run_id, "cell", str(output)))
+    assert read_record(folder).rules() == {"ssim": entry}
+    assert read_record(folder).rule_scores()["score/ssim"].tolist() == [0, 1, 2]

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.engine.device import available_cores
-from benchmark.report.figures.gallery import PARTS
+from benchmark.report.figures.gallery import PARTS, across
 from benchmark.report.figures.style import DPI, STYLE
 from benchmark.report.page import Plate
 from benchmark.report.statistics import MARK, Group
 from benchmark.report.tables.floors import mark_note
-from benchmark.report.tables.table import group_key, group_title
+from benchmark.report.tables.table import RULES_SECTION, group_key, group_title, scope_key, scope_title
 from benchmark.store.experiments import PlannedCell
 
 if TYPE_CHECKING:
@@ -26,11 +26,31 @@ LARGE = 90_000  # bytes of a PNG
 
 
 def draw_figures(cells: Sequence[PlannedCell], groups: Sequence[Group], folder: Path, pdf: bool) -> list[Plate]:
-    """Draw everything that the done cells have arrays for into ``folder``; what a cell lacks is left out.
+    """Draw models and rules, and everything that the done cells have arrays for, into ``folder``.
 
-    A PNG each, with ``pdf`` a PDF beside it. For many cells each core draws in a process of its own.
+    What a cell lacks is left out. A PNG each, with ``pdf`` a PDF beside it. For many cells each core draws in a process
+    of its own.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    return [*_draw_across(groups, folder, pdf), *_draw_parts(cells, groups, folder, pdf)]
+
+
+def _draw_across(groups: Sequence[Group], folder: Path, pdf: bool) -> list[Plate]:
+    """The figures that show the data sets of one split side by side."""
+    import matplotlib
+
+    plates = []
+    for scope in dict.fromkeys((group.split, group.evaluate_on) for group in groups):
+        alike = [group for group in groups if (group.split, group.evaluate_on) == scope]
+        with matplotlib.rc_context(STYLE):
+            for name, title, caption, drawing in across(alike):
+                key, title = f"{name}_{scope_key(alike[0])}", f"{title}, {scope_title(alike[0])}"
+                save(drawing, folder / key, pdf)
+                plates.append(Plate(key, RULES_SECTION, title, noted(caption, title, drawing, *alike), pdf))
+    return plates
+
+
+def _draw_parts(cells: Sequence[PlannedCell], groups: Sequence[Group], folder: Path, pdf: bool) -> list[Plate]:
     tasks = [(part, group, cells_of(group, cells), folder, pdf) for group in groups for part in PARTS]
     tasks = [task for task in tasks if task[2]]
     cores = min(available_cores(), len(tasks))
@@ -60,12 +80,12 @@ def _draw_part(part: Part, group: Group, cells: Sequence[PlannedCell], folder: P
         return plates
 
 
-def noted(caption: str, title: str, drawing: Figure, group: Group) -> str:
+def noted(caption: str, title: str, drawing: Figure, *groups: Group) -> str:
     """``caption``, with what the mark of a floor means where the figure shows it."""
     from matplotlib.text import Text
 
     marked = any(MARK in text for text in (title, *(found.get_text() for found in drawing.findobj(Text))))
-    return f"{caption} {mark_note(group)}" if marked else caption
+    return f"{caption} {mark_note(*groups)}" if marked else caption
 
 
 def _be_a_worker() -> None:

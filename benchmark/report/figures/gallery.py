@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from benchmark.report.figures import curves, latent, samples, sheets
+from benchmark.report.figures import curves, latent, rules, samples, sheets
 from benchmark.report.figures.style import slug
 from benchmark.report.statistics import Group
 from benchmark.store.experiments import PlannedCell
@@ -22,6 +22,22 @@ if TYPE_CHECKING:
 def _heat_map(group: Group, cells: Sequence[PlannedCell]) -> Sketches:
     caption = "AUROC of the headline score, mean over seeds. Blank: not done. Classes in columns, then the mean."
     yield "heatmap", "AUROC by class", caption, curves.heat_map(group)
+
+
+def across(groups: Sequence[Group]) -> Sketches:
+    """The figures of several data sets, those of one split."""
+    drawing = rules.rules_figure(groups)
+    if drawing is not None:
+        yield (
+            "rules",
+            "AUROC by model and rule",
+            "A row a rule, a mark a model, mean over classes and seeds. Above, the models' own scores; a ring around "
+            "the rule that was chosen for a model beforehand. The grey lines run from the smallest to the largest of "
+            "the models that share all rules with a line. Over the same cells, above a panel: the median over models "
+            "of how far a model moves between its worst and its best rule, and the median over rules of how far the "
+            "models are apart. The axis is even in the logit of AUROC. Only means over all planned classes are drawn.",
+            drawing,
+        )
 
 
 def _sheets(group: Group, cells: Sequence[PlannedCell]) -> Sketches:

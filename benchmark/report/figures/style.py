@@ -27,6 +27,7 @@ STYLE = {
     "text.parse_math": False,  # a $ in a name is a $
 }
 DPI = 120
+LINE = 22  # characters of a label in a line
 NORMAL, ANOMALOUS = "#0072B2", "#D55E00"
 COLOURS = {  # Okabe & Ito; the floors in light greys
     "histogram": "#BBBBBB", "mean_image": "#888888", "pca": "#555555",
@@ -65,9 +66,13 @@ def without_frame(axis: Any) -> None:
 
 
 def in_lines(label: str) -> str:
-    """A column's label with its variant on lines of its own, none longer than 22 characters where words allow it."""
+    """A column's label with its variant on lines of its own, none longer than 22 characters where words allow it.
+
+    A longer word, such as the list of a committee's members, is broken behind its commas.
+    """
     label = label.replace(f" {MARK}", f"\N{NO-BREAK SPACE}{MARK}")  # the mark stays with its column
-    return "\n".join(textwrap.wrap(label, 22, break_long_words=False, break_on_hyphens=False))
+    label = " ".join(word if len(word) <= LINE else word.replace(",", ", ") for word in label.split(" "))
+    return "\n".join(textwrap.wrap(label, LINE, break_long_words=False, break_on_hyphens=False))
 
 
 def wrapped(name: str) -> str:

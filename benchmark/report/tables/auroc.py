@@ -7,9 +7,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from benchmark.report.crossing import PREFIX
 from benchmark.report.statistics import Group, Mean, average_ranks, class_mean, per_class
 from benchmark.report.tables.floors import floor_note
 from benchmark.report.tables.table import ABSENT, Entry, Table, group_key, group_title, mean_text, number, updates
+
+NO_RESULTS = "Scored on held-out training images: these numbers choose settings and are no results."
 
 
 def auroc_table(group: Group) -> Table:
@@ -82,6 +85,21 @@ def _auroc_notes(group: Group, means: Sequence[Mean], several: bool) -> list[str
         notes.append(
             "Mean ± standard deviation (ddof = 1) over n seeds; in the mean row, of the seeds that have all classes."
         )
+    notes += unlike_columns(group, means)
+    notes.append(
+        "The sd over classes says how much classes differ, not how far a mean may be off. Updates: training steps of a "
+        "cell; fit: fitted in one call. " + floor_note(group)
+    )
+    if (group.frame["state"] != "done").any():
+        notes.append(f"{ABSENT} stands for a cell that is not done.")
+    if group.evaluate_on != "test":
+        notes.append(NO_RESULTS)
+    return notes
+
+
+def unlike_columns(group: Group, means: Sequence[Mean]) -> list[str]:
+    """What keeps the means of the columns from being compared: other seeds, and classes that are not there."""
+    notes = []
     seeds = {label: sorted({int(s) for s in part["seed"]}) for label, part in group.frame.groupby("label", sort=False)}
     if len({tuple(own) for own in seeds.values()}) > 1:
         each = "; ".join(f"{label}: {', '.join(map(str, own))}" for label, own in seeds.items())
@@ -90,20 +108,16 @@ def _auroc_notes(group: Group, means: Sequence[Mean], several: bool) -> list[str
         notes.append(
             "A mean marked (k/m) is over the k of m classes that are there: do not compare it with a full one."
         )
-    notes.append(
-        "The sd over classes says how much classes differ, not how far a mean may be off. Updates: training steps of a "
-        "cell; fit: fitted in one call. " + floor_note(group)
-    )
-    if (group.frame["state"] != "done").any():
-        notes.append(f"{ABSENT} stands for a cell that is not done.")
-    if group.evaluate_on != "test":
-        notes.append("Scored on held-out training images: these numbers choose settings and are no results.")
     return notes
 
 
 def scores_table(group: Group) -> Table | None:
-    """AUROC of every named score, mean over classes; the headline score marked with a dagger."""
-    found = (name.removeprefix("auroc_") for name in group.frame.columns if name.startswith("auroc_"))
+    """AUROC of every named score, mean over classes; the headline score marked with a dagger.
+
+    Rules have a table of their own (``tables/rules.py``).
+    """
+    columns = [name for name in group.frame.columns if name.startswith("auroc_") and not name.startswith(PREFIX)]
+    found = (name.removeprefix("auroc_") for name in columns)
     names = sorted(name for name in found if name != "se")  # auroc_se is no score but the standard error
     rows = []
     for name in names:

@@ -21,10 +21,12 @@ def floor_note(group: Group) -> str:
     )
 
 
-def mark_note(group: Group) -> str:
-    """What the mark of a floor means, for a table or figure that shows it."""
-    floors = [floor for floor in FLOORS if any(floor in found for found in group.below.values())]
-    return f"{MARK} below a floor ({', '.join(floors)}) in mean AUROC: nothing is concluded in its favour."
+def mark_note(*groups: Group) -> str:
+    """What the mark of a floor means, for a table or figure of these groups that shows it."""
+    below = [found for group in groups for found in group.below.values()]
+    floors = [floor for floor in FLOORS if any(floor in found for found in below)]
+    where = " on a data set that is shown" if len(groups) > 1 else ""
+    return f"{MARK} below a floor ({', '.join(floors)}) in mean AUROC{where}: nothing is concluded in its favour."
 
 
 def explained(table: Table, group: Group) -> Table:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from benchmark.report.statistics import Group, groups
 from benchmark.report.tables.auroc import auroc_table, scores_table
+from benchmark.report.tables.chosen import chosen_table
 from benchmark.report.tables.comparison import comparison_tables
 from benchmark.report.tables.details import detail_tables
 from benchmark.report.tables.detection import detection_table
@@ -14,22 +15,32 @@ from benchmark.report.tables.floors import explained
 from benchmark.report.tables.intervals import interval_table
 from benchmark.report.tables.losses import gan_table, loss_table
 from benchmark.report.tables.published import Quote, appendix_tables, beside_table, read_published
-from benchmark.report.tables.table import DATASET_TITLES, Table, group_title
+from benchmark.report.tables.rules import rules_table
+from benchmark.report.tables.table import DATASET_TITLES, RULES_SECTION, Table, group_title
+from benchmark.report.tables.variance import variance_table
 
 if TYPE_CHECKING:
     import pandas as pd
 
 
 def build_tables(frame: pd.DataFrame) -> dict[str, list[Table]]:
-    """Section heading -> its tables."""
+    """Section heading -> its tables; models and rules come first, where cells were judged under rules."""
     parts, published = groups(frame), read_published()
-    sections = {group_title(group): group_tables(group, published) for group in parts}
+    crossed = [table for group in parts for table in crossing_tables(group)]
+    sections = {RULES_SECTION: crossed} if crossed else {}
+    sections |= {group_title(group): group_tables(group, published) for group in parts}
     if tests := comparison_tables(parts):
         sections["Tests between models"] = tests
     datasets = list(dict.fromkeys(group.dataset for group in parts if group.evaluate_on == "test"))
     if appendix := appendix_tables(published, datasets, DATASET_TITLES):
         sections["Appendix: published figures"] = appendix
     return sections
+
+
+def crossing_tables(group: Group) -> list[Table]:
+    """The tables of models and rules of one data set and split; none where no cell was judged under a rule."""
+    found = [rules_table(group), variance_table(group), chosen_table(group)]
+    return [explained(table, group) for table in found if table is not None]
 
 
 def group_tables(group: Group, published: Sequence[Quote] = ()) -> list[Table]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from benchmark.report.statistics import Group, Mean, column_mean
 
 ABSENT = "—"  # planned, but not there
+RULES_SECTION = "Models and rules"  # heading of the tables and figures of both axes
 DATASET_TITLES = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST"}
 
 
@@ -35,14 +36,22 @@ class Table:
 
 def group_title(group: Group) -> str:
     """``MNIST, one_vs_rest``, "validation" where that is what was evaluated, and settings that all columns have."""
-    parts = [DATASET_TITLES.get(group.dataset, group.dataset), group.split]
-    return ", ".join([*parts, *([] if group.evaluate_on == "test" else [group.evaluate_on]), *group.shared])
+    return f"{DATASET_TITLES.get(group.dataset, group.dataset)}, {scope_title(group)}"
+
+
+def scope_title(group: Group) -> str:
+    """What data sets side by side have in common: the split, and "validation" where that is what was evaluated."""
+    return ", ".join([group.split, *([] if group.evaluate_on == "test" else [group.evaluate_on]), *group.shared])
+
+
+def scope_key(group: Group) -> str:
+    """Part of file names that says which split."""
+    return "_".join(map(file_name, [group.split, *([] if group.evaluate_on == "test" else [group.evaluate_on])]))
 
 
 def group_key(group: Group) -> str:
     """Part of file names that says which group."""
-    parts = [group.dataset, group.split] + ([] if group.evaluate_on == "test" else [group.evaluate_on])
-    return "_".join(map(file_name, parts))
+    return f"{file_name(group.dataset)}_{scope_key(group)}"
 
 
 def file_name(text: str) -> str:

@@ -35,5 +35,5 @@ def refuse_too_few(available: int, count: int) -> None:
     if available <= count:
         raise ValueError(
             f"{count} neighbours need more training images than that, got {available}; "
-            f"type rule.neighbours={available - 1} or fewer"
+            f"type neighbours={available - 1} or fewer"
         )

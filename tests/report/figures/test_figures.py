@@ -211,3 +211,5 @@ def test_a_figure_without_marks_needs_no_note(records):
 
 def test_the_mark_stays_in_the_line_of_its_column():
     assert in_lines("anogan (closeness=16) ▽").split("\n")[-1].endswith("(closeness=16)\N{NO-BREAK SPACE}▽")
+    members = in_lines("committee (members=[ae:smoothed,knn,pca:smoothed_cosine])").split("\n")
+    assert members == ["committee", "(members=[ae:smoothed,", "knn,", "pca:smoothed_cosine])"]
