@@ -68,7 +68,7 @@ def _show(line: CommandLine, debug: bool) -> int:
         say(error, debug)
         return 2
     if line.shows == "help":
-        print(annotate(text.getvalue().rstrip(), choices))
+        print(annotate(text.getvalue().rstrip(), choices, line.config_dir))
     return 2 if code else 0
 
 

@@ -1,7 +1,8 @@
 """Fetch and check data sets: ``python -m benchmark.prepare [dataset=NAME[,NAME...]|all] [data_dir=FOLDER]``.
 
 Runs never download; this command does, once. Files come from the sources in ``conf/dataset/NAME.yaml``, in their order,
-and SHA-256 decides which are taken. Without arguments it prepares mnist and fashion_mnist.
+and SHA-256 decides which are taken. Without arguments it prepares mnist and fashion_mnist. ``--config-dir FOLDER`` adds
+the data sets of a folder of your own.
 """
 
 from __future__ import annotations
@@ -31,17 +32,36 @@ def main(arguments: list[str]) -> int:
     """Run the command line and return the exit code: 0, 1 if a data set could not be had, 2 for a wrong argument."""
     from benchmark.data.files import data_dir
 
-    settings = parse(arguments, KEYS)
-    names, folder = _names(settings.get("dataset", DEFAULT)), data_dir(settings.get("data_dir"))
-    done = [_prepare(name, folder) for name in names]  # all of them, whatever becomes of the first
+    own, words = _own_folder(arguments)
+    settings = parse(words, KEYS)
+    names, folder = _names(settings.get("dataset", DEFAULT), own), data_dir(settings.get("data_dir"))
+    done = [_prepare(name, folder, own) for name in names]  # all of them, whatever becomes of the first
     return 0 if all(done) else 1
 
 
-def _names(given: str) -> list[str]:
+def _own_folder(arguments: list[str]) -> tuple[str | None, list[str]]:
+    """The folder of ``--config-dir``, as ``python -m benchmark`` takes it, and the other arguments."""
+    flag, words = "--config-dir", [word for argument in arguments for word in _parted(argument)]
+    if flag not in words:
+        return None, arguments
+    from benchmark.sweep.flags import check_config_dir
+
+    place = words.index(flag)
+    if place + 1 == len(words):
+        raise UsageError(f"{flag} has no value. Type for example: {flag} my_conf")
+    check_config_dir(words[place + 1])
+    return words[place + 1], words[:place] + words[place + 2 :]
+
+
+def _parted(argument: str) -> list[str]:
+    return argument.split("=", 1) if argument.startswith("--config-dir=") else [argument]
+
+
+def _names(given: str, own: str | None) -> list[str]:
     """The data sets that were asked for. Raises ``UsageError`` for one that is none."""
     from benchmark.data import dataset_names
 
-    there = dataset_names()
+    there = dataset_names(own)
     names = there if given == "all" else given.split(",")
     for name in names:
         if name not in there:
@@ -49,11 +69,12 @@ def _names(given: str) -> list[str]:
     return names
 
 
-def _prepare(name: str, folder: Path) -> bool:
+def _prepare(name: str, folder: Path, own: str | None) -> bool:
     from benchmark.data import load_dataset_config
+    from benchmark.data.files import raw_folder
     from benchmark.data.sources import Unreachable, fetch
 
-    dataset = load_dataset_config(name)
+    dataset = load_dataset_config(name, own)
     try:
         if dataset.sha256:
             with _Progress() as progress:
@@ -67,7 +88,7 @@ def _prepare(name: str, folder: Path) -> bool:
     from benchmark.data.images import load_images
 
     data = load_images(dataset, folder)
-    where = f"in {folder / dataset.raw_dir}" if dataset.raw_dir else "from scikit-learn"
+    where = f"from {dataset._target_}" if dataset._target_ else f"in {raw_folder(dataset, folder)}"
     counts = f"{len(data.train_labels):,} training and {len(data.test_labels):,} test images"
     print(f"{name}: {state}; {counts} {where}", flush=True)
     return True

@@ -14,7 +14,7 @@ from pathlib import Path
 from benchmark.cells import NUMERICS_VERSION
 from benchmark.config import UsageError
 from benchmark.store.checkpoints import epochs_kept
-from benchmark.store.experiments import MISSING, UNREADABLE, PlannedCell, collect, column_label
+from benchmark.store.experiments import MISSING, UNREADABLE, PlannedCell, collect, column_label, experiments
 from benchmark.store.finished import code_fault
 from benchmark.store.format import PlannedJob
 from benchmark.store.leases import read_lease
@@ -162,14 +162,6 @@ def required_experiment(settings: Mapping[str, str], output_dir: str) -> str:
 def no_cells(output_dir: str, experiment: str) -> str:
     """What to say of an experiment without cells."""
     return f"no cells of experiment {experiment} in {output_dir}. {_there_is(experiments(output_dir), output_dir)}"
-
-
-def experiments(output_dir: str | Path) -> list[str]:
-    """The experiments below ``output_dir``; none if that can be no folder."""
-    try:
-        return sorted(path.name for path in (Path(output_dir) / "experiments").glob("[!.]*") if path.is_dir())
-    except OSError:
-        return []
 
 
 def _there_is(known: Sequence[str], output_dir: str) -> str:

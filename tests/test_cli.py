@@ -76,6 +76,13 @@ def test_help_says_what_options_mean_and_lists_no_checksums(tmp_path: Path) -> N
     assert "sources" not in done.stdout
 
 
+def test_help_has_the_comments_of_an_own_folder(tmp_path: Path) -> None:
+    (tmp_path / "mine" / "dataset").mkdir(parents=True)
+    (tmp_path / "mine" / "dataset" / "ours.yaml").write_text("name: ours  # of tables\nimage_size: 16  # a square\n")
+    done = run_here(tmp_path, "--help", "--config-dir=mine", "dataset=ours")
+    assert re.search(r"^  image_size: 16 +# a square$", done.stdout, re.MULTILINE)
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [

@@ -114,6 +114,21 @@ def test_models_record_what_is_theirs(sweep: Path) -> None:
     assert found["pca"]["auroc"] > 0.8
 
 
+def test_a_bound_is_recorded_with_the_steps_of_its_chain_and_its_draws(tmp_path: Path) -> None:
+    small = ["model.channels=[4,8]", "model.timesteps=50", "model.sample_steps=2", "model.bound_steps=3"]
+    done = run(tmp_path, "model=diffusion", "dataset=digits", "split.normal_class=3", *small, *TINY[1:], "tracking=off")
+    assert done.returncode == 0, done.stderr
+    (found,) = (read_record(path).metrics for path in cells(tmp_path))
+    assert found["test/bits_per_dim_normal"] > 0
+    # three of the chain's steps and its last term, with a noisy version of the image each
+    assert (found["bound/chain_steps"], found["bound/draws"]) == (50, 4)
+    done = run(tmp_path, "model=flow", "dataset=digits", "split.normal_class=3", *TINY[1:], "tracking=off")
+    assert done.returncode == 0, done.stderr
+    (exact,) = (read_record(path).metrics for path in cells(tmp_path) if "flow" in path.as_posix())
+    assert exact["test/bits_per_dim_normal"] > 0
+    assert not any(key.startswith("bound/") for key in exact)
+
+
 @ONE_WORKER
 def test_training_uses_the_split_it_says(sweep: Path) -> None:
     for path in cells(sweep):

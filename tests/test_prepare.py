@@ -11,6 +11,9 @@ import pytest
 from omegaconf import OmegaConf
 
 from benchmark import prepare
+from benchmark.config import UsageError
+from benchmark.data import load_dataset_config
+from benchmark.data.files import refuse_faults
 from tests.conftest import IDX_NAMES
 
 
@@ -92,7 +95,7 @@ def test_variable_moves_the_data(offered, monkeypatch):
 def test_digits_need_nothing(tmp_path, capsys):
     assert run("dataset=digits", f"data_dir={tmp_path}") == 0
     assert capsys.readouterr().out == (
-        "digits: nothing to fetch; 1,252 training and 545 test images from scikit-learn\n"
+        "digits: nothing to fetch; 1,252 training and 545 test images from benchmark.data.images.digits\n"
     )
 
 
@@ -140,3 +143,21 @@ def test_command_line_says_that_the_real_data_is_there(data_dir):
     lines = done.stdout.splitlines()
     assert [line.split(":")[0] for line in lines] == ["mnist", "fashion_mnist"]
     assert all("already there, verified; 60,000 training and 10,000 test images" in line for line in lines)
+
+
+def test_a_data_set_of_ones_own_is_prepared_from_its_folder(offered, tmp_path, capsys):
+    own = tmp_path / "mine" / "dataset"
+    own.mkdir(parents=True)
+    (tmp_path / "conf" / "dataset" / "tiny.yaml").rename(own / "tiny.yaml")
+    assert run("dataset=tiny", f"data_dir={offered}") == 2
+    assert "there is no such dataset" in capsys.readouterr().err
+    for flag in (["--config-dir", str(own.parent)], [f"--config-dir={own.parent}"]):
+        assert run(*flag, "dataset=tiny", f"data_dir={offered}") == 0
+        assert "40 training and 20 test images" in capsys.readouterr().out
+    config = load_dataset_config("tiny", own.parent)
+    with pytest.raises(UsageError, match=r"prepare dataset=tiny --config-dir <the folder of its YAML>$"):
+        refuse_faults(config, tmp_path)
+    assert run("dataset=tiny", "--config-dir") == 2
+    assert "--config-dir has no value. Type for example: --config-dir my_conf" in capsys.readouterr().err
+    assert run("--config-dir", str(tmp_path / "none"), "dataset=tiny") == 2
+    assert "there is no such folder" in capsys.readouterr().err

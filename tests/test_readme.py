@@ -54,6 +54,22 @@ def test_the_readme_names_every_model_that_has_a_page_and_no_other() -> None:
     assert {path.stem for path in (ROOT / "docs" / "models").glob("*.md")} == named <= set(model_names())
 
 
+def test_no_configuration_hides_that_it_was_chosen_with_labelled_anomalies() -> None:
+    for path in sorted((CONF_DIR / "model").glob("*.yaml")):
+        text = path.read_text(encoding="utf-8")
+        assert "training images alone" not in text, path.name
+        if "split.evaluate_on=validation" in text and "Not chosen" not in text:
+            assert "on validation images (labelled, of the training split)" in text, path.name
+
+
+def test_pages_are_listed_and_links_lead_to_files() -> None:
+    pages = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+    links = {page: re.findall(r"\]\((?!\w+:)([^)#]+)[^)]*\)", page.read_text(encoding="utf-8")) for page in pages}
+    assert [f"{page.name}: {link}" for page in pages for link in links[page] if not (page.parent / link).exists()] == []
+    index = ROOT / "docs" / "README.md"
+    assert {*links[index], "README.md"} >= {path.name for path in (ROOT / "docs").glob("*.md")}
+
+
 def test_the_table_of_precisions_is_the_committed_one() -> None:
     """And no mean moves by 0.002, which the text below it says."""
     frame = read_frame(ROOT / "results" / "precision" / "cells.csv")

@@ -2,20 +2,27 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from benchmark.config import CONF_DIR, DatasetConfig, UsageError
 
 
-def dataset_names() -> list[str]:
-    """Names of the data sets that have a configuration."""
-    return sorted(path.stem for path in (CONF_DIR / "dataset").glob("*.yaml"))
+def dataset_names(own: str | Path | None = None) -> list[str]:
+    """Names of the data sets that have a configuration, here or in the folder ``own`` of somebody else's."""
+    return sorted(_configurations(own))
 
 
-def load_dataset_config(name: str) -> Any:
+def load_dataset_config(name: str, own: str | Path | None = None) -> Any:
     """The configuration of a data set, typed as ``DatasetConfig``. Raises ``UsageError`` for an unknown name."""
     from omegaconf import OmegaConf
 
-    if name not in dataset_names():
-        raise UsageError(f"dataset={name}: there is no such dataset. There is: {', '.join(dataset_names())}")
-    return OmegaConf.merge(OmegaConf.structured(DatasetConfig), OmegaConf.load(CONF_DIR / "dataset" / f"{name}.yaml"))
+    there = _configurations(own)
+    if name not in there:
+        raise UsageError(f"dataset={name}: there is no such dataset. There is: {', '.join(sorted(there))}")
+    return OmegaConf.merge(OmegaConf.structured(DatasetConfig), OmegaConf.load(there[name]))
+
+
+def _configurations(own: str | Path | None) -> dict[str, Path]:
+    folders = [Path(folder, "dataset") for folder in (CONF_DIR, own) if folder is not None]
+    return {path.stem: path for folder in folders for path in folder.glob("*.yaml")}

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.config import UsageError
+from benchmark.data import dataset_names
 from benchmark.data.writing import replacing
 
 CHUNK = 1 << 20
@@ -41,15 +42,18 @@ def raw_folder(dataset: Any, data_dir: Path) -> Path:
     return data_dir if dataset.raw_dir is None else data_dir / dataset.raw_dir
 
 
+def prepare_command(dataset: Any) -> str:
+    """What to type to fetch a data set."""
+    own = "" if dataset.name in dataset_names() else " --config-dir <the folder of its YAML>"
+    return f"python -m benchmark.prepare dataset={dataset.name}{own}"
+
+
 def refuse_faults(dataset: Any, data_dir: Path) -> None:
     """Raise ``UsageError`` if a listed raw file is missing or corrupt, naming it and the command that fetches it."""
     for name, sha256 in dataset.sha256.items():
         problem = fault(raw_folder(dataset, data_dir) / name, sha256)
         if problem is not None:
-            raise UsageError(
-                f"data set {dataset.name} is not ready: {problem}. "
-                f"Type: python -m benchmark.prepare dataset={dataset.name}"
-            )
+            raise UsageError(f"data set {dataset.name} is not ready: {problem}. Type: {prepare_command(dataset)}")
 
 
 def fault(path: Path, sha256: str) -> str | None:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from benchmark.config import UsageError
-from benchmark.data.files import raw_folder, refuse_faults
+from benchmark.data.files import prepare_command, raw_folder, refuse_faults
 from benchmark.say import one_line
 from benchmark.targets import load_target
 
@@ -154,7 +154,7 @@ def _of_function(dataset: Any) -> list[np.ndarray]:
 def _again(dataset: Any) -> str:
     if dataset._target_ is not None:
         return f"that is what {dataset._target_} returned"
-    return f"type: python -m benchmark.prepare dataset={dataset.name}"
+    return f"type: {prepare_command(dataset)}"
 
 
 def _idx(dataset: Any, data_dir: Path) -> list[np.ndarray]:
@@ -190,9 +190,8 @@ def _torchvision(dataset: Any, data_dir: Path) -> list[np.ndarray]:
             part = found(str(data_dir), train=train, download=False, **dict(dataset.options))
         except (OSError, EOFError, RuntimeError, ValueError, AssertionError, zlib.error) as error:
             if isinstance(error, FileNotFoundError) or "not found" in str(error):
-                raise UsageError(
-                    f"data set {dataset.name} is not in {data_dir}. {_again(dataset).capitalize()}"
-                ) from error
+                how = prepare_command(dataset)
+                raise UsageError(f"data set {dataset.name} is not in {data_dir}. Type: {how}") from error
             raise UsageError(
                 f"data set {dataset.name} in {raw_folder(dataset, data_dir)} cannot be read ({one_line(error, 1000)}): "
                 f"delete its files there, then {_again(dataset)}"

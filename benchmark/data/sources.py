@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmark.config import UsageError
-from benchmark.data.files import CHUNK, SourceError, fault, place, raw_folder
+from benchmark.data.files import CHUNK, SourceError, fault, place, prepare_command, raw_folder
 
 TIMEOUT = 5.0  # seconds without an answer before a mirror is given up
 LOCK_TIMEOUT = 1800.0  # seconds to wait for another process that is fetching
@@ -254,5 +254,5 @@ def _by_hand(dataset: Any, folder: Path, wanted: dict[str, str], reasons: Sequen
     return (
         f"{dataset.name}: no source gave {', '.join(wanted)}. Tried:{tried}\n"
         f"By hand: place these files, plain or as .gz, in {folder}{files}\n"
-        f"then type: python -m benchmark.prepare dataset={dataset.name}"
+        f"then type: {prepare_command(dataset)}"
     )

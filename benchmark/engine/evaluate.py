@@ -20,6 +20,7 @@ from benchmark.engine.rules import SEEN, Ruled, Sight, apply_rules
 from benchmark.engine.score import QUANTITIES, Scored, Scoring, View, score_images, score_unequal
 from benchmark.engine.state import Training
 from benchmark.engine.verdict import Images, score_arrays
+from benchmark.models.base import Model
 from benchmark.models.parts.rows import evenly_spaced
 
 CALIBRATION = 2000  # calibration images that are scored at most
@@ -55,6 +56,7 @@ def evaluate(
     calibrated = _calibrated(fleet, cells, images["train"], how)
     ruled = apply_rules(fleet, cells, images["train"], _sights(cells, images, found, calibrated), how)
     size = float(sum(stack[0].numel() for stack in fleet.parameters.values()))
+    bound = _bound(fleet.model)
     judgeable = [_images(cell) for cell in cells]
     scores, kept = ([_arrays(scored) for scored in those] for those in (found, calibrated))
     measured = [
@@ -63,6 +65,7 @@ def evaluate(
         | _costs(cell, training, scored_in, size)
         | judgeable[i].at_threshold(scores[i][headline], kept[i].get(headline))
         | judgeable[i].against_kinds(scores[i][headline], len(data.class_names), data.other_kinds)
+        | bound
         for i, (cell, training) in enumerate(trained)
     ]
     diagnosed = diagnostics(fleet, cells, images["train"], data.train_labels, how.precision)
@@ -151,6 +154,17 @@ def _means(cell: Cell, found: Scored, sampled: Scored) -> dict[str, float]:
 def _comparable(scored: Scored) -> dict[str, Tensor]:
     error = {name: values for name, values in scored.scores.items() if name == "reconstruction"}
     return error | dict(scored.quantities)
+
+
+def _bound(model: Model) -> dict[str, float]:
+    """The steps of the chain whose bound a model's bits per dimension are, and the draws that estimate it.
+
+    A model has one if it has so many ``timesteps`` and draws ``score_noise`` by the name of ``bound``: (draws, ...).
+    """
+    noise, steps = model.score_noise.get("bound"), getattr(model, "timesteps", None)
+    if noise is None or steps is None:
+        return {}
+    return {"bound/chain_steps": float(steps), "bound/draws": float(noise.shape[0])}
 
 
 def _costs(cell: Cell, training: Training, seconds: float, parameters: float) -> dict[str, float]:

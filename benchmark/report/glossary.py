@@ -52,8 +52,11 @@ GLOSSARY: tuple[tuple[str, str, str], ...] = (
      "(Burda et al. 2016).", ""),
     ("train_bits_per_dim, test_bits_per_dim_normal, test_bits_per_dim_anomalous", "-log2 P(k) / D, of an image's grey "
      "levels k in 0..255 at its D pixels, or an upper bound of it; 8 is a uniform guess. Flow: exact. Diffusion: its "
-     "variational bound / (D log 2). Histogram: exact, each pixel on its own. ▽ in the table of bits: more on normal "
+     "variational bound / (D log 2). Histogram: exact, each pixel on its own. ‡ in the table of bits: more on normal "
      "images than the histogram. Anomalous below normal: the likelihood prefers the simpler images.", ""),
+    ("bound_chain_steps, bound_draws", "Where bits per dimension are an upper bound of a Markov chain: its steps, and "
+     "from how many noisy versions of an image, each at a step of its own, the bound is estimated. More steps make it "
+     "tighter as a rule, more draws its estimate less noisy.", ""),
     ("gan_value", "V(D, G) = E[log D(x)] + E[log(1 - D(G(z)))] on training images and generated ones, of the "
      "discriminator as it was trained: with minibatch discrimination whole batches, with labels each image's own.", ""),
     ("gan_value_at_optimum", "-log 4 = -1.386: V where the generator matches the data and D = 1/2.", ""),

@@ -78,6 +78,14 @@ def hide_paths(text: str) -> str:
     return re.sub(r"(?<![\w./:~])(?:[A-Za-z]:)?/(?:[\w.+@-]+/)+([\w.+@-]*)", r".../\1", text)
 
 
+def experiments(output_dir: str | Path) -> list[str]:
+    """The experiments below ``output_dir``; none if that can be no folder."""
+    try:
+        return sorted(path.name for path in (Path(output_dir) / "experiments").glob("[!.]*") if path.is_dir())
+    except OSError:
+        return []
+
+
 def write_job(output_dir: Path, experiment: str, job: PlannedJob) -> Path:
     """Write which cells belong to a job of an experiment, so that a report knows what is missing.
 

@@ -88,10 +88,8 @@ def read_flags(arguments: Sequence[str]) -> CommandLine:
     if flags["shell_completion"] and not any(o.partition("=")[0] in COMPLETION for o in line.overrides):
         words = "install=SHELL, uninstall=SHELL or query=SHELL"
         raise UsageError(f"--shell-completion needs {words}. Type for example: --shell-completion install=bash")
-    if line.config_dir is not None and not os.path.isdir(line.config_dir):
-        raise UsageError(f"--config-dir={line.config_dir}: there is no such folder")
-    if line.config_dir is not None and not os.path.samefile(line.config_dir, CONF_DIR):
-        _refuse_shipped_names(line.config_dir)
+    if line.config_dir is not None:
+        check_config_dir(line.config_dir)
     return line
 
 
@@ -101,8 +99,12 @@ def _rules_together(overrides: Sequence[str]) -> list[str]:
     return [f"rule=[{found[1]}]" if (found := several.fullmatch(each)) else each for each in overrides]
 
 
-def _refuse_shipped_names(folder: str) -> None:
-    """Raise ``UsageError`` if a file of ``--config-dir`` has the name of one of ours, which would count."""
+def check_config_dir(folder: str) -> None:
+    """Raise ``UsageError`` if ``folder`` is none, or holds a file with the name of one of ours, which would count."""
+    if not os.path.isdir(folder):
+        raise UsageError(f"--config-dir={folder}: there is no such folder")
+    if os.path.samefile(folder, CONF_DIR):
+        return
     for shipped in sorted(CONF_DIR.rglob("*.yaml")):
         name = shipped.relative_to(CONF_DIR)
         if Path(folder, name).is_file():

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from pathlib import Path
 
 from benchmark.config import CONF_DIR
 
 HIDDEN = ("dataset.sha256", "dataset.sources")  # of files: nothing to choose
 
 
-def annotate(text: str, choices: Mapping[str, str]) -> str:
+def annotate(text: str, choices: Mapping[str, str], own: str | None = None) -> str:
     """``text`` with a comment behind every option that has one, and without checksums and sources.
 
-    ``choices`` are the options chosen in each group: they name the files that the comments are in.
+    ``choices`` are the options chosen in each group: they name the files that the comments are in, here or in the
+    folder ``own`` of ``--config-dir``.
     """
-    comments = _comments("", "config") | {
-        key: comment for group, option in choices.items() for key, comment in _comments(group, option).items()
+    comments = _comments("", "config", own) | {
+        key: comment for group, option in choices.items() for key, comment in _comments(group, option, own).items()
     }
     lines, section, hidden = [], "", False
     for line in text.split("\n"):
@@ -31,9 +33,9 @@ def annotate(text: str, choices: Mapping[str, str]) -> str:
     return "\n".join(lines)
 
 
-def _comments(group: str, option: str) -> dict[str, str]:
-    """Full key -> the comment on its line in the YAML of an option; nothing if the file is not ours."""
-    path = CONF_DIR / group / f"{option}.yaml"
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+def _comments(group: str, option: str, own: str | None) -> dict[str, str]:
+    """Full key -> the comment on its line in the YAML of an option; nothing if there is no such file."""
+    paths = [Path(folder, group, f"{option}.yaml") for folder in (CONF_DIR, own) if folder is not None]
+    lines = next((path.read_text(encoding="utf-8").splitlines() for path in paths if path.is_file()), [])
     found = (re.match(r"(\w+):.*?\s#\s+(.*)", line) for line in lines)
     return {f"{group}.{match[1]}".lstrip("."): match[2] for match in found if match}

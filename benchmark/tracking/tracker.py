@@ -6,12 +6,9 @@ Everything recorded is in the cell's folder first; a tracker that cannot be reac
 from __future__ import annotations
 
 import contextlib
-import json
 import sqlite3
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,15 +21,11 @@ from benchmark.tracking.client import connect, create_store, public, silent, tra
 from benchmark.tracking.forgotten import is_forgotten
 from benchmark.tracking.heartbeat import HEARTBEAT, close_dead_runs, owner_tags, sign_of_life
 from benchmark.tracking.patience import SilentError, bounded, did_not_answer, heard, patience
-from benchmark.tracking.texts import flatten, metrics_of, milliseconds, name_of, rules_of, tags_of
+from benchmark.tracking.runs import RULES, CellRuns
+from benchmark.tracking.texts import milliseconds, name_of, rules_of, tags_of
 
 Result = TypeVar("Result")
-RULES = "rules"  # tag of a cell's run: which rules have judged it
-RULED = "/rule_"  # in the names of metrics under a rule
-MAX_METRICS = 1000  # of one log_batch
-MAX_PARAMS = 100
 MAX_ATTEMPTS = 100  # runs of one cell that are looked at
-MAX_VALUE = 6000  # characters of a parameter
 SILENCE = 30.0  # seconds for which a server that did not answer is not asked again
 
 
@@ -43,7 +36,8 @@ class Tracker:
         self, client: Any, experiment_id: str, output_dir: Path, figures: bool, experiment_name: str = ""
     ) -> None:
         self.client, self.experiment_id, self.experiment_name = client, experiment_id, experiment_name
-        self.output_dir, self.figures = Path(output_dir), figures
+        self.output_dir = Path(output_dir)
+        self.runs = CellRuns(client, experiment_id, self.output_dir, figures)
         self.warned = False
         self.missed: dict[str, list[Record]] = {}  # of each job, what MLflow did not take
         self.patience = patience()  # seconds that a call may wait for an answer
@@ -133,9 +127,9 @@ class Tracker:
             with lock(self.output_dir, f"mlflow-{record.fingerprint[:1]}"):  # another process may be about to log it
                 known = self._runs(record)
                 if known and not _has_rules(known, record):
-                    self._add_rules(known[0].info.run_id, record)
+                    self.runs.add_rules(known[0].info.run_id, record)
                 elif not known:
-                    self._log(record, parent)
+                    self.runs.log(record, parent)
             return True
 
         if self._attempt(name_of(record), log):
@@ -195,86 +189,6 @@ class Tracker:
         if uri.startswith("sqlite:///"):
             with contextlib.suppress(sqlite3.Error), sqlite3.connect(uri.removeprefix("sqlite:///")) as database:
                 database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-
-    def _log(self, record: Record, parent: str | None) -> None:
-        from mlflow.entities import Metric, Param
-
-        status, config = record.status, record.config()
-        tags = {**asdict(record.axes), "kind": "cell", "state": record.state, "fingerprint": record.fingerprint}
-        tags |= {"code": status.code} if status.code else {}
-        tags |= {"variant": status.variant, "headline": status.headline or ""}
-        tags |= {RULES: rules_of(record)} if rules_of(record) else {}
-        tags |= {"git_revision": record.environment()["git_revision"]}
-        tags["cell_path"] = record.path.absolute().relative_to(self.output_dir).as_posix()
-        if status.reason is not None:
-            tags["reason"] = status.reason
-        if parent is not None:
-            tags["mlflow.parentRunId"] = parent
-        tags |= owner_tags()
-        run = self.client.create_run(
-            self.experiment_id, milliseconds(record.status.started), tags_of(tags), name_of(record)
-        )
-        run_id = run.info.run_id
-        heard()
-        ended = "KILLED"
-        try:
-            params = [Param(key, value[:MAX_VALUE]) for key, value in flatten(config)]
-            now = milliseconds(status.finished)
-            metrics = [Metric(key, value, now, step) for key, value, step in metrics_of(record)]
-            self.client.log_batch(run_id, metrics=metrics[:MAX_METRICS], params=params[:MAX_PARAMS])
-            for i in range(MAX_METRICS, len(metrics), MAX_METRICS):
-                self.client.log_batch(run_id, metrics=metrics[i : i + MAX_METRICS])
-            for i in range(MAX_PARAMS, len(params), MAX_PARAMS):
-                self.client.log_batch(run_id, params=params[i : i + MAX_PARAMS])
-            heard()
-            self._log_inputs(run_id, record)
-            for file in sorted(record.path.iterdir()):
-                heard()
-                self.client.log_artifact(run_id, str(file), "cell")
-            heard()
-            if self.figures and record.state == "done":
-                self._log_figure(run_id, record)
-            ended = "FINISHED" if record.state == "done" else "FAILED"
-        finally:
-            self.client.set_terminated(run_id, ended, milliseconds(record.status.finished))
-
-    def _add_rules(self, run_id: str, record: Record) -> None:
-        """Add to a cell's run what rules have said of it since: metrics, the files that hold it, and their tag."""
-        from mlflow.entities import Metric
-
-        now = int(time.time() * 1000)
-        metrics = [Metric(key, value, now, 0) for key, value in record.metrics.items() if RULED in key]
-        self.client.log_batch(run_id, metrics=metrics)
-        heard()
-        for name in ("status.json", "metrics.json", "rules.json", "rules.npz"):
-            if (file := record.path / name).exists():
-                self.client.log_artifact(run_id, str(file), "cell")
-                heard()
-        self.client.set_tag(run_id, RULES, rules_of(record))
-
-    def _log_inputs(self, run_id: str, record: Record) -> None:
-        from mlflow.entities import Dataset, DatasetInput, InputTag
-        from mlflow.exceptions import MlflowException
-
-        axes, split = record.axes, record.status.split
-        digest = record.status.data_version[:8] + str(split.get("hash", ""))[:8]
-        source = json.dumps({"split": axes.split, "normal_class": axes.normal_class, **split})
-        inputs = []
-        for context in ("train", "test"):  # MLflow keeps one input of a run for each name and digest
-            name = f"{axes.dataset} {axes.normal_class} {context}"
-            profile = json.dumps({key: record.metrics[key] for key in (f"n_{context}",) if key in record.metrics})
-            dataset = Dataset(name, digest, "local", source, profile=profile)
-            inputs.append(DatasetInput(dataset, [InputTag("mlflow.data.context", context)]))
-        try:
-            self.client.log_inputs(run_id, inputs)
-        except MlflowException:  # another process has just made one of them in the store: now it is there
-            self.client.log_inputs(run_id, inputs)
-
-    def _log_figure(self, run_id: str, record: Record) -> None:
-        from benchmark.tracking.figure import cell_figure
-
-        with tempfile.TemporaryDirectory() as folder:
-            self.client.log_artifact(run_id, str(cell_figure(record, Path(folder) / "cell.png")), "figures")
 
     def _attempt(self, what: str, call: Callable[[], Result]) -> Result | None:
         """What ``call`` returns; None, after one warning, if it fails: the record is on disk already.

@@ -16,6 +16,8 @@ from tests.conftest import IDX_NAMES, idx_bytes
 
 MNIST_TEST_COUNTS = [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
 
+TINY = "dataset=tiny --config-dir <the folder of its YAML>"  # it is none of ours
+
 
 def test_tiny_files_arrive_as_they_are(tiny, tmp_path):
     tiny.write(tmp_path / "MNIST" / "raw")
@@ -50,7 +52,7 @@ def test_missing_file_is_named_with_the_command(tiny, tmp_path):
         load_images(tiny.config(), tmp_path)
     missing = tmp_path / "MNIST" / "raw" / IDX_NAMES[2]
     assert str(caught.value) == (
-        f"data set tiny is not ready: {missing} is missing. Type: python -m benchmark.prepare dataset=tiny"
+        f"data set tiny is not ready: {missing} is missing. Type: python -m benchmark.prepare {TINY}"
     )
 
 
@@ -64,7 +66,7 @@ def test_corrupt_file_is_named_with_the_command(tiny, tmp_path, damage):
         load_images(tiny.config(), tmp_path)
     assert str(path) in str(caught.value)
     assert f"{path.stat().st_size:,} bytes" in str(caught.value)
-    assert str(caught.value).endswith("Type: python -m benchmark.prepare dataset=tiny")
+    assert str(caught.value).endswith(f"Type: python -m benchmark.prepare {TINY}")
     assert "\n" not in str(caught.value)
 
 
@@ -192,7 +194,7 @@ def test_shipped_configuration_is_typed_and_begins_with_its_command(name):
 
     config = load_dataset_config(name)
     assert config.name == name
-    assert len(set(config.classes)) == len(config.classes) >= 10
+    assert len(set(config.classes)) == len(config.classes) >= 2
     first = (CONF_DIR / "dataset" / f"{name}.yaml").read_text().splitlines()[0]
     assert first == f"# python -m benchmark dataset={name}"
 

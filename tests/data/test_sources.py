@@ -173,7 +173,7 @@ def test_without_a_source_the_error_lists_each_with_its_reason_and_the_way_by_ha
     assert f"place these files, plain or as .gz, in {raw}" in text
     for name, sha256 in tiny.config().sha256.items():
         assert f"{name}  (SHA-256 {sha256})" in text
-    assert text.endswith("then type: python -m benchmark.prepare dataset=tiny")
+    assert text.endswith("then type: python -m benchmark.prepare dataset=tiny --config-dir <the folder of its YAML>")
 
 
 def test_npm_files_are_found_wherever_they_lie(tiny, tmp_path, monkeypatch):

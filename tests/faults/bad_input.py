@@ -179,6 +179,16 @@ def a_file(name: str) -> Callable[[Path], object]:
     return lambda folder: (folder / name).write_text("a file")
 
 
+def own_file(name: str) -> Callable[[Path], object]:
+    """A file of somebody's own in a folder of his own."""
+
+    def write(folder: Path) -> None:
+        (folder / name).parent.mkdir(parents=True)
+        (folder / name).write_text("a file")
+
+    return write
+
+
 def preset(given: str, says: str, text: str, head: str = "# @package _global_\n") -> Bad:
     """A preset of one's own, with ``text`` in it."""
 
@@ -217,6 +227,9 @@ CASES = [
         ("+model.foo=1", "model.foo: model ae has no such key; It has: headline, network, hidden,"),
         ("-m model=ae,vea", "model=vea: there is no such model"),
         ("vae", "vae: this is not key=value"),
+        ("=vae", "=vae: this is not key=value"),
+        ("-m +experiment=quick,paper", "names several presets, and each has its own models and data sets"),
+        ("+launcher=joblib", "the launcher joblib runs the jobs of a sweep: add -m"),
         ("model=ae,vae", "model=ae,vae names several values: to sweep over them add -m"),
         ("model=glob(k*)", "model=glob(k*) names several values: to sweep over them add -m"),
         ("-m model=glob(z*)", "nothing to sweep over: a list of values, or glob(...), that matches nothing"),
@@ -231,6 +244,7 @@ CASES = [
         ("dataset=fashion_mnist split.normal_class=Sneeker", "5 (Sandal), 6 (Shirt), 7 (Sneaker)"),
         ("split=leave_one_out split.anomalous_class=12", "split.anomalous_class=12 is not a class of this data set"),
         ("split.anomalous_class=3", "is of split=leave_one_out, one_vs_rest names the class it trains on. Type"),
+        ("split.name=mine", "split.name=mine is not allowed; it must be one of"),
         ("split.normal_class=[1,1]", "split.normal_class=[1, 1] must name at least one class, and none twice"),
         ("experiment_name=../x", "experiment_name='../x' is not allowed: it must be a name for a folder"),
         ("experiment_name=", "experiment_name='' is not allowed"),
@@ -313,6 +327,8 @@ CASES = [
         ("model=gan model.closeness=3 model.objective=wasserstein_penalty", "Type: model.closeness=0"),
         ("device=tpu", "device=tpu is not allowed: it must be auto, cpu, cuda, cuda:N or mps"),
         ("device=cuda:77", "device=cuda:77 is not on this machine; there is:"),
+        ("-m +launcher=joblib hydra.launcher.n_jobs=0", "hydra.launcher.n_jobs=0 is not allowed: it must be a number"),
+        ("device=cpu precision=tf32", "precision=tf32 is of CUDA devices, not of cpu. Type: precision=fp32"),
         ("precision=fp16", "precision=fp16 is not allowed: it must be one of auto, fp32, tf32, bf16"),
     ),
     data("no data at all", "train-images-idx3-ubyte is missing. Type: python -m benchmark.prepare dataset=mnist",
@@ -329,6 +345,8 @@ CASES = [
     data("images of another shape", "data/KMNIST/raw cannot be read", rewrite(TRAIN, np.zeros((40, 28), np.uint8))),
     data("processed files of an older torchvision", "KMNIST/processed holds files of an older torchvision,",
          legacy),
+    data("`dataset.torchvision_class=Nist`", "dataset.torchvision_class=Nist: torchvision has no such data set",
+         lambda folder: None, "kmnist", "dataset.torchvision_class=Nist"),
     data("a class without training images", "one_vs_rest with class 9 of kmnist leaves 0 training images",
          rewrite(TRAIN_LABELS, labels(40, 9)), "kmnist", "split.normal_class=9"),
     data("a test split of one class", "and 0 anomalous of 20 evaluated ones; at least one of each is needed",
@@ -369,6 +387,11 @@ CASES = [
         "output_dir=/proc/nowhere cannot be written"),
     Bad("Folders", "`output_dir` that is a file", ("output_dir=taken",),
         "output_dir=taken cannot be written (File exists", lay_out=a_file("taken")),
+    Bad("Folders", "`benchmark.report` into a folder with a file that no report wrote",
+        ("experiment=bad", "results_dir=mine", "figures=false"), "mine holds files that no report wrote: tables.md. ",
+        module="benchmark.report", lay_out=own_file("mine/tables.md")),
+    Bad("Folders", "a file in `--config-dir` with the name of one of ours", ("--config-dir=mine",),
+        "mine/model/vae.yaml has the name of a file of this project", lay_out=own_file("mine/model/vae.yaml")),
     Bad("Folders", "`benchmark.status` of an `output_dir` of 300 letters",
         ("experiment=bad", "output_dir=" + "x" * 300),
         "cannot be read (File name too long). Type output_dir=<a folder>", 1, "benchmark.status"),
@@ -380,6 +403,7 @@ CASES = [
     *typed(
         "Tracking",
         ("tracking.uri=ftp://host", "tracking.uri=ftp://host is of scheme 'ftp'; allowed: sqlite:////absolute/path.db"),
+        ("output_dir=a%b", "output_dir=a%b is not allowed with MLflow on SQLite: its path must hold no ? and no %"),
         ("tracking.uri=mlruns", "tracking.uri=mlruns is a file store, which MLflow no longer supports"),
     ),
     Bad("Tracking", "an SQLite store of an older MLflow", ("tracking.uri=sqlite:///old.db",),
@@ -403,6 +427,14 @@ CASES = [
         "verify=perhaps is not allowed: it must be true or false", module="benchmark.status"),
     Bad("Small commands", "`benchmark.status` of an experiment of 300 letters", ("experiment=" + "x" * 300,),
         "is no name of an experiment, which has at most 100 bytes", module="benchmark.status"),
+    Bad("Small commands", "`benchmark.status experiment=`", ("experiment=",), "experiment= has no value. Type",
+        module="benchmark.status"),
+    Bad("Small commands", "`benchmark.status experiment=../x`", ("experiment=../x",), "experiment=../x is not a name",
+        module="benchmark.status"),
+    Bad("Small commands", "`benchmark.check -m model=ae,vae`", ("-m", "model=ae,vae"), "2 models are one too many",
+        module="benchmark.check"),
+    Bad("Small commands", "`benchmark.forget job=a cells=b`", ("experiment=bad", "job=a", "cells=b"),
+        "job=... and cells=... are two ways to choose", module="benchmark.forget"),
     Bad("Small commands", "`benchmark.forget job=none`", ("experiment=bad", "job=none", "yes=true"),
         "job=none is no job of the experiment", module="benchmark.forget"),
     Bad("Small commands", "`benchmark.forget cells=vae`", ("experiment=bad", "cells=vae", "yes=true"),
@@ -442,6 +474,8 @@ CASES = [
         "publish=true writes to results/quick: leave out results_dir=x", module="benchmark.report"),
     Bad("Small commands", "`benchmark.report source=cloud`", ("source=cloud",), "it must be folders or mlflow",
         module="benchmark.report"),
+    Bad("Small commands", "`benchmark.prepare --config-dir nowhere`", ("--config-dir", "nowhere"),
+        "--config-dir=nowhere: there is no such folder", module="benchmark.prepare"),
     Bad("Small commands", "`benchmark.prepare dataset=cifar`", ("dataset=cifar",), "there is no such dataset",
         module="benchmark.prepare"),
 ]  # fmt: skip
@@ -455,7 +489,7 @@ def page() -> str:
         "What is said of input that cannot be used: one line, with what to do, before any work. The exit code is 2 for",
         "what was typed or pointed to, 1 for what was found broken. Nothing stored is changed. With",
         "`python -m benchmark`, `debug=true` shows the traceback instead.",
-        "`tests/faults/test_bad_input.py` runs every row.",
+        "`tests/faults/test_bad_input.py` runs every row, `tests/test_your_own.py` those of the last table.",
     ]
     for kind in dict.fromkeys(case.kind for case in CASES):
         lines += ["", f"## {kind}", "", "| given | said (in part) | exit code |", "| --- | --- | ---: |"]
@@ -464,6 +498,10 @@ def page() -> str:
             for case in CASES
             if case.kind == kind
         ]
+    from tests.test_your_own import MISTAKES
+
+    head = ["", "## Models and data of your own", "", "| given | said (in part) | exit code |", "| --- | --- | ---: |"]
+    lines += [*head, *(f"| {given} | {says} | 2 |" for given, (_, says) in MISTAKES.items())]
     return "\n".join(lines) + "\n"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from html.parser import HTMLParser
 
 from benchmark.report.page import Plate, build_page
@@ -76,3 +77,12 @@ def test_a_figure_is_shown_in_its_section_and_read_from_its_file(records, frame_
     assert 'Another. (<a href="figures/map.png">PNG</a>, <a href="figures/map.pdf">PDF</a>)' in one
     assert '<img loading="lazy" alt="ROC, Two" src="figures/roc.png">' in two
     assert "roc.pdf" not in page
+
+
+def test_every_place_has_a_name_of_its_own_and_every_link_leads_to_one(records, frame_of):
+    records.job({"model": "ae", "k": 0, "auroc": 0.9})
+    table, plate = Table("scores", "A table", ["x"], [[Entry("1")]]), Plate("scores", "One", "A figure", "")
+    page = build_page("small", frame_of(), {"One": [table]}, [plate], MANIFEST)
+    places = re.findall(r'id="([^"]+)"', page)
+    assert len(places) == len(set(places))
+    assert set(re.findall(r'href="#([^"]+)"', page)) == set(places)

@@ -42,6 +42,10 @@ BITS = (
     ("test_bits_per_dim_normal", "normal"),
     ("test_bits_per_dim_anomalous", "anomalous"),
 )
+BOUND = (
+    ("bound_chain_steps", "steps of the bound"),
+    ("bound_draws", "draws"),
+)  # of the columns that have one
 
 
 def judged_tables(group: Group) -> list[Table]:
@@ -80,7 +84,7 @@ def means_table(group: Group, key: str, title: str, metrics: Sequence[tuple[str,
 
 
 def bits_table(group: Group) -> Table | None:
-    """Bits per dimension and updates; marked is what a histogram of each pixel on its own does better."""
+    """Bits per dimension, what a bound is estimated from, updates; marked is what a histogram of pixels does better."""
     table = means_table(
         group, "bits", "Bits per dimension", BITS,
         "-log2 P(image) / pixels: exact for the flow and the histogram, an upper bound for the others, and one model's "
@@ -91,10 +95,18 @@ def bits_table(group: Group) -> Table | None:
         return None
     labels = [label for label in group.labels if not math.isnan(column_mean(group, BITS[-1][0], label)[0])]
     above = above_histogram(group)
-    table.columns.append("updates")
-    for label, row in zip(labels, table.rows, strict=True):
+    bounds = [[column_mean(group, metric, label)[0] for metric, _ in BOUND] for label in labels]
+    has_bound = not all(math.isnan(value) for found in bounds for value in found)
+    table.columns += [*(title for _, title in BOUND if has_bound), "updates"]
+    for label, found, row in zip(labels, bounds, table.rows, strict=True):
         row[0] = Entry(f"{group.shown(label)} {MORE}" if label in above else group.shown(label))
+        row += [Entry("" if math.isnan(value) else f"{value:,.0f}") for value in found if has_bound]
         row.append(Entry(updates(group, label)))
+    if has_bound:
+        table.notes.append(
+            "Steps of the bound: of the Markov chain whose bound it is. Draws: noisy versions of an image, each at a "
+            "step of its own, from which it is estimated. Blank: exact."
+        )
     table.notes.append(
         f"{MORE} more bits on normal images than a histogram of each pixel on its own: as a density it has learnt "
         "nothing of how pixels go together." if above

@@ -56,6 +56,20 @@ def test_bits_per_dimension_by_hand(records, frame_of):
     assert "bound may be looser than another's" in table.notes[0]
 
 
+def test_a_bound_names_its_steps_and_draws(records, frame_of):
+    exact = {"test/bits_per_dim_normal": 1.5, "test/bits_per_dim_anomalous": 3.0, "steps": 10.0}
+    bound = exact | {"bound/chain_steps": 1000.0, "bound/draws": 21.0}
+    records.job({"model": "flow", "k": 0, "auroc": 0.9, "metrics": exact})
+    records.job({"model": "diffusion", "k": 0, "auroc": 0.8, "metrics": bound})
+    (table,) = judged_tables(groups(frame_of())[0])
+    assert table.columns == ["model", "training", "normal", "anomalous", "steps of the bound", "draws", "updates"]
+    assert texts(table) == [
+        ["diffusion", "", "1.5", "3", "1,000", "21", "10"],
+        ["flow", "", "1.5", "3", "", "", "10"],
+    ]
+    assert "Steps of the bound" in table.notes[1]
+
+
 def test_groups_without_such_quantities_have_no_such_tables(records, frame_of):
     records.job({"model": "ae", "k": 0, "auroc": 0.9})
     frame = frame_of()
