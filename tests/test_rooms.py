@@ -51,6 +51,8 @@ HANDED = {  # function -> what it calls, why it may
     "report.figures.draw._draw_part": ({"save"}, MADE),
     "report.figures.draw._draw_across": ({"save"}, MADE),
     "report.figures.draw.save": ({"savefig", "save"}, MADE),
+    "select._write": ({"write_text"}, MADE),
+    "select._write_table": ({"write_text"}, MADE),
     "report.manifest.write_manifest": ({"write_text"}, MADE),
     "report.manifest.move": (
         {"mkdir", "replace", "unlink", "write_manifest"},
