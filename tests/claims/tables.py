@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from benchmark.report.statistics import MARK
-from tests.claims.cells import ROOT, auroc, floors_below, frame
+from benchmark.report.crossing import OWN, chosen_rule, metric_of, rules_of
+from benchmark.report.statistics import MARK, class_mean
+from tests.claims.cells import ROOT, auroc, floors_below, frame, group
 from tests.tools.speed.gan_tables import expected
 
 CLASSES = {"mnist": (0, 3, 8), "fashion_mnist": (0, 5, 6)}  # of the family table
@@ -50,7 +51,38 @@ def family_tables() -> list[list[str]]:
     return [lines]
 
 
-BLOCKS: dict[str, Callable[[], list[list[str]]]] = {"quick": quick_tables, "family": family_tables}  # by marker
+def rules_tables() -> list[list[str]]:
+    """A row a rule, a column a model, both data sets in each place; best of a column bold, its chosen one marked."""
+    parts = [group("rules", dataset) for dataset in TITLES]
+    labels = [label for label in parts[0].labels if label != "histogram"]
+    rules = [OWN, *rules_of(parts[0])]
+    means = {
+        (label, rule): [float(class_mean(part, metric_of(rule), label).value) for part in parts]
+        for label in labels
+        for rule in rules
+    }
+    best = {label: [max(means[label, rule][i] for rule in rules) for i in (0, 1)] for label in labels}
+    chosen = {label: [chosen_rule(part, label) for part in parts] for label in labels}
+    marks = {label: f"{label} {MARK}" if any(label in part.below for part in parts) else label for label in labels}
+    lines = [f"| rule | {' | '.join(marks[label] for label in labels)} |", "| --- |" + " ---: |" * len(labels)]
+    for rule in rules:
+        shown = []
+        for label in labels:
+            values = [
+                (f"**{value:.3f}**" if value == best[label][i] else f"{value:.3f}")
+                + (" †" if chosen[label][i] == rule else "")
+                for i, value in enumerate(means[label, rule])
+            ]
+            shown.append(" / ".join(values) if all(v == v for v in means[label, rule]) else "")
+        lines.append(f"| {'own score' if rule == OWN else f'`{rule}`'} | {' | '.join(shown)} |")
+    return [lines]
+
+
+BLOCKS: dict[str, Callable[[], list[list[str]]]] = {
+    "quick": quick_tables,
+    "family": family_tables,
+    "rules": rules_tables,
+}  # by marker
 
 
 def gan_objectives() -> str | None:

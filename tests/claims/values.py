@@ -3,8 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from statistics import median
 
-from tests.claims.cells import auroc, frame, mean, per_class
+from benchmark.report.crossing import Block, chosen_rule, largest_block, metric_of, rules_of
+from benchmark.report.statistics import groups
+from benchmark.report.tables.paired import SEPARATED, comparisons
+from benchmark.report.variance import analyse
+from tests.claims.cells import WORDS, auroc, frame, group, mean, per_class
+from tests.claims.claim import Absent
 from tests.claims.tables import CLASSES
 
 
@@ -86,3 +92,67 @@ def nearest_and_kde() -> float:
         for dataset in CLASSES
     )
     return max(float((a - b).abs().max()) for a, b in pairs)
+
+
+def crossed(dataset: str, without: Sequence[str] = ()) -> Block:
+    """Models x rules x classes x seeds of results/rules, the trivial floors left out."""
+    found = largest_block(group("rules", dataset), ("mean_image", "histogram", *without))
+    if found is None:
+        raise Absent("results/rules has no block")
+    return found
+
+
+def moved() -> list[float]:
+    """Of both data sets: least and most that a model moves over the rules, and the median range of models."""
+    found = []
+    for dataset in CLASSES:
+        block = crossed(dataset)
+        over = sorted(block.over_rules.values())
+        found += [over[0], over[-1], median(block.over_models.values())]
+    return found
+
+
+def shares(without: Sequence[str] = ()) -> list[float]:
+    """Of both data sets, of what the classes leave of the variance: rule, model, their interaction."""
+    found = []
+    for dataset in CLASSES:
+        block = crossed(dataset, without)
+        rows = analyse(block.values, ("model", "rule", "class", "seed"), (("model", "rule"),))
+        share = {row.name: row.share for row in rows}
+        found += [share[name] / (1 - share["class"]) for name in ("rule", "model", "model x rule")]
+    return found
+
+
+def under_chosen(model: str) -> list[float]:
+    """The mean under the rule that was chosen for the model, on both data sets."""
+    found = []
+    for dataset in CLASSES:
+        rule = chosen_rule(group("rules", dataset), model)
+        if rule is None:
+            raise Absent(f"results/rules has no chosen rule of {model} on {dataset}")
+        found.append(mean("rules", model, dataset, metric_of(rule)))
+    return found
+
+
+def price_of_choice() -> list[float]:
+    """Of both data sets: the most that a model's best rule there is above the one that was chosen."""
+    found = []
+    for i, dataset in enumerate(CLASSES):
+        part = group("rules", dataset)
+        models = [label for label in part.labels if chosen_rule(part, label)]
+        best = {m: max(mean("rules", m, dataset, metric_of(rule)) for rule in rules_of(part)) for m in models}
+        found.append(max(best[m] - under_chosen(m)[i] for m in models))
+    return found
+
+
+def chosen_verdict(first: str, second: str, dataset: str) -> str:
+    """Whether two models are separated, each under the rule that was chosen for it; of the models that have one."""
+    part = group("rules", dataset)
+    rules = {label: chosen_rule(part, label) for label in part.labels}
+    cells = part.frame[part.frame["label"].map(lambda label: rules[label] is not None)].copy()
+    cells["auroc"] = [row[metric_of(rules[row["label"]])] for _, row in cells.iterrows()]
+    (c,) = (c for c in comparisons(groups(cells)) if {c.first, c.second} == {first, second} and c.dataset == dataset)
+    p = "p < 0.001" if c.p_holm < 0.001 else f"p = {c.p_holm:.2g}"
+    ahead = c.first if c.effect > 0 else c.second
+    told = f"separated, `{ahead}` ahead" if c.p_holm < SEPARATED else "not separated"
+    return f"{told} (Wilcoxon signed-rank over the {WORDS.get(c.n, c.n)} classes, {p} after Holm's correction)"
