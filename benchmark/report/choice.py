@@ -18,7 +18,7 @@ from benchmark.config import UsageError
 from benchmark.models import constructor, model_names
 from benchmark.models.refusals import shipped_keywords
 from benchmark.report.crossing import OWN, PREFIX, metric_of
-from benchmark.rules import rule_names
+from benchmark.rules import is_floor, rule_names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -205,7 +205,8 @@ def _notes(
 
 def _compared(model: str, dataset: str, frame: pd.DataFrame) -> _Compared:
     """What is done, as settings by rules. Raises ``UsageError`` if not all settings have the same conditions."""
-    columns = {metric_of(rule): rule for rule in (OWN, *rule_names()) if metric_of(rule) in frame}
+    there = [rule for rule in (OWN, *rule_names()) if metric_of(rule) in frame]
+    columns = {metric_of(rule): rule for rule in there if not is_floor(rule)}
     known = shipped_keywords(model) if model in model_names() else None
     values: dict[str, dict[str, Cells]] = {}
     conditions: dict[tuple[str, ...], str] = {}

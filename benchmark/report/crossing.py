@@ -15,8 +15,8 @@ OWN = "own"  # the rule that is each model's own headline score, column auroc
 RULES = (  # the order of rows: by pixel, smoothed, of structure, of the code, of neighbours, of several; others follow
     "squared", "absolute", "bernoulli", "cosine", "standardised", "smoothed", "smoothed_cosine", "ssim",
     "gradient_similarity", "complexity_adjusted", "mahalanobis", "code_neighbours", "relative_error",
-    "reconstruction_neighbours", "gradient_neighbours", "mahalanobis_added", "committee", "committee_errors",
-    "committee_edges", "committee_neighbours", "committee_wide",
+    "reconstruction_neighbours", "gradient_neighbours", "image_neighbours", "mahalanobis_added", "committee",
+    "committee_errors", "committee_edges", "committee_neighbours", "committee_wide",
 )  # fmt: skip
 LEAST = (2, 2, 2, 1)  # models, rules, classes and seeds of a block from which on there is something to say
 MOST = 256  # sets that the search for the largest block looks at, of each axis

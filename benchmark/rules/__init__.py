@@ -52,6 +52,12 @@ def shipped(name: str) -> dict[str, Any]:
     return yaml.safe_load((CONF_DIR / "rule" / f"{name}.yaml").read_text(encoding="utf-8"))
 
 
+@cache
+def is_floor(name: str) -> bool:
+    """Whether a rule of this project asks the model nothing."""
+    return getattr(rule_class(shipped(name)["_target_"]), "floor", False)
+
+
 def load_rule(name: str, **changes: Any) -> Rule:
     """The rule ``name`` as configured in this project, with some of its keywords changed.
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from benchmark.config import UsageError
 from benchmark.models.base import RECONSTRUCTION_SCORES, reconstruction_scores
-from benchmark.rules import load_rule
+from benchmark.rules import is_floor, load_rule, rule_names
 from benchmark.rules.base import Seen, as_seen, missing, stacked
 from benchmark.rules.parts.filters import filtered, gaussian, mirrored
 from benchmark.rules.parts.gradients import gradients, halved
@@ -410,3 +410,12 @@ def test_what_a_model_says_in_low_precision_is_judged_in_float32() -> None:
     seen = as_seen(images, said, "kl")
     assert torch.equal(load_rule("own").score(*seen, {}), torch.ones(3))
     assert torch.equal(load_rule("squared").score(*seen, {}), torch.full((3,), 36.0))
+
+
+def test_the_floor_asks_the_model_nothing(seen: Seen, reference: Seen, calibration: Seen) -> None:
+    """The nearest normal images, as gradient_neighbours has it of a model that reconstructs them without an error."""
+    perfect = Seen(reference.images, {**reference.said, "reconstruction": reference.images})
+    found = scores("image_neighbours", seen, reference, calibration)
+    np.testing.assert_array_equal(found, scores("gradient_neighbours", seen, perfect, calibration))
+    np.testing.assert_array_equal(found, scores("image_neighbours", Seen(seen.images, {}), reference, calibration))
+    assert [name for name in rule_names() if is_floor(name)] == ["image_neighbours"]
