@@ -96,6 +96,12 @@ def test_a_rule_counts_where_it_scores_every_cell_and_the_own_one_once(records, 
     assert any("rule cosine is left out for as in its YAML: some cells on mnist" in line for line in lines)
 
 
+def test_a_rule_that_asks_the_model_nothing_is_not_chosen(records, frame_of):
+    records.job(cell("", "mnist", 0, 0.5, cosine=0.6, image_neighbours=0.9))
+    candidates = on("fashion_mnist", choose(frame_of())[0]).candidates
+    assert [one.rule for one in candidates] == ["cosine", "own"]
+
+
 def test_a_rule_of_other_settings_has_no_name_to_be_chosen_by(records, frame_of):
     more = {"auroc/rule_smoothed_sigma_2.0": 0.99, "auroc/rule_smoothed": 0.6}
     records.job(cell("", "mnist", 0, 0.5) | {"metrics": more})
