@@ -96,8 +96,8 @@ class Geom(Model):
         chosen = (first + torch.arange(len(images), device=images.device)) % count  # (B,)
         logs = self.log_softmax(self.transformed(images, self.table[chosen]))  # (B, K)
         told = (chosen.unsqueeze(1) == torch.arange(count, device=images.device)).to(logs.dtype)  # (B, K)
-        self.log_sums.lerp_((told.T @ logs.detach()).float(), self.MOMENTUM)
-        self.counts.lerp_(told.sum(0), self.MOMENTUM)
+        for held, now in ((self.log_sums, (told.T @ logs.detach()).float()), (self.counts, told.sum(0))):
+            held.mul_(1 - self.MOMENTUM).add_(self.MOMENTUM * now)
         value = -(told * logs).sum(1).mean()
         right = logs.argmax(1) == chosen
         return value, {"loss": value, "accuracy": right.to(logs.dtype).mean()}
