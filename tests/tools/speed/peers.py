@@ -4,8 +4,9 @@
 
 Both are fitted to the training images that a cell has (those kept for calibration are not among them) and score its
 test images, one class after the other, in one run on one thread. Ours are as shipped but for ``epochs``. PyOD's are as
-shipped too (so its networks standardise pixels and have rates of their own), but for the epochs, and for widths,
-batches, trees and neighbours, which are ours. Needs the ``bench`` extra (PyOD) and prepared data. Writes ``peers.csv``,
+shipped too (so its networks standardise pixels and have rates of their own), but for the epochs, for widths, batches,
+trees and neighbours, which are ours, and for dropout and batch normalisation, which are off: an autoencoder on class 3
+of MNIST gains 0.05 by that. Needs the ``bench`` extra (PyOD) and prepared data. Writes ``peers.csv``,
 a row a cell, and ``peers.md``, the means.
 """
 
@@ -43,6 +44,8 @@ def auto_encoder(ours: Settings, seed: int) -> Any:
 
     return AutoEncoder(
         hidden_neuron_list=[*ours["hidden"], ours["latent"]],
+        batch_norm=False,
+        dropout_rate=0.0,
         epoch_num=ours["epochs"],
         batch_size=ours["batch_size"],
         device=torch.device("cpu"),
@@ -58,6 +61,8 @@ def variational(ours: Settings, seed: int) -> Any:
         encoder_neuron_list=list(ours["hidden"]),
         decoder_neuron_list=list(reversed(ours["hidden"])),
         latent_dim=ours["latent"],
+        batch_norm=False,
+        dropout_rate=0.0,
         epoch_num=ours["epochs"],
         batch_size=ours["batch_size"],
         device=torch.device("cpu"),
@@ -73,6 +78,7 @@ def deep_svdd(ours: Settings, seed: int) -> Any:
     return DeepSVDD(
         n_features=784,
         hidden_neurons=[*ours["hidden"], ours["latent"]],
+        dropout_rate=0.0,
         epochs=ours["epochs"],
         batch_size=ours["batch_size"],
         random_state=seed,
@@ -201,15 +207,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(f"{unknown[0]} is no argument and no model here. There is: {', '.join([*DEFAULTS, *PEERS])}")
     folder.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
-    rows = []
+    rows, text = [], folder / "peers.md"
     with threadpool_limits(1):
-        for dataset, model, label in product(given["dataset"].split(","), chosen, given["classes"].split(",")):
+        for dataset, label, model in product(given["dataset"].split(","), given["classes"].split(","), chosen):
             rows.append(compared(model, dataset, label, epochs))
             ours, theirs = rows[-1]["ours_auroc"], rows[-1]["pyod_auroc"]
             print(f"{dataset} {label} {model}: {ours:.4f}, PyOD {theirs:.4f}", file=sys.stderr, flush=True)
-    frame, text = pd.DataFrame(rows), folder / "peers.md"
-    frame.to_csv(folder / "peers.csv", index=False, float_format="%.6g", lineterminator="\n")
-    text.write_text(as_text(frame, epochs), encoding="utf-8")
+            frame = pd.DataFrame(rows)  # written after every cell: what is there stays if the rest is given up
+            frame.to_csv(folder / "peers.csv", index=False, float_format="%.6g", lineterminator="\n")
+            text.write_text(as_text(frame, epochs), encoding="utf-8")
     print(text.read_text(encoding="utf-8"))
 
 
