@@ -5,9 +5,8 @@
 Both are fitted to the training images that a cell has (those kept for calibration are not among them) and score its
 test images, one class after the other, in one run on one thread. Ours are as shipped but for ``epochs``. PyOD's are as
 shipped too (so its networks standardise pixels and have rates of their own), but for the epochs, for widths, batches,
-trees and neighbours, which are ours, and for dropout and batch normalisation, which are off: an autoencoder on class 3
-of MNIST gains 0.05 by that. Needs the ``bench`` extra (PyOD) and prepared data. Writes ``peers.csv``,
-a row a cell, and ``peers.md``, the means.
+trees and neighbours, which are ours, and for dropout and batch normalisation, which are off. Needs the
+``bench`` extra (PyOD) and prepared data. Writes ``peers.csv``, a row a cell, and ``peers.md``, the means.
 """
 
 from __future__ import annotations
