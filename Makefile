@@ -33,9 +33,10 @@ benchmark: data  ## the quick benchmark on both data sets, then its tables (abou
 report: $(STAMP)  ## the report of the quick benchmark again, into results/quick, without training
 	$(BIN)/python -m benchmark.report experiment=quick publish=true
 
-bench: data  ## training and scoring speed beside a plain loop, PyOD and the floor, into results/speed (quiet machine!)
+bench: data  ## speed beside a plain loop, PyOD and the floor, and AUROC beside PyOD's, into results/speed (quiet machine!)
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet --editable '.[test,bench]' --constraint requirements.lock
 	$(BIN)/python -m tests.tools.speed.speed
+	$(BIN)/python -m tests.tools.speed.peers
 
 test: data  ## the whole test suite
 	OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -n 2 --dist loadgroup

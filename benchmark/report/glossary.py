@@ -67,6 +67,9 @@ GLOSSARY: tuple[tuple[str, str, str], ...] = (
      ""),
     ("gan_wasserstein_distance", "Critic's mean on real less its mean on generated images: its estimate of the "
      "Wasserstein distance, up to the scale of its slope.", ""),
+    ("svdd_code_spread", "Of Deep SVDD: variance of the codes of 256 normal training images, summed over dimensions, "
+     "over the squared length of the centre. Near 0: the network brings every normal image to one point, and perhaps "
+     "every image.", ""),
     ("generation_modes_hit, generation_modes", "Normal classes that at least 1% of 2,000 generated images are taken "
      "for by a small classifier of the training split, and how many normal classes there are.", "↑"),
     ("generation_mode_entropy, generation_mode_entropy_real", "Entropy in nats of the shares of the normal classes, of "

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 GENERATED = {"docs/bad_input.md": "written by python -m tests.faults.bad_input, whose test compares the whole page"}
 
-AWAITED: set[tuple[str, str]] = set()  # pages whose claims of an experiment may lack cells that are still to be run
+# Pages whose claims of an experiment may lack cells that are still to be run
+AWAITED: set[tuple[str, str]] = {("docs/models/deep_svdd.md", "family"), ("docs/models/geom.md", "family")}
 
 SETTING, DEFINITION = "a setting", "a definition"
 TRIAL = "a trial with the command in the page, not in results/"
@@ -23,6 +24,8 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
     "docs/models/aae.md": {"is above 0.01": DEFINITION},
     "docs/models/vae.md": {"`scale` = 0.2 as shipped": SETTING, "μ above 0.01": DEFINITION},
     "docs/models/anogan.md": {"`search_lambda` = 0.1": SETTING},
+    "docs/models/deep_svdd.md": {"| `one_class`, as shipped | ... | `soft_boundary` | 0.4 | 0.938 | 0.888 |": TRIAL},
+    "docs/models/geom.md": {"| 36, as shipped | MNIST | ... | | Fashion-MNIST | 0.867 | 0.870 | 0.902 |": TRIAL},
     "docs/models/diffusion.md": {
         "from 9.2 (noise of 1.3 grey levels) to -8": SETTING,
         "**The bound is below a histogram's.** ... (32 components) has 0.968 and 0.876": TRIAL,
