@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from benchmark.report.crossing import OWN, chosen_rule, metric_of, rules_of
+import yaml
+
+from benchmark.config import CONF_DIR
+from benchmark.report.crossing import OWN, metric_of, rules_of
 from benchmark.report.statistics import MARK, class_mean
 from tests.claims.cells import ROOT, auroc, floors_below, frame, group
 from tests.tools.speed.gan_tables import expected
@@ -52,7 +55,7 @@ def family_tables() -> list[list[str]]:
 
 
 def rules_tables() -> list[list[str]]:
-    """A row a rule, a column a model, both data sets in each place; best of a column bold, its chosen one marked."""
+    """A row a rule, a column a model, both data sets in each place, the best of a column bold; and what was chosen."""
     parts = [group("rules", dataset) for dataset in TITLES]
     labels = [label for label in parts[0].labels if label != "histogram"]
     rules = [OWN, *rules_of(parts[0])]
@@ -62,20 +65,39 @@ def rules_tables() -> list[list[str]]:
         for rule in rules
     }
     best = {label: [max(means[label, rule][i] for rule in rules) for i in (0, 1)] for label in labels}
-    chosen = {label: [chosen_rule(part, label) for part in parts] for label in labels}
     marks = {label: f"{label} {MARK}" if any(label in part.below for part in parts) else label for label in labels}
     lines = [f"| rule | {' | '.join(marks[label] for label in labels)} |", "| --- |" + " ---: |" * len(labels)]
     for rule in rules:
-        shown = []
-        for label in labels:
-            values = [
-                (f"**{value:.3f}**" if value == best[label][i] else f"{value:.3f}")
-                + (" †" if chosen[label][i] == rule else "")
+        shown = [
+            " / ".join(
+                f"**{value:.3f}**" if value == best[label][i] else f"{value:.3f}"
                 for i, value in enumerate(means[label, rule])
-            ]
-            shown.append(" / ".join(values) if all(v == v for v in means[label, rule]) else "")
+            )
+            if all(value == value for value in means[label, rule])
+            else ""
+            for label in labels
+        ]
         lines.append(f"| {'own score' if rule == OWN else f'`{rule}`'} | {' | '.join(shown)} |")
-    return [lines]
+    return [lines, _chosen_table()]
+
+
+def _chosen_table() -> list[str]:
+    """A row a model: settings and rule that were chosen for each data set, and what they come to."""
+    lines = [
+        "| model | chosen for MNIST | AUROC | chosen for Fashion-MNIST | AUROC |",
+        "| --- | --- | ---: | --- | ---: |",
+    ]
+    cells = frame("chosen")
+    for model in dict.fromkeys(cells["model"]):
+        columns = []
+        for dataset in TITLES:
+            part = cells[(cells["model"] == model) & (cells["dataset"] == dataset)]
+            (rule,) = set(part["chosen_rule"])
+            written = yaml.safe_load((CONF_DIR / "chosen" / f"{dataset}_{model}.yaml").read_text(encoding="utf-8"))
+            settings = " ".join(f"{key}={value}" for key, value in (written.get("model") or {}).items())
+            columns += [f"{settings or 'as in its YAML'}, `{rule}`", f"{part[metric_of(rule)].mean():.3f}"]
+        lines.append(f"| `{model}` | {' | '.join(columns)} |")
+    return lines
 
 
 BLOCKS: dict[str, Callable[[], list[list[str]]]] = {

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from statistics import median
 
-from benchmark.report.crossing import Block, chosen_rule, largest_block, metric_of, rules_of
+import pandas as pd
+
+from benchmark.report.crossing import Block, largest_block, metric_of
 from benchmark.report.statistics import groups
 from benchmark.report.tables.paired import SEPARATED, comparisons
 from benchmark.report.variance import analyse
@@ -124,34 +126,26 @@ def shares(without: Sequence[str] = ()) -> list[float]:
 
 
 def under_chosen(model: str) -> list[float]:
-    """The mean under the rule that was chosen for the model, on both data sets."""
+    """The mean of the detector that was chosen, settings and rule, on both data sets."""
     found = []
     for dataset in CLASSES:
-        rule = chosen_rule(group("rules", dataset), model)
-        if rule is None:
-            raise Absent(f"results/rules has no chosen rule of {model} on {dataset}")
-        found.append(mean("rules", model, dataset, metric_of(rule)))
+        cells = _chosen_cells(dataset)
+        found.append(float(cells[cells["model"] == model].groupby("normal_class")["auroc"].mean().mean()))
     return found
 
 
-def price_of_choice() -> list[float]:
-    """Of both data sets: the most that a model's best rule there is above the one that was chosen."""
-    found = []
-    for i, dataset in enumerate(CLASSES):
-        part = group("rules", dataset)
-        models = [label for label in part.labels if chosen_rule(part, label)]
-        best = {m: max(mean("rules", m, dataset, metric_of(rule)) for rule in rules_of(part)) for m in models}
-        found.append(max(best[m] - under_chosen(m)[i] for m in models))
-    return found
+def _chosen_cells(dataset: str) -> pd.DataFrame:
+    """The cells of results/chosen of one data set, with the AUROC under the rule that was chosen."""
+    cells = frame("chosen")
+    cells = cells[cells["dataset"] == dataset].copy()
+    cells["auroc"] = [row[metric_of(row["chosen_rule"])] for _, row in cells.iterrows()]
+    return cells
 
 
 def chosen_verdict(first: str, second: str, dataset: str) -> str:
-    """Whether two models are separated, each under the rule that was chosen for it; of the models that have one."""
-    part = group("rules", dataset)
-    rules = {label: chosen_rule(part, label) for label in part.labels}
-    cells = part.frame[part.frame["label"].map(lambda label: rules[label] is not None)].copy()
-    cells["auroc"] = [row[metric_of(rules[row["label"]])] for _, row in cells.iterrows()]
-    (c,) = (c for c in comparisons(groups(cells)) if {c.first, c.second} == {first, second} and c.dataset == dataset)
+    """Whether two chosen detectors are separated; corrected over all pairs of them."""
+    found = comparisons(groups(_chosen_cells(dataset)))
+    (c,) = (c for c in found if {c.first, c.second} == {first, second} and c.dataset == dataset)
     p = "p < 0.001" if c.p_holm < 0.001 else f"p = {c.p_holm:.2g}"
     ahead = c.first if c.effect > 0 else c.second
     told = f"separated, `{ahead}` ahead" if c.p_holm < SEPARATED else "not separated"
