@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from benchmark.store.records import Record
 
 SOURCES = ("folders", "mlflow")
-FIGURES = (True, False, "pdf")  # PNG; none; PNG and PDF
+FIGURES = (True, False, "pdf", "rules")  # PNG; none; PNG and PDF; that of models and rules alone
 
 
 class NoRecords(Exception):
@@ -73,7 +73,7 @@ def build_report(
     if source not in SOURCES:
         raise UsageError(f"source={source} is not allowed: it must be {' or '.join(SOURCES)}. Type: source=folders")
     if figures not in FIGURES:
-        raise UsageError(f"figures={figures} is not allowed: it must be true, false or pdf. Type: figures=true")
+        raise UsageError(f"figures={figures} is not allowed: it must be true, false, pdf or rules. Type: figures=true")
     output_dir = Path(output_dir)
     if publish and results_dir is not None:
         raise UsageError(f"publish=true writes to results/{experiment}: leave out results_dir={results_dir}")
@@ -126,7 +126,7 @@ def _build(experiment: str, output_dir: Path, place: Place, figures: bool | str,
         if place.keeps and difference.lost:
             raise UsageError(f"{difference.lost}. {_how_to_replace(experiment)}")
         with ThreadPoolExecutor(1) as beside:
-            drawing = beside.submit(_draw, made, collection, frame, figures == "pdf") if figures else None
+            drawing = beside.submit(_draw, made, collection, frame, figures) if figures else None
             sections = build_tables(frame)
             _write_tables(made, experiment, sections)
             plates = drawing.result() if drawing is not None else []
@@ -181,10 +181,11 @@ def _write_tables(made: Path, experiment: str, sections: dict[str, list[Table]])
     (made / "tables.md").write_text("\n".join(parts), encoding="utf-8")
 
 
-def _draw(made: Path, collection: Collection, frame: pd.DataFrame, pdf: bool) -> list[Plate]:
+def _draw(made: Path, collection: Collection, frame: pd.DataFrame, figures: bool | str) -> list[Plate]:
     from benchmark.report.figures.draw import draw_figures
 
-    return draw_figures(collection.cells, groups(frame), made / "figures", pdf)
+    cells = [] if figures == "rules" else collection.cells
+    return draw_figures(cells, groups(frame), made / "figures", figures == "pdf")
 
 
 def _how_to_finish(experiment: str) -> str:

@@ -466,7 +466,7 @@ CASES = [
               other_model(lambda status: status.update(data_version=64 * "0"))),
     Bad("Committees", "`benchmark.committee into=../x`", ("experiment=bad", "models=[pca,knn]", "into=../x"),
         "into='../x' is not allowed: it must be a name for a folder", module="benchmark.committee"),
-    Bad("Small commands", "`benchmark.report figures=maybe`", ("figures=maybe",), "it must be true, false or pdf",
+    Bad("Small commands", "`benchmark.report figures=maybe`", ("figures=maybe",), "it must be true, false, pdf or rules",
         module="benchmark.report"),
     Bad("Small commands", "`benchmark.report publish=perhaps`", ("publish=perhaps",), "it must be true or false",
         module="benchmark.report"),

@@ -24,12 +24,15 @@ if TYPE_CHECKING:
 
 
 def build_tables(frame: pd.DataFrame) -> dict[str, list[Table]]:
-    """Section heading -> its tables; models and rules come first, where cells were judged under rules."""
+    """Section heading -> its tables; models and rules come first, where cells were judged under rules.
+
+    Between settings on validation images nothing is tested: they are there to choose from.
+    """
     parts, published = groups(frame), read_published()
     crossed = [table for group in parts for table in crossing_tables(group)]
     sections = {RULES_SECTION: crossed} if crossed else {}
     sections |= {group_title(group): group_tables(group, published) for group in parts}
-    if tests := comparison_tables(parts):
+    if tests := comparison_tables([group for group in parts if group.evaluate_on == "test"]):
         sections["Tests between models"] = tests
     datasets = list(dict.fromkeys(group.dataset for group in parts if group.evaluate_on == "test"))
     if appendix := appendix_tables(published, datasets, DATASET_TITLES):
