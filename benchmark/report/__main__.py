@@ -25,7 +25,7 @@ KEYS = {
     "stale": "true | false: publish even cells of other code or numerics than these; default: false",
     "source": "folders: the cells below output_dir | mlflow: the MLflow store",
     "uri": "for source=mlflow: address of the store; default: MLFLOW_TRACKING_URI, else the one in output_dir",
-    "figures": "true: PNG, which the page shows | pdf: also PDF, for a paper | rules: models by rules alone | false: none",
+    "figures": "true: PNG, which the page shows | pdf: also PDF | rules: models by rules alone | false: none",
 }
 HELP = help_text(
     "Set models side by side: tables, figures and a page from the records of an experiment. Never trains.",
