@@ -110,19 +110,15 @@ def test_a_rule_comes_with_it(some: Path) -> None:
         compose_jobs(["chosen_rule=smothed"])
 
 
-def test_a_variant_says_what_is_not_as_shipped_and_chosen(some: Path) -> None:
+def test_a_variant_says_what_is_not_as_in_the_yaml_chosen_or_typed(some: Path) -> None:
     def said(*words: str) -> str:
         return variant(compose_jobs(["model=ae", *words])[0].config)
 
-    assert said() == ""
-    assert said("chosen=none") == "hidden=[256] latent=16"
-    assert said("model.latent=16") == "latent=16"
+    assert said() == "hidden=[99] latent=7"
+    assert said("chosen=none") == ""
+    assert said("model.latent=16") == "hidden=[99]"
     assert said(KMNIST, "model.latent=3") == "latent=3"
-    # what is compared to choose from is called the same before and after a choice, and on every data set
-    validation = "split.evaluate_on=validation"
-    assert said(validation) == "hidden=[99] latent=7"
-    assert said(validation, "chosen=none") == ""
-    assert said(validation, "chosen=none", "model.latent=8") == "latent=8"
+    assert said("chosen=none", "model.latent=8") == "latent=8"
 
 
 def test_what_is_chosen_needs_no_look_at_the_class(some: Path) -> None:

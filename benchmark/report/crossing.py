@@ -9,6 +9,7 @@ import numpy as np
 
 from benchmark.report.frame import rank_of
 from benchmark.report.statistics import FLOORS, Group
+from benchmark.rules import is_floor, rule_names
 
 PREFIX = "auroc_rule_"  # of the columns that hold AUROC under a rule
 OWN = "own"  # the rule that is each model's own headline score, column auroc
@@ -92,10 +93,11 @@ def largest_block(group: Group, without: Sequence[str] = FLOORS[:2]) -> Block | 
     """The largest block of a group, by its number of values; None if there is none of LEAST.
 
     ``without`` are columns that are left out: mean_image and histogram, which no test of this report compares. The
-    models' own scores are no rule of a block, as they are not one rule.
+    models' own scores are no rule of a block, as they are not one rule; nor is a rule that asks no model.
     """
     labels = [label for label in group.labels if label not in without]
-    rules, classes, seeds = rules_of(group), list(group.classes), group.seeds
+    rules = [rule for rule in rules_of(group) if not (rule in rule_names() and is_floor(rule))]
+    classes, seeds = list(group.classes), group.seeds
     frame = group.frame[group.frame["label"].isin(labels)]
     m, k, s = (
         [axis.index(value) for value in frame[name]]

@@ -15,7 +15,6 @@ import torch
 from omegaconf import OmegaConf
 
 from benchmark.cells import Axes, Cell, fingerprint
-from benchmark.chosen import read_chosen
 from benchmark.config import UsageError
 from benchmark.data.classes import class_setting, resolve_classes
 from benchmark.data.files import data_dir
@@ -228,13 +227,10 @@ def ruling(config: Any) -> dict[str, dict[str, Any]]:
 def variant(config: Any) -> str:
     """What differs from the model and split as shipped, in words such as ``latent=2``; "" if nothing does.
 
-    As shipped is the constructor's defaults, and over them what was chosen for the data set (``conf/chosen``). Not so
-    on validation images: there settings are compared to be chosen from, on several data sets, and no choice made of
-    them may change what they are called.
+    As shipped is as in the model's YAML: what was chosen for a data set (``conf/chosen``) is named too, so that a cell
+    is called the same whatever is chosen later.
     """
     defaults = {key: _listed(keyword.default) for key, keyword in constructor(config.model._target_).items()}
-    if config.split.evaluate_on == "test":
-        defaults |= read_chosen(config.dataset.name, config.model.name).settings
     plain = arguments_of(OmegaConf.to_container(config.model, resolve=True))
     changes = [f"{key}={_short(value)}" for key, value in plain.items() if value != defaults[key]]
     for section, key, default in (
