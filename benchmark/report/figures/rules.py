@@ -58,7 +58,8 @@ def rules_figure(groups: Sequence[Group]) -> Figure | None:
     for axis in list(panels.flat)[len(groups) :]:
         axis.set_axis_off()
     last = panels.flat[len(groups) - 1]  # what is no model comes last in the legend
-    last.scatter([], [], label=CHOSEN_NAME, **RING)
+    if any(chosen_rule(group, label) for group in groups for label in group.labels):
+        last.scatter([], [], label=CHOSEN_NAME, **RING)
     last.hlines([], 0.5, 0.5, label=REACH_NAME, **REACH)
     add_legend(figure, panels)
     return figure
