@@ -269,16 +269,13 @@ CLAIMS: dict[str, list[Claim]] = {
     ],
 }
 
-
-def _table(model: str) -> str:
-    """The experiment that has three classes of each data set of a model."""
-    return "references" if model in ("deep_svdd", "geom") else "family"
-
-
+NOT_RUN = ("deep_svdd", "geom")  # no table of test images has them yet
 for _path in sorted((ROOT / "docs" / "models").glob("*.md")):
+    if _path.stem in NOT_RUN:
+        continue
     CLAIMS.setdefault(f"docs/models/{_path.name}", []).extend(
         [
-            Claim(FAMILY, lambda model=_path.stem: family_values(model, experiment=_table(model))),
+            Claim(FAMILY, lambda model=_path.stem: family_values(model)),
             Claim(
                 "test split, 2,000 images, one seed), AUROC", holds=lambda name=_path.stem: sized(_table(name), 2_000)
             ),
