@@ -81,8 +81,11 @@ CLAIMS: dict[str, list[Claim]] = {
             lambda: [chosen_verdict("ae", other, d) for other in ("pca", "vae") for d in CLASSES],
         ),
         Claim(
-            "asks no model anything and has {:.3f} and {:.3f}:",
-            lambda: both("rules", "pca", "auroc_rule_image_neighbours"),
+            "asks no model anything and has {:.3f} and {:.3f}, `gradient_neighbours` of the AE {:.3f} and {:.3f}:",
+            lambda: [
+                *both("rules", "pca", "auroc_rule_image_neighbours"),
+                *both("rules", "ae", "auroc_rule_gradient_neighbours"),
+            ],
         ),
         Claim(
             "image and its reconstruction (AE {:.3f} and {:.3f}).",
