@@ -62,10 +62,13 @@ def test_the_bits_are_the_same_whatever_the_environment_asks_for(asked: str) -> 
 @on_pinned
 @with_avx512
 def test_the_fastest_instructions_have_bits_of_their_own() -> None:
-    """Otherwise the test above would hold without any pins, and the fingerprint say too much."""
+    """Otherwise the test above would hold without any pins, and the fingerprint say too much.
+
+    Of one kind at least: what MKL has for processors of another vendor may be the same with and without.
+    """
     kinds = ("ae", "conv ae", "pca")
     machine = elsewhere(*kinds, BENCHMARK_INSTRUCTIONS="machine")
-    assert all(machine[kind] != ours()[kind] for kind in kinds)
+    assert any(machine[kind] != ours()[kind] for kind in kinds)
 
 
 def alone_and_in_company(kind: str, batch_size: int, **changes: Any) -> list[bool]:
