@@ -139,7 +139,7 @@ def _chosen_cells(dataset: str) -> pd.DataFrame:
     cells = frame("chosen")
     cells = cells[cells["dataset"] == dataset].copy()
     cells["auroc"] = [row[metric_of(row["chosen_rule"])] for _, row in cells.iterrows()]
-    return cells
+    return cells.assign(variant="")  # of each model one column, whatever was chosen for it
 
 
 def chosen_verdict(first: str, second: str, dataset: str) -> str:
