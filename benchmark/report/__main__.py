@@ -76,7 +76,7 @@ def show(report: Report, settings: dict[str, Any]) -> None:
     console = Console(highlight=False, width=None if terminal else 140)
     for tables in report.sections.values():
         for table in tables:
-            if table.key.startswith(("auroc_", "tests_")):
+            if table.key.startswith(("chosen_", "auroc_", "tests_")):
                 console.print(to_rich(table))
     for warning in report.warnings:
         console.print(Text(f"Warning: {warning}", style="yellow"))
