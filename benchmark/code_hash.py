@@ -102,27 +102,29 @@ def _read(name: str, path: Path) -> tuple[str, tuple[str, ...]]:
     except (SyntaxError, ValueError):  # half written: it cannot be trained, and is another one than before
         return repr(content), ()
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-    imported = tuple(_imported(tree, package))
-    return ast.unparse(_without_kinds(_without_docstrings(tree))), imported
+    imported = _strip(tree, package)
+    return ast.unparse(tree), imported
 
 
-def _without_kinds(tree: ast.Module) -> ast.Module:
-    """Without what its settings may be: the kinds that arguments are annotated with, and where they come from."""
-    tree.body = [node for node in tree.body if not (isinstance(node, ast.ImportFrom) and node.module == KINDS)]
+def _strip(tree: ast.Module, package: str) -> tuple[str, ...]:
+    """Take out of a module what changes no number; returns what it imports.
+
+    That is docstrings, and what its settings may be: the kinds that arguments are annotated with, and where they come
+    from. In one walk, as ``benchmark.status`` does little else.
+    """
+    imported: list[str] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.arg):
             node.annotation = None
-        elif isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            node.returns = None
-    return tree
-
-
-def _without_docstrings(tree: ast.Module) -> ast.Module:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            imported += _imported(node, package)
+        elif isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                node.returns = None
             texts = [part for part in node.body if not _is_text(part)]
             node.body = texts or ([] if isinstance(node, ast.Module) else [ast.Pass()])
-    return tree
+    tree.body = [node for node in tree.body if not (isinstance(node, ast.ImportFrom) and node.module == KINDS)]
+    return tuple(imported)
 
 
 def _is_text(node: ast.stmt) -> bool:
@@ -130,13 +132,12 @@ def _is_text(node: ast.stmt) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
-def _imported(tree: ast.Module, package: str) -> Iterator[str]:
-    """Full names of what a module imports; of ``from a import b`` both ``a`` and ``a.b``, as ``b`` may be a module."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            above = package.split(".")[: len(package.split(".")) + 1 - node.level] if node.level else []
-            base = ".".join([*above, *([node.module] if node.module else [])])
-            yield base
-            yield from (f"{base}.{alias.name}" for alias in node.names)
+def _imported(node: ast.Import | ast.ImportFrom, package: str) -> Iterator[str]:
+    """Full names of what is imported; of ``from a import b`` both ``a`` and ``a.b``, as ``b`` may be a module."""
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names)
+        return
+    above = package.split(".")[: len(package.split(".")) + 1 - node.level] if node.level else []
+    base = ".".join([*above, *([node.module] if node.module else [])])
+    yield base
+    yield from (f"{base}.{alias.name}" for alias in node.names)

@@ -17,8 +17,6 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Any
 
-import psutil
-
 BEAT = 30.0  # seconds between two signs of life
 SILENCE = 600.0  # seconds without one after which a process that cannot be looked up counts as dead
 
@@ -108,6 +106,8 @@ def _start_time(pid: int) -> str | None:
     Linux counts clock ticks since the machine was started, which no change of the clock moves; elsewhere it is seconds
     since 1970.
     """
+    import psutil  # a hundredth of a second, which reading records does not need
+
     try:
         process = psutil.Process(pid)
         if process.status() in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD):
@@ -118,12 +118,14 @@ def _start_time(pid: int) -> str | None:
     return str(round((started - psutil.boot_time()) * os.sysconf("SC_CLK_TCK") if psutil.LINUX else started))
 
 
-def children() -> list[psutil.Process]:
-    """Processes that this one has started."""
-    try:
-        return psutil.Process().children()
-    except psutil.Error:
-        return []
+def end_children() -> None:
+    """Ask every process that this one has started to end."""
+    import psutil
+
+    with contextlib.suppress(psutil.Error):
+        for child in psutil.Process().children():
+            with contextlib.suppress(psutil.Error):
+                child.terminate()
 
 
 @cache

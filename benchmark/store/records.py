@@ -17,8 +17,6 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from benchmark.cells import Axes
 from benchmark.data.files import sha256_of
 from benchmark.data.writing import replacing
@@ -27,6 +25,7 @@ from benchmark.store.files import DAMAGED, DIGEST, RecordError, digest_of, fault
 from benchmark.store.format import Status, Written, check_arrays, read_metrics, read_status
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
     from torch import Tensor
 
@@ -172,7 +171,7 @@ def write_record(path: Path, status: Status, content: Content) -> Path:
         write_json(temporary / "metrics.json", dict(content.metrics))
         write_json(temporary / "environment.json", dict(content.environment))
         for stem, arrays in content.arrays.items():
-            np.savez_compressed(temporary / f"{stem}.npz", allow_pickle=False, **arrays)
+            _write_arrays(temporary / f"{stem}.npz", arrays)
         if content.history:
             import pandas as pd
 
@@ -211,7 +210,7 @@ def add_rules(
         write_json(temporary / RULES_FILE, told)
         changed = ["metrics.json", RULES_FILE]
         if both := {**before, **arrays}:
-            np.savez_compressed(temporary / "rules.npz", allow_pickle=False, **both)
+            _write_arrays(temporary / "rules.npz", both)
             changed.append("rules.npz")
         files = {**record.status.files, **{name: _written(temporary / name) for name in changed}}
         _write_status(temporary, replace(record.status, files=files))
@@ -263,7 +262,15 @@ def means(records: Sequence[Record]) -> dict[str, float]:
     return found | {"cells_done": float(len(done))}
 
 
+def _write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    import numpy as np  # here, as what became of cells is said without it
+
+    np.savez_compressed(path, allow_pickle=False, **arrays)
+
+
 def _read_arrays(path: Path) -> dict[str, np.ndarray]:
+    import numpy as np
+
     with np.load(path, allow_pickle=False) as arrays:
         return {key: arrays[key] for key in arrays.files}
 

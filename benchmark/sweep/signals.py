@@ -25,10 +25,8 @@ from functools import wraps
 from types import FrameType
 from typing import Any
 
-import psutil
-
 from benchmark.data.writing import WRITES
-from benchmark.store.processes import children
+from benchmark.store.processes import end_children
 
 GRACE = 1.2  # seconds from the signal to the end of the process
 PATIENCE = 0.5  # seconds of these for threads that may be about to look at their stop flag
@@ -136,9 +134,7 @@ def leave(code: int, words: str) -> None:
     """End the process after the writes in progress, and its workers, whatever its threads do."""
     with _leaving:  # the main thread and the watching one may both come here: the second waits for the end
         WRITES.close()
-        for child in children():
-            with contextlib.suppress(psutil.Error):
-                child.terminate()
+        end_children()
         _say(words)
         os._exit(code)
 

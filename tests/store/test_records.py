@@ -12,7 +12,6 @@ import pytest
 import torch
 
 from benchmark.cells import Axes, Cell
-from benchmark.store import records
 from benchmark.store.format import read_status
 from benchmark.store.records import Content, RecordError, read_record, write_record
 from benchmark.store.recovery import recover
@@ -58,7 +57,7 @@ def test_a_failure_in_mid_write_leaves_what_was_there(tmp_path: Path, monkeypatc
     def full(*arguments: Any, **keywords: Any) -> None:
         raise Full("no space left on device")
 
-    monkeypatch.setattr(records.np, "savez_compressed", full)
+    monkeypatch.setattr(np, "savez_compressed", full)
     with pytest.raises(Full):
         write(path, metrics={"auroc": 0.1})
     assert read_record(path).metrics == {"auroc": 0.9}
