@@ -189,6 +189,10 @@ CLAIMS: dict[str, list[Claim]] = {
     "docs/models/anogan.md": [
         Claim(QUICK, lambda: both("quick", "anogan")),
         Claim("published on MNIST 0.913 or {:.3f}", lambda: [published("AnoGAN", "mnist")]),
+        Claim(
+            "is below chance on MNIST (mean AUROC {:.3f})",
+            lambda: [mean("rules", "anogan", "mnist", metric="auroc_rule_mahalanobis")],
+        ),
     ],
     "docs/models/cond_aae.md": [
         Claim("| AE, 20 epochs | {:.3f} |", lambda: conditional("ae", "")),
