@@ -160,6 +160,16 @@ def test_anogan_longer_search_lowers_the_loss(gan: Fleet, digits: ImageData) -> 
     assert totals[-1] < 0.95 * totals[0]
 
 
+def test_anogan_search_inside_the_prior_ends_nearer_to_the_origin(gan: Fleet, digits: ImageData) -> None:
+    """What the search descends on has w |z|^2 / 2 more, what an image is scored by has not."""
+    images = digits.test_images[:48]
+    free, held, tied = (residuals(gan, images, search_prior=w, search_steps=60) for w in (0.0, 1.0, 1e6))
+    assert held["code"].norm(dim=1).mean() < 0.95 * free["code"].norm(dim=1).mean()
+    assert tied["code"].norm(dim=1).mean() < 0.5 * held["code"].norm(dim=1).mean()
+    parts = tied["scores"]
+    torch.testing.assert_close(parts["total"], 0.9 * parts["residual"] + 0.1 * parts["discrimination"])
+
+
 def test_anogan_more_restarts_never_hurt(gan: Fleet, digits: ImageData) -> None:
     one, four = (residuals(gan, digits.test_images[:48], restarts=r)["scores"]["total"] for r in (1, 4))
     assert (four <= one + 1e-2).all()

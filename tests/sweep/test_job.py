@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,17 @@ def test_the_class_left_out_has_a_key_of_its_own_and_records_keep_theirs() -> No
     assert "anomalous_class" not in new.cells[0].config["split"]
     trained = new.data.train_labels[new.cells[0].split.train_index]
     assert not (trained == 3).any()
+
+
+def test_the_published_cells_are_those_that_their_command_lays_out_today() -> None:
+    """Whoever types a published command again gets its cells, by their fingerprints; another key or value moves one."""
+    with (Path(__file__).parents[2] / "results" / "rules" / "cells.csv").open(encoding="utf-8") as file:
+        published = {(row["model"], row["dataset"]): row["fingerprint"] for row in csv.DictReader(file)}
+    words = ["chosen=none", "split.normal_class=9", "seed=0"]  # the last class of each in the table
+    for (model, dataset), expected in published.items():
+        assert laid_out(f"model={model}", f"dataset={dataset}", *words).cells[0].fingerprint == expected, model
+    other = laid_out("model=anogan", "dataset=mnist", "model.search_prior=0.1", *words).cells[0].fingerprint
+    assert other != published["anogan", "mnist"]
 
 
 def test_each_split_of_a_sweep_reads_its_own_key() -> None:
