@@ -181,8 +181,11 @@ def test_what_cannot_be_chosen_is_refused_in_a_line(conf: Path, tmp_path: Path) 
 
 
 def disagreements(cells: Path) -> list[str]:
-    """Where the files in ``conf/chosen`` are not, word by word, what the cells choose. Without any file, nothing."""
-    files = {path for path in (chosen.CONF_DIR / "chosen").glob("*.yaml") if path.stem != chosen.NONE}
+    """Where the files in ``conf/chosen`` are not, word by word, what the cells choose. Without any file, nothing.
+
+    Those of the data sets that choose for each other: a choice for another one says that it was written by hand.
+    """
+    files = {path for name in CHOSEN_ON for path in (chosen.CONF_DIR / "chosen").glob(f"{name}_*.yaml")}
     if not files:
         return []
     choices, _ = choose(read_frame(cells)) if cells.is_file() else ([], [])

@@ -154,7 +154,7 @@ CLAIMS: dict[str, list[Claim]] = {
         *(
             Claim(f"| ConvLSTM AE, {name} |" + " {:.0f} | {:.3f} | {:.3f} |", lambda v=v: moving("conv_lstm_ae", v))
             for name, v in (
-                ("as shipped", ""),
+                ("settings of its YAML", ""),
                 ("cross-entropy, no code", DARK),
                 ("forecast", "target=forecast"),
                 ("forecast, cross-entropy, no code", f"target=forecast {DARK}"),
