@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from benchmark.config import UsageError
@@ -33,16 +33,28 @@ def is_old(split: Any) -> bool:
     return split.name == "leave_one_out" and split.normal_class is not None and split.anomalous_class in (None, "all")
 
 
-def resolve_classes(value: Any, class_names: Sequence[str], key: str = NORMAL) -> list[int]:
+def resolve_classes(
+    value: Any, class_names: Sequence[str], key: str = NORMAL, trainable: Collection[int] | None = None
+) -> list[int]:
     """Class indices for the setting ``key``: "all", an index, a name in any case, or a list of these.
 
-    Raises ``UsageError`` naming what is allowed.
+    ``trainable`` are the classes that leave training images (``data/splits.py``), which "all" stands for and others
+    are refused; None: all. Raises ``UsageError`` naming what is allowed.
 
     >>> resolve_classes("Sneaker", ["Sandal", "Shirt", "Sneaker"]), resolve_classes("all", ["a", "b"])
     ([2], [0, 1])
+    >>> resolve_classes("all", ["crack", "good", "scratch"], trainable=[1])
+    [1]
     """
+    allowed = range(len(class_names)) if trainable is None else sorted(trainable)
+    if not allowed:
+        raise UsageError(
+            f"{key}={value} leaves no training images: no two classes have any. Type: split=one_vs_rest"
+            if key != NORMAL
+            else f"{key}={value} leaves no training images: no class has any"
+        )
     if isinstance(value, str) and value.lower() == "all":
-        return list(range(len(class_names)))
+        return list(allowed)
     values = [value] if isinstance(value, str | int | float | bool | None) else list(value)
     lower = [name.lower() for name in class_names]
     found = []
@@ -57,6 +69,17 @@ def resolve_classes(value: Any, class_names: Sequence[str], key: str = NORMAL) -
                 f"{key}={item} is not a class of this data set; allowed: all, or an index or name of "
                 f"{names}. Type for example: {key}=3"
             )
+        if found[-1] not in allowed:
+            raise UsageError(_untrainable(item, class_names, key, allowed))
     if not found or len(set(found)) != len(found):
         raise UsageError(f"{key}={value} must name at least one class, and none twice")
     return found
+
+
+def _untrainable(item: Any, names: Sequence[str], key: str, allowed: Sequence[int]) -> str:
+    """One line for a class of which no images would be left to train on."""
+    can = ", ".join(f"{i} ({names[i]})" for i in allowed)
+    return (
+        f"{key}={item} is not allowed: no training images would be left; allowed: all, or an index or name of {can}. "
+        f"Type: {key}={names[allowed[0]]}"
+    )

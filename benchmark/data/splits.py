@@ -38,12 +38,15 @@ class Split:
     nominal_train_size: int  # mean size of the training set over all normal classes: an epoch's length
     version: int
     hash: str  # SHA-256 of version, source, rows and labels
+    classes: int | None = None  # how many classes can be the normal one (the one left out); None: all of them
 
 
 def make_split(data: ImageData, config: Any, normal_class: int, seed: int) -> Split:
     """The split of one cell. ``config`` is a ``SplitConfig``; ``normal_class`` is the class left out in leave_one_out.
 
-    Raises ``UsageError`` if the split has no training images or only one kind of evaluated images.
+    Where there are no anomalous images to evaluate the normal ones are evaluated alone, and there may be none of them
+    either. Raises ``UsageError`` if the split has no training images, if it has anomalous images to evaluate and no
+    normal ones, and if ``test_limit`` leaves one kind of them.
     """
     if config.name not in NAMES:
         raise UsageError(f"split.name={config.name} is not allowed; it must be one of {', '.join(NAMES)}")
@@ -63,12 +66,13 @@ def make_split(data: ImageData, config: Any, normal_class: int, seed: int) -> Sp
         good, bad = _by_label(data, data.test_labels, config.name, normal_class)
         index, order = torch.cat([good, bad]).sort()
         label = (order >= len(good)).byte()
+    has_anomalies = bool(label.any())  # not so in a folder of good images
     if config.test_limit is not None:
         keep = _stratified(data.labels(source)[index], config.test_limit, data.name)
         index, label = index[keep], label[keep]
     train, train_label = _training_rows(normal, spare, config, axes)
     train, train_label, calibration = _keep_calibration(train, train_label, config.calibration_share, axes)
-    if len(train) == 0 or not 0 < int(label.sum()) < len(label):
+    if len(train) == 0 or (has_anomalies and not 0 < int(label.sum()) < len(label)):
         raise UsageError(
             f"{config.name} with class {normal_class} of {data.name} leaves {len(train)} training images and "
             f"{int(label.sum())} anomalous of {len(label)} evaluated ones; at least one of each is needed"
@@ -84,7 +88,30 @@ def make_split(data: ImageData, config: Any, normal_class: int, seed: int) -> Sp
         nominal_train_size=_nominal_size(data, config),
         version=SPLIT_VERSION,
         hash=_hash(source, train, train_label, calibration, index, label),
+        classes=_count_unless_all(data, config.name),
     )
+
+
+def trainable_classes(data: ImageData, name: str) -> list[int]:
+    """The classes that the split ``name`` can have: those of which training images are left to be the normal ones.
+
+    In one_vs_rest that is not a class of defects, of which there are test images only; in leave_one_out it is every
+    class whose others have training images.
+    """
+    counts = _train_counts(data)
+    left = counts if name == "one_vs_rest" else counts.sum() - counts
+    return np.flatnonzero(left).tolist()
+
+
+def _count_unless_all(data: ImageData, name: str) -> int | None:
+    count = len(trainable_classes(data, name))
+    return count if count < len(data.class_names) else None
+
+
+def _train_counts(data: ImageData) -> np.ndarray:
+    """How many training images each class has, those of other kinds left out: int64 (classes,)."""
+    count = len(data.class_names)
+    return np.bincount(data.train_labels.numpy(), minlength=count)[:count]
 
 
 def told_classes(split: Split, labels: Tensor, share: float, seed: int) -> Tensor:
@@ -141,10 +168,10 @@ def _keep_calibration(
 
 
 def _nominal_size(data: ImageData, config: Any) -> int:
-    classes = len(data.class_names)
-    images = int((data.train_labels < classes).sum())
-    normal = images if config.name == "one_vs_rest" else images * (classes - 1)  # summed over all normal classes
-    size = normal / classes * config.train_fraction / (1 - config.contamination) * (1 - config.calibration_share)
+    counts, classes = _train_counts(data), trainable_classes(data, config.name)
+    each = counts if config.name == "one_vs_rest" else counts.sum() - counts
+    normal = int(each[classes].sum())  # over all classes that can be the normal one (the one left out)
+    size = normal / len(classes) * config.train_fraction / (1 - config.contamination) * (1 - config.calibration_share)
     return max(1, round(size * (1 - VALIDATION_SHARE) if config.evaluate_on == "validation" else size))
 
 

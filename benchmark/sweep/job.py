@@ -19,7 +19,7 @@ from benchmark.config import UsageError
 from benchmark.data.classes import class_setting, resolve_classes
 from benchmark.data.files import data_dir
 from benchmark.data.images import ImageData, load_images
-from benchmark.data.splits import make_split
+from benchmark.data.splits import make_split, trainable_classes
 from benchmark.engine.device import resolve_device
 from benchmark.engine.state import Settings
 from benchmark.models import constructor, model_class
@@ -120,7 +120,9 @@ class Layout:
     def cells(self) -> list[Cell]:
         """A cell for each class and seed."""
         key, classes = class_setting(self.config.split)
-        chosen = resolve_classes(classes, self.data.class_names, key)
+        chosen = resolve_classes(
+            classes, self.data.class_names, key, trainable_classes(self.data, self.config.split.name)
+        )
         changes = variant(self.config)
         return [self._cell(number, seed, changes) for number in chosen for seed in seeds(self.config)]
 
