@@ -159,6 +159,9 @@ def _choose(model: str, dataset: str, other: str, split: str, frame: pd.DataFram
     settings = there.choosable
     if not settings:
         return f"every setting has a cell on {other} that diverged"
+    done = (frame["dataset"] == other) & (frame["state"] == "done")
+    if done.any() and frame["auroc"][done].isna().all():
+        return f"no cell on {other} has an AUROC, as none had anomalous images to evaluate"
     if not (shared := there.shared(settings)):
         return f"no class and seed on {other} that all {len(settings)} settings have. {_how_to_finish()}"
     tested = here.shared([setting for setting in settings if here.values.get(setting, {}).get(OWN)])

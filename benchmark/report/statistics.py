@@ -60,6 +60,11 @@ class Group:
         return f"{label} {MARK}" if label in self.below else label
 
     @property
+    def without_anomalies(self) -> bool:
+        """Whether a done cell has no AUROC, as there were no anomalous images to evaluate."""
+        return bool(((self.frame["state"] == "done") & (self.frame["n_test_anomalous"] == 0)).any())
+
+    @property
     def n_classes(self) -> int:
         return int(self.frame["n_classes"].max())
 

@@ -255,6 +255,15 @@ def read_record(path: str | Path) -> Record:
         raise RecordError(f"{file}: {error}; {again}") from error
 
 
+def auroc_text(metrics: Mapping[str, float]) -> str:
+    """What the metrics of a cell that is done say first.
+
+    >>> auroc_text({"auroc": 0.98765}), auroc_text({"n_test_anomalous": 0.0})
+    ('AUROC 0.9877', 'no AUROC, as there were no anomalies to evaluate')
+    """
+    return f"AUROC {metrics['auroc']:.4f}" if "auroc" in metrics else "no AUROC, as there were no anomalies to evaluate"
+
+
 def means(records: Sequence[Record]) -> dict[str, float]:
     """Metrics of a job, named as those of its cells: means over the cells that are done; and their number."""
     done = [record.metrics for record in records if record.state == "done"]

@@ -28,7 +28,7 @@ from benchmark.store.experiments import PlannedCell, column_label, write_job
 from benchmark.store.finished import finished_in
 from benchmark.store.format import Entry, Member, PlannedJob, Status
 from benchmark.store.leases import Leases, lock
-from benchmark.store.records import Content, write_record
+from benchmark.store.records import Content, auroc_text, write_record
 from benchmark.sweep.job import now
 from benchmark.sweep.members import Column, committee_variant
 from benchmark.sweep.votes import Seat, Vote, refuse_others, refuse_unknown_rules, unfit, vote_of
@@ -167,7 +167,7 @@ def make(cells: Sequence[Committee], output_dir: Path, experiment: str) -> Itera
 def _made(cell: Committee, folder: Path, experiment: str) -> Ended:
     there = finished_in(folder, cell.fingerprint)
     if there is not None and there.status.members == cell.members:
-        return Ended(cell, "done", f"AUROC {there.metrics['auroc']:.4f}", before=True)
+        return Ended(cell, "done", auroc_text(there.metrics), before=True)
     started = now()
     votes = [vote_of(seat) for seat in cell.seats]
     of_member, first = votes[0].seat.record.config(), votes[0].seat.record.status
@@ -189,7 +189,7 @@ def _made(cell: Committee, folder: Path, experiment: str) -> Ended:
     )
     config = OmegaConf.to_yaml(OmegaConf.create(_config(cell, of_member, experiment)))
     write_record(folder, status, Content(config, environment("cpu", "fp32"), metrics, arrays))
-    return Ended(cell, "done", f"AUROC {metrics['auroc']:.4f}")
+    return Ended(cell, "done", auroc_text(metrics))
 
 
 def judge(votes: Sequence[Vote], dataset: dict[str, Any]) -> tuple[dict[str, float], dict[str, dict[str, np.ndarray]]]:

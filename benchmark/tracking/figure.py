@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from benchmark.store.records import auroc_text
+
 if TYPE_CHECKING:
     from benchmark.store.records import Record
 
@@ -35,14 +37,19 @@ def cell_figure(record: Record, path: Path) -> Path:
     variant = f" {record.status.variant}" if record.status.variant != "" else ""
     figure.suptitle(
         f"{axes.model}{variant} on {axes.dataset}, {axes.split} class {axes.normal_class} "
-        f"({axes.normal_class_name}), seed {axes.seed}: AUROC {record.metrics['auroc']:.4f}",
+        f"({axes.normal_class_name}), seed {axes.seed}: {auroc_text(record.metrics)}",
         parse_math=False,  # a $ in a name is a $
     )
     grid = figure.add_gridspec(
         2, 3, height_ratios=[1.6, 1], left=0.085, right=0.985, top=0.92, bottom=0.05, hspace=0.25, wspace=0.25
     )
-    draw_roc(figure.add_subplot(grid[0, 0]), label, values)
-    draw_histogram(figure.add_subplot(grid[0, 1]), label, values, headline)
+    if "auroc" in record.metrics:
+        draw_roc(figure.add_subplot(grid[0, 0]), label, values)
+    if len(values) == 0:  # nothing was evaluated
+        values = (record.calibration() or {}).get(f"score/{headline}", values)
+        label = np.zeros(len(values), np.uint8)
+    if len(values):
+        draw_histogram(figure.add_subplot(grid[0, 1]), label, values, headline)
     if history is not None:
         draw_history(figure.add_subplot(grid[0, 2]), history)
     if images is not None:
@@ -79,6 +86,8 @@ def draw_histogram(axis: Any, label: np.ndarray, values: np.ndarray, headline: s
     """Scores of normal and anomalous images, each as shares of its own images; the top 0.5% are cut off."""
     bins = np.linspace(values.min(), np.quantile(values, 0.995), 50)
     for kind, name, colour in ((0, "normal", NORMAL), (1, "anomalous", ANOMALOUS)):
+        if not (label == kind).any():
+            continue
         counts, _ = np.histogram(np.clip(values[label == kind], bins[0], bins[-1]), bins)
         axis.stairs(counts / max(counts.sum(), 1), bins, fill=True, color=colour, alpha=0.6, label=name)
     axis.set(xlabel=f"score: {headline}", ylabel="share of images")

@@ -10,7 +10,17 @@ import numpy as np
 from benchmark.report.crossing import PREFIX
 from benchmark.report.statistics import Group, Mean, average_ranks, class_mean, per_class
 from benchmark.report.tables.floors import floor_note
-from benchmark.report.tables.table import ABSENT, Entry, Table, group_key, group_title, mean_text, number, updates
+from benchmark.report.tables.table import (
+    ABSENT,
+    NO_ANOMALIES,
+    Entry,
+    Table,
+    group_key,
+    group_title,
+    mean_text,
+    number,
+    updates,
+)
 
 NO_RESULTS = "Scored on held-out training images: these numbers choose settings and are no results."
 
@@ -86,12 +96,15 @@ def _auroc_notes(group: Group, means: Sequence[Mean], several: bool) -> list[str
             "Mean ± standard deviation (ddof = 1) over n seeds; in the mean row, of the seeds that have all classes."
         )
     notes += unlike_columns(group, means)
+    measured = any(mean.present for mean in means)  # without an AUROC there is nothing to say of floors
     notes.append(
         "The sd over classes says how much classes differ, not how far a mean may be off. Updates: training steps of a "
-        "cell; fit: fitted in one call. " + floor_note(group)
+        "cell; fit: fitted in one call." + (f" {floor_note(group)}" if measured else "")
     )
     if (group.frame["state"] != "done").any():
         notes.append(f"{ABSENT} stands for a cell that is not done.")
+    if group.without_anomalies:
+        notes.append(NO_ANOMALIES)
     if group.evaluate_on != "test":
         notes.append(NO_RESULTS)
     return notes

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from benchmark.report.statistics import Group, Mean, column_mean
 
 ABSENT = "—"  # planned, but not there
+NO_ANOMALIES = f"{ABSENT} stands for no AUROC too: no anomalies were evaluated (n_test_anomalous is 0 in cells.csv)."
 RULES_SECTION = "Models and rules"  # heading of the tables and figures of both axes
 DATASET_TITLES = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST"}
 
