@@ -110,6 +110,8 @@ def _check_labels(dataset: Any, tensors: list[Tensor]) -> None:
     for images, labels in ((tensors[0], tensors[1]), (tensors[2], tensors[3])):
         if len(images) != len(labels):
             raise UsageError(f"{dataset.name}: {len(images)} images but {len(labels)} labels; {_again(dataset)}")
+        if len(labels) == 0 and images is tensors[2]:  # good images alone: nothing to evaluate
+            continue
         if len(labels) == 0 or int(labels.min()) < 0 or int(labels.max()) >= count:
             raise UsageError(
                 f"{dataset.name}: labels must be 0 to {count - 1}, the {count} names in its `classes`; "

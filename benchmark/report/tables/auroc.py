@@ -13,6 +13,7 @@ from benchmark.report.tables.floors import floor_note
 from benchmark.report.tables.table import (
     ABSENT,
     NO_ANOMALIES,
+    WHY_NO_AUROC,
     Entry,
     Table,
     group_key,
@@ -67,7 +68,10 @@ def _class_row(group: Group, k: int, several: bool) -> list[Entry]:
     values = [round(float(np.mean(v)), 3) if v else math.nan for v in columns]
     best = max((v for v in values if not math.isnan(v)), default=math.nan)
     return [Entry(group.class_title(k))] + [
-        Entry(_seeds_text(v, several), value == best) for v, value in zip(columns, values, strict=True)
+        Entry(
+            NO_ANOMALIES if not v and (label, k) in group.without_anomalies else _seeds_text(v, several), value == best
+        )
+        for label, v, value in zip(group.labels, columns, values, strict=True)
     ]
 
 
@@ -88,7 +92,7 @@ def _interval(low: float, high: float) -> str:
 
 def _auroc_notes(group: Group, means: Sequence[Mean], several: bool) -> list[str]:
     notes = ["Larger is better; the best of each row is bold (ties after rounding all are)."]
-    images = sorted({int(n) for n in group.frame["n_test"].dropna()})
+    images = sorted({int(n) for n in group.frame["n_test"].dropna()} - {0})
     if images:
         notes[0] += f" Every cell is scored on {' or '.join(f'{n:,}' for n in images)} {group.evaluate_on} images."
     if several:
@@ -104,7 +108,7 @@ def _auroc_notes(group: Group, means: Sequence[Mean], several: bool) -> list[str
     if (group.frame["state"] != "done").any():
         notes.append(f"{ABSENT} stands for a cell that is not done.")
     if group.without_anomalies:
-        notes.append(NO_ANOMALIES)
+        notes.append(WHY_NO_AUROC)
     if group.evaluate_on != "test":
         notes.append(NO_RESULTS)
     return notes

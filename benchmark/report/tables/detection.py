@@ -5,7 +5,7 @@ from __future__ import annotations
 from benchmark.report.statistics import Group, class_mean
 from benchmark.report.tables.table import (
     ABSENT,
-    NO_ANOMALIES,
+    WHY_NO_AUROC,
     Entry,
     Table,
     cells_text,
@@ -51,7 +51,7 @@ def detection_table(group: Group) -> Table:
         f"Detection metrics of the headline score, {group_title(group)}",
         ["model", "cells", *(title for _, title in DETECTION)],
         rows,
-        [_note(group), *([NO_ANOMALIES] if group.without_anomalies else [])],
+        [_note(group), *([WHY_NO_AUROC] if group.without_anomalies else [])],
         rules,
     )
 
