@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -23,7 +24,8 @@ from benchmark.data.splits import make_split, trainable_classes
 from benchmark.engine.device import resolve_device
 from benchmark.engine.state import Settings
 from benchmark.models import constructor, model_class
-from benchmark.models.refusals import arguments_of, refuse_built
+from benchmark.models.keywords import AUTO, network_for
+from benchmark.models.refusals import NETWORK, arguments_of, chooses_network, refuse_built
 from benchmark.rules import build_rule, labelled, rule_code, shipped
 from benchmark.say import one_line
 from benchmark.store.checkpoints import Checkpoints
@@ -167,6 +169,7 @@ def lay_out_job(
     """
     device, precision = resolve_device(config.device, config.precision) if device is None else device
     data = load_images(config.dataset, data_dir(config.data_dir))
+    config = _with_network(config, data)
     layout = Layout(config, data, device, precision)
     _refuse_model(layout)
     cells = layout.cells()
@@ -182,6 +185,18 @@ def lay_out_job(
         overrides=overrides,
         cores=cores,
     )
+
+
+def _with_network(config: Any, data: ImageData) -> Any:
+    """The configuration with the network that "auto" stands for on these images, as records and fingerprints have it.
+
+    A network that was typed, or written by a preset or a choice, stays; so does that of a record.
+    """
+    if config.model.get(NETWORK) != AUTO or not chooses_network(constructor(config.model._target_)):
+        return config
+    config = copy.deepcopy(config)
+    config.model[NETWORK] = network_for(data.image_shape)
+    return config
 
 
 def as_stored(config: Any) -> dict[str, Any]:
@@ -234,6 +249,7 @@ def variant(config: Any) -> str:
     """
     defaults = {key: _listed(keyword.default) for key, keyword in constructor(config.model._target_).items()}
     plain = arguments_of(OmegaConf.to_container(config.model, resolve=True))
+    plain = {key: value for key, value in plain.items() if (key, value) != (NETWORK, AUTO)}  # not laid out yet
     changes = [f"{key}={_short(value)}" for key, value in plain.items() if value != defaults[key]]
     for section, key, default in (
         ("trainer", "epochs", None),

@@ -12,6 +12,8 @@ from benchmark.data.images import ImageData
 from benchmark.engine.contract import CHECKS, OF_FLEETS, Subject
 from benchmark.engine.fleet import Fleet
 from benchmark.models import constructor, model_class, model_names
+from benchmark.models.keywords import AUTO, network_for
+from benchmark.models.refusals import chooses_network
 from benchmark.sweep.fleets import lay_out_fleets
 from tests.tiny_models import build, tiny
 
@@ -63,6 +65,10 @@ def test_configuration_mirrors_the_constructor() -> None:
         cls = model_class(name)
         assert written.pop("_target_") == f"{cls.__module__}.{cls.__qualname__}"
         assert list(written) == list(constructor(name))
+        if chooses_network(constructor(name)) and written["network"] == AUTO:
+            written["network"] = network_for((1, 28, 28))
+        defaults = {key: keyword.default for key, keyword in constructor(name).items()}
+        assert {key: tuple(v) if isinstance(v, list) else v for key, v in written.items()} == defaults
         assert all(constructor(name)[key].accepts(value) for key, value in written.items())
 
 
