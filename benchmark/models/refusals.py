@@ -13,6 +13,7 @@ from benchmark.models import constructor, model_class, model_names
 from benchmark.models.keywords import AUTO, Keyword, Network
 
 RESERVED = ("name", "_target_")  # keys of a model that are no keywords of its constructor
+MOST_PIXELS = 10_000  # of images whose principal axes are taken from their covariance
 NETWORK = "network"  # of a model that has a dense and a convolutional one
 
 
@@ -102,6 +103,7 @@ def refuse_built(model: Any) -> None:
         )
     if model.phases and type(model).loss is Model.loss:
         raise ValueError("it has phases but no loss. Write: def loss(self, phase, images, noise)")
+    _refuse_axes(model)
     modules = {name.split(".")[0] for name, _ in model.named_parameters()}
     for phase in model.phases:
         for name in phase.modules:
@@ -111,6 +113,19 @@ def refuse_built(model: Any) -> None:
                 )
     if model.epochs < 1 and model.phases:
         raise ValueError("its epochs are not set. Write in __init__: self.epochs, self.batch_size = epochs, batch_size")
+
+
+def _refuse_axes(model: Any) -> None:
+    """Raise ``ValueError`` for principal axes of images whose covariance is too large to take its eigenvectors."""
+    from benchmark.models.parts.fitted import Fitted
+
+    if not isinstance(model, Fitted) or model.features != "pca" or type(model)._fit_axes is not Fitted._fit_axes:
+        return
+    if (pixels := model.pixel_mean.numel()) > MOST_PIXELS:
+        raise ValueError(
+            f"features=pca takes the eigenvectors of a covariance of {pixels:,} x {pixels:,}: minutes and gigabytes. "
+            "Type model.features=pixels, or a smaller dataset.image_size"
+        )
 
 
 def chooses_network(keywords: Mapping[str, Keyword], key: str = NETWORK) -> bool:
