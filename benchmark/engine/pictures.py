@@ -21,6 +21,7 @@ BATCH = 256  # images generated at once
 PANEL = 8  # images in each group of the contact sheet
 SAMPLES = 32  # generated images kept
 STYLES = 8  # styles that are shown in every class
+PASSES = 10_000  # of a model that draws an image pixel by pixel, at most
 GRID = 15  # decoded images along each axis of a 2-D latent space
 STEPS = 10  # decoded images on the line between two codes
 
@@ -82,9 +83,12 @@ def _samples(model: Model, code: Tensor | None, seed: int, decode: Decoder) -> A
 
 
 def generated_images(model: Model, code: Tensor | None, count: int, seed: int, decode: Decoder) -> Tensor | None:
-    """``count`` generated images (B, C, H, W) from noise of the given seed; None if the model generates nothing."""
+    """``count`` generated images (B, C, H, W) from noise of the given seed; None if the model generates nothing.
+
+    Nor does it here if it needs a pass a pixel, of more than PASSES: a flow's samples of 3 x 64 x 64 take minutes.
+    """
     shape = model.sample_shape if code is None else model.sample_shape or tuple(code.shape[1:])
-    if not shape:
+    if not shape or (model.samples_slowly and len(shape) == 1 and shape[0] > PASSES):
         return None
     noise = torch.randn(count, *shape, generator=torch.Generator().manual_seed(seed))
     parts = [decode("sample", part) for part in noise.split(BATCH)]
