@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from benchmark.engine.colours import in_colour
 from benchmark.store.records import auroc_text
 
 if TYPE_CHECKING:
@@ -117,20 +118,21 @@ def draw_contact_sheet(axis: Any, images: dict[str, np.ndarray]) -> None:
 
 
 def contact_sheet(images: dict[str, np.ndarray]) -> tuple[np.ndarray, list[tuple[float, str]]]:
-    """The sheet as one uint8 image, and the horizontal middle and name of each group."""
-    rows = [images["input"]]
+    """The sheet as one uint8 image, grey or in colour, and the horizontal middle and name of each group."""
+    rows = [in_colour(images["input"])]
     shown = SHOWN if rows[0].shape[2] < WIDE else SHOWN // 4
     if "reconstruction" in images:
-        residual = np.abs(images["input"].astype(int) - images["reconstruction"].astype(int)).astype(np.uint8)
-        rows += [images["reconstruction"], residual]
+        rows.append(in_colour(images["reconstruction"]))
+        rows.append(np.abs(rows[0].astype(int) - rows[1].astype(int)).astype(np.uint8))
+    edge = ((0, 0), (1, 1), (1, 1), *[(0, 0)] * (rows[0].ndim - 3))
     blocks, ticks, left = [], [], 0
     for group, name in GROUPS.items():
         chosen = np.flatnonzero(images["group"] == group)[:shown]
         if len(chosen) == 0:
             continue
-        tiles = [np.pad(row[chosen], ((0, 0), (1, 1), (1, 1)), constant_values=255) for row in rows]
+        tiles = [np.pad(row[chosen], edge, constant_values=255) for row in rows]
         block = np.concatenate([np.concatenate(list(row), axis=1) for row in tiles], axis=0)
-        gap = np.full((block.shape[0], 12), 255, np.uint8)
+        gap = np.full((block.shape[0], 12, *block.shape[2:]), 255, np.uint8)
         ticks.append((left + block.shape[1] / 2, name))
         left += block.shape[1] + gap.shape[1]
         blocks += [block, gap]
