@@ -37,7 +37,7 @@ class SourceConfig:
 class DatasetConfig:
     """A labelled image data set with an official training and test split."""
 
-    name: str = MISSING
+    name: str | None = MISSING  # null: that of the folder at `path`
     torchvision_class: str | None = None  # class in torchvision.datasets
     _target_: str | None = None  # instead: a function that returns images and labels (docs/your_own.md)
     options: dict[str, Any] = field(default_factory=dict)  # further constructor arguments, e.g. split: letters
@@ -48,6 +48,12 @@ class DatasetConfig:
     image_size: int = 28  # images of another size are resized to this square
     made_from: str | None = None  # data set whose raw files these are; its images are made into sequences
     other_kinds: list[str] = field(default_factory=list)  # anomalies of a class itself: label = class + n x classes
+    path: str | None = None  # images of one's own: a folder, a CSV or an .npz file (docs/own_images.md); below: of it
+    channels: int | None = None  # 1 (grey) | 3 (RGB) | null: as the files have it
+    keep_aspect: bool = False  # fit images into the square instead of stretching them to it
+    on_bad: str = "stop"  # stop: bad images are listed and nothing is trained | skip: they are left out and named
+    skipped: list[str] = field(default_factory=list)  # found, not typed: what was left out, and why
+    content: str | None = None  # found, not typed: SHA-256 of the images and labels
 
 
 @dataclass

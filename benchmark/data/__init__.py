@@ -23,6 +23,11 @@ def load_dataset_config(name: str, own: str | Path | None = None) -> Any:
     return OmegaConf.merge(OmegaConf.structured(DatasetConfig), OmegaConf.load(there[name]))
 
 
+def is_own(dataset: Any) -> bool:
+    """Whether a data set's images are files at a path that is typed (``data/folder.py``)."""
+    return dataset.get("path") is not None
+
+
 def _configurations(own: str | Path | None) -> dict[str, Path]:
     folders = [Path(folder, "dataset") for folder in (CONF_DIR, own) if folder is not None]
     return {path.stem: path for folder in folders for path in folder.glob("*.yaml")}

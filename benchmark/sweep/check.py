@@ -130,7 +130,7 @@ def validate(config: Any) -> None:
         name = _get(config, key)
         if not is_plain_name(name):
             allowed = f"a name for a folder, without / and not beginning with a dot, of at most {LONGEST} bytes"
-            raise UsageError(refusal(key, repr(name[:40]), allowed, f"{key}={example}"))
+            raise UsageError(refusal(key, repr((name or "")[:40]), allowed, f"{key}={example}"))
     _validate_classes([*config.dataset.classes, *config.dataset.other_kinds])
     seeds(config)
 

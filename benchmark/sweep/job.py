@@ -16,8 +16,10 @@ from omegaconf import OmegaConf
 
 from benchmark.cells import Axes, Cell, fingerprint
 from benchmark.config import UsageError
+from benchmark.data import is_own
 from benchmark.data.classes import class_setting, resolve_classes
 from benchmark.data.files import data_dir
+from benchmark.data.folder import complete
 from benchmark.data.images import ImageData, load_images
 from benchmark.data.splits import make_split
 from benchmark.engine.device import resolve_device
@@ -164,6 +166,8 @@ def lay_out_job(
     ``device`` is the device and precision; None: those that the configuration stands for on this machine.
     """
     device, precision = resolve_device(config.device, config.precision) if device is None else device
+    if is_own(config.dataset):  # of a worker, which composes it once more
+        complete(config.dataset, data_dir(config.data_dir))
     data = load_images(config.dataset, data_dir(config.data_dir))
     layout = Layout(config, data, device, precision)
     _refuse_model(layout)
