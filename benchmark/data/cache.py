@@ -19,7 +19,7 @@ import json
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import asdict, dataclass, replace
 from io import BytesIO
 from pathlib import Path
@@ -29,12 +29,13 @@ import numpy as np
 
 from benchmark.config import UsageError
 from benchmark.data.files import sha256_of
-from benchmark.data.judging import FEWEST, Judged, Seen, in_words, judge
+from benchmark.data.judging import FEWEST, TRAIN_SHARE, Judged, Seen, in_words, judge
 from benchmark.data.layouts import Found, in_order
 from benchmark.data.reading import Unreadable, content_of, read_stored
 from benchmark.data.sources import locked
 from benchmark.data.writing import remove, replacing, scratch
 
+SPLIT = f" ({TRAIN_SHARE:.0%} of each class train, by a hash of their content)"
 FORMAT = 1  # raise it when the same files give another cache
 AT_ONCE = 64  # images that a thread reads before it says so
 ROWS = 1024  # images that are copied at once
@@ -75,7 +76,7 @@ class About:
     train: int  # how many of the rows are training images
     count: int  # rows
     found: int  # images that were found, faults among them
-    faults: list[list[str]]  # name and reason of what was left out
+    faults: list[tuple[str, str]]  # name and reason of what was left out
 
 
 @dataclass(frozen=True)
@@ -180,13 +181,17 @@ def _sha256(path: Path) -> str:
 
 def _fresh(place: Path, listing: _Listing, thorough: bool) -> About | None:
     """What a cache holds, if it is of these files."""
-    about = _about(place / "images")
+    about, path = _about(place / "images"), place / "images" / "files.json"
     try:
-        noted = json.loads((place / "images" / "files.json").read_text(encoding="utf-8"))
+        noted = json.loads(path.read_text(encoding="utf-8"))
         if about is None or not listing.is_that_of(noted, thorough):
             return None
+        now = {name: [*stamp, noted["files"][name][2]] for name, stamp in listing.stamps.items()}
     except (OSError, ValueError, KeyError, TypeError):
         return None
+    if now != noted["files"]:  # so that no command has to look at their content again
+        with suppress(OSError), replacing(path) as temporary:
+            _dump(temporary, {**noted, "files": now})
     return None if thorough and mapped(place) is None else about
 
 
@@ -217,13 +222,13 @@ def _build(place: Path, way: Way, found: Found, listing: _Listing, report: Repor
                 about = About(
                     content="",
                     name=way.name,
-                    layout=found.layout,
+                    layout=found.layout + (SPLIT if judged.is_ours else ""),
                     classes=classes,
                     channels=judged.channels,
                     train=judged.train,
                     count=len(judged.rows),
                     found=len(found.items) + len(found.faults),
-                    faults=[list(fault) for fault in faults],
+                    faults=faults,
                 )
                 written = _loaded(folder, about)
                 about = replace(about, content=version_of(about.name, written.splits()))

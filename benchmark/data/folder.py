@@ -61,8 +61,8 @@ def complete(dataset: Any, folder: Path, thorough: bool = False) -> str | None:
         about, is_new = cached(way, found, folder, report, thorough)
     if about.faults and dataset.on_bad == "stop":
         raise UsageError(
-            f"{way.key}: {len(about.faults):,} faults in {about.found:,} images: {_faults(about)}. Put them right, or "
-            "type dataset.on_bad=skip, which leaves these images out and only tests on classes that have too few"
+            f"{way.key}: {_many(about.faults, 'fault')} in {about.found:,} images: {in_words(about.faults)}. Put them "
+            "right, or type dataset.on_bad=skip, which leaves them out and only tests on classes that have too few"
         )
     _fill(dataset, way, about)
     where = f"read into {way.place(folder)}" if is_new else f"in {way.place(folder)}"
@@ -144,8 +144,8 @@ def _fill(dataset: Any, way: Way, about: About) -> None:
     dataset.skipped = [*told[:MOST_NAMED], *more]
 
 
-def _faults(about: About) -> str:
-    return in_words([(name, reason) for name, reason in about.faults])
+def _many(things: Sequence[Any], what: str) -> str:
+    return f"{len(things):,} {what}" if len(things) == 1 else f"{len(things):,} {what}s"
 
 
 def _in_words(way: Way, about: About) -> str:
@@ -162,7 +162,7 @@ def _left_out(names: Any) -> str:
 
 
 def _skipped(about: About) -> str:
-    return f"; left out {len(about.faults):,} of {about.found:,}: {_faults(about)}" if about.faults else ""
+    return f"; left out {len(about.faults):,} of {about.found:,}: {in_words(about.faults)}" if about.faults else ""
 
 
 @contextmanager

@@ -35,6 +35,7 @@ class Judged:
     train: int  # how many of the rows are training images
     channels: int
     faults: list[tuple[str, str]]  # name and reason
+    is_ours: bool  # whether the split had to be made
 
 
 def judge(items: Sequence[Item], seen: Seen, channels: int | None) -> Judged:
@@ -68,7 +69,9 @@ def judge(items: Sequence[Item], seen: Seen, channels: int | None) -> Judged:
     ]
     classes = [(f"class {label}", f"fewer than {FEWEST} training images ({count})") for label, count in few.items()]
     named = [(items[i].name, reason) for i, reason in sorted(faults.items())]
-    return Judged([*parts[0], *parts[1]], len(parts[0]), channels, [*named, *classes])
+    return Judged(
+        [*parts[0], *parts[1]], len(parts[0]), channels, [*named, *classes], any(items[i].split is None for i in good)
+    )
 
 
 def _refuse_minority(seen: Seen, faults: dict[int, str]) -> int:

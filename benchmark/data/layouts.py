@@ -130,7 +130,9 @@ class _Folder:
         self.left_out += [f"{name}/" for name in inside if name not in SPLITS]
         if not items:
             raise UsageError(self._empty(inside))
-        return "train/ and test/ with a folder a class", items
+        trained = {item.label for item in items if item.split == "train"}
+        is_of_good = len(trained) == 1
+        return f"train/{trained.pop()} and test/CLASS" if is_of_good else "train/CLASS and test/CLASS", items
 
     def _classes(
         self, classes: list[str], inside: dict[str, tuple[list[str], list[str]]], images: list[str]
@@ -143,7 +145,8 @@ class _Folder:
         self.strays += [(name, "beside the class folders (in none of them)") for name in images]
         self.left_out += [f"{name}/" for name in inside if name not in classes]
         split = "train" if len(classes) == 1 else None
-        return "class folders", self._of_classes(Path(), classes, split)
+        layout = f"a folder of {shown(classes[0])} images alone" if split else "class folders"
+        return layout, self._of_classes(Path(), classes, split)
 
     def _of_classes(self, below: Path, classes: Sequence[str], split: str | None) -> list[Item]:
         items = []

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from benchmark.config import CONF_DIR, Config, UsageError
-from benchmark.data import is_own
+from benchmark.data import is_own, refuse_own_keys
 from benchmark.sweep.check import validate
 from benchmark.sweep.explain import explain, refuse_keys, refuse_preset_choices, refuse_typed_choices
 from benchmark.sweep.flags import CommandLine, read_flags
@@ -79,6 +79,8 @@ def compose_line(line: CommandLine) -> ComposedCommand:
 
 def _complete(configs: Sequence[Any]) -> None:
     """Fill in what only the images of somebody's own data set say; they are read here, if that is to be done."""
+    for config in configs:
+        refuse_own_keys(config.dataset)
     if own := [config for config in configs if is_own(config.dataset)]:
         from benchmark.data.folder import complete_all
 
