@@ -119,13 +119,16 @@ def cached(way: Way, found: Found, data_dir: Path, report: Report, thorough: boo
         return _build(place, way, found, listing, report), True
 
 
-def of_content(content: str, data_dir: Path) -> Path | None:
-    """The folder of a cache that says to hold this version of some data, if there is one."""
-    for path in sorted((data_dir / "folder").glob("*/images")):
-        about = _about(path)
-        if about is not None and about.content == content:
-            return path.parent
-    return None
+def of_content(content: str, data_dir: Path) -> list[Path]:
+    """The folders of caches that say to hold this version of some data."""
+    there = sorted((data_dir / "folder").glob("*/images"))
+    return [path.parent for path in there if (about := _about(path)) is not None and about.content == content]
+
+
+def discard(place: Path) -> None:
+    """Remove what a cache holds, so that it is read again."""
+    with locked(place), suppress(FileNotFoundError):
+        remove(place / "images")
 
 
 def mapped(place: Path) -> Mapped | None:

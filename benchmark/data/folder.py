@@ -16,7 +16,7 @@ import numpy as np
 
 from benchmark.config import LONGEST, UsageError, refusal
 from benchmark.data import dataset_names, is_own
-from benchmark.data.cache import About, Mapped, Report, Way, cached, mapped, of_content
+from benchmark.data.cache import About, Mapped, Report, Way, cached, discard, mapped, of_content
 from benchmark.data.files import data_dir
 from benchmark.data.judging import in_words
 from benchmark.data.layouts import find, listed, shown
@@ -91,12 +91,12 @@ def own_arrays(dataset: Any, folder: Path) -> list[np.ndarray]:
 
 
 def _mapped(dataset: Any, folder: Path) -> Mapped | None:
-    place = of_content(dataset.content, folder)
-    if place is None:
-        return None
-    if (found := mapped(place)) is None:
+    for place in of_content(dataset.content, folder):
+        if (found := mapped(place)) is not None:
+            return found
         warn(f"{place}: its images are damaged; they are read again")
-    return found
+        discard(place)
+    return None
 
 
 def _way(dataset: Any) -> Way:
