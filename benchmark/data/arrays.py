@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Sequence
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +18,7 @@ from benchmark.data.reading import fitted, to_bytes
 
 FILE = ".npz"
 WHOLE = ("train_images", "train_labels", "test_images", "test_labels")
+OF_ZIP = (zipfile.BadZipFile, zlib.error, NotImplementedError)  # the last for a way of packing that is not known
 KINDS = (np.dtype(np.uint8), np.dtype(np.uint16), np.dtype(np.bool_))
 
 
@@ -37,7 +40,7 @@ class Arrays:
 
     def __init__(self, path: Path, key: str) -> None:
         self.path, self.key = path, key
-        try:
+        with self._told():
             if not zipfile.is_zipfile(path):
                 raise ValueError("it is none")
             with np.load(path, allow_pickle=False) as file:
@@ -45,10 +48,6 @@ class Arrays:
                 self._refuse_names(names)
                 parts = {name: file[name] for name in names if name.endswith("labels")}
             heads = {name: self._head(name) for name in names if name.endswith("images")}
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile, KeyError, NotImplementedError) as error:
-            raise UsageError(
-                f"{key}={path} cannot be read as an .npz file of numpy ({' '.join(str(error).split())})"
-            ) from error
         order = [name for name in ("images", *WHOLE) if name in heads]
         self.parts = [self._part(name, heads[name], parts) for name in order]
 
@@ -67,8 +66,17 @@ class Arrays:
 
     @cached_property
     def images(self) -> list[np.ndarray]:
-        with np.load(self.path, allow_pickle=False) as file:
+        """All of them, in memory: (N, H, W) or (N, H, W, 3) each."""
+        with self._told(), np.load(self.path, allow_pickle=False) as file:
             return [_last(file[part.name]) for part in self.parts]
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, ValueError, EOFError, KeyError, MemoryError, *OF_ZIP) as error:
+            said = " ".join(str(error).split())
+            raise UsageError(f"{self.key}={self.path} cannot be read as an .npz file of numpy ({said})") from error
 
     def _refuse_names(self, names: set[str]) -> None:
         if "images" in names and names <= {"images", "labels"}:

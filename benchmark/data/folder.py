@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmark.config import LONGEST, UsageError, refusal
+from benchmark.config import LONGEST, UsageError, is_plain_name, refusal
 from benchmark.data import dataset_names, is_own
 from benchmark.data.cache import About, Mapped, Report, Way, cached, discard, mapped, of_content
 from benchmark.data.files import data_dir
@@ -57,6 +57,7 @@ def complete(dataset: Any, folder: Path, thorough: bool = False) -> str | None:
         return None
     way = _way(dataset)
     found = find(way.path)
+    _refuse_twins({item.label for item in found.items})
     with _progress(way.path) as report:
         about, is_new = cached(way, found, folder, report, thorough)
     if about.faults and dataset.on_bad == "stop":
@@ -120,6 +121,16 @@ def _way(dataset: Any) -> Way:
     return Way(_name(dataset, path), path, dataset.image_size, dataset.channels, dataset.keep_aspect)
 
 
+def _refuse_twins(classes: set[str]) -> None:
+    """Raise ``UsageError`` for classes that could not be told apart where one is typed, in capitals or not."""
+    known: dict[str, str] = {}
+    for name in sorted(classes):
+        if (other := known.setdefault(name.lower(), name)) != name:
+            raise UsageError(
+                f"the classes {shown(other)} and {shown(name)} differ in capitals alone. Give one of them another name"
+            )
+
+
 def _name(dataset: Any, path: Path) -> str:
     """What was typed, else the folder's name as a plain name."""
     shipped = dataset_names()
@@ -129,6 +140,9 @@ def _name(dataset: Any, path: Path) -> str:
                 f"dataset.name={dataset.name} is the name of another data set: your images must have one of their own. "
                 f"Type for example: dataset.name=my_{dataset.name}"
             )
+        if not is_plain_name(dataset.name):
+            allowed = f"a name for a folder, without / and not beginning with a dot, of at most {LONGEST} bytes"
+            raise UsageError(refusal("dataset.name", repr(dataset.name[:40]), allowed, "dataset.name=parts"))
         return dataset.name
     plain = re.sub(r"[^\w.-]+", "_", shown(path.name if path.is_dir() else path.stem)).strip("._-")
     while len(plain.encode()) > LONGEST - len("my_"):

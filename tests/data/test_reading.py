@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import struct
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +13,7 @@ import torch
 from PIL import Image
 
 from benchmark.data.reading import MOST_PIXELS, Unreadable, read_image, read_stored
+from tests.data.png import png_head
 
 pytestmark = pytest.mark.filterwarnings("ignore:::PIL")  # pytest has its own filters in place of the program's
 GREY = np.random.default_rng(0).integers(0, 256, (20, 30), dtype=np.uint8)
@@ -26,16 +25,6 @@ def saved(path: Path, pixels: np.ndarray | Image.Image, **how) -> Path:
     image = pixels if isinstance(pixels, Image.Image) else Image.fromarray(pixels)
     image.save(path, **how)
     return path
-
-
-def chunk(kind: bytes, content: bytes) -> bytes:
-    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
-
-
-def png_head(width: int, height: int) -> bytes:
-    """A PNG of so many pixels by its head, with nothing in it."""
-    head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
-    return b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(b"")) + chunk(b"IEND", b"")
 
 
 @pytest.mark.parametrize("kind", ["png", "bmp", "tif", "jpg"])

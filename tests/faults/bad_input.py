@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from benchmark.code_hash import model_code
+from tests.faults import own_images
 
 PAGE = Path(__file__).parents[2] / "docs" / "bad_input.md"
 KMNIST = Path("data", "KMNIST", "raw")
@@ -331,6 +332,7 @@ CASES = [
         ("device=cpu precision=tf32", "precision=tf32 is of CUDA devices, not of cpu. Type: precision=fp32"),
         ("precision=fp16", "precision=fp16 is not allowed: it must be one of auto, fp32, tf32, bf16"),
     ),
+    *(Bad(own_images.KIND, *row[:3], lay_out=row[3]) for row in own_images.ROWS),
     data("no data at all", "train-images-idx3-ubyte is missing. Type: python -m benchmark.prepare dataset=mnist",
          lambda folder: shutil.rmtree(folder / "data"), "mnist"),
     data("a data set of torchvision that was not prepared", "data set kmnist is not in",
