@@ -111,7 +111,7 @@ ROWS: list[Row] = [
     typed("dataset=mnist dataset.on_bad=skip", "dataset.on_bad is for images of your own alone. Leave it out, or"),
     typed("dataset.image_size=20", "dataset.image_size=20 is not allowed: it must be a whole number of pixels from 28 "
           "to 128", *FOLDER),
-    typed("dataset.image_size=129", "dataset.image_size=129 is not allowed: it must be a whole number of pixels", *FOLDER),
+    typed("dataset.image_size=129", "dataset.image_size=129 is not allowed: it must be a whole number of", *FOLDER),
     typed("dataset.channels=2", "dataset.channels=2 is not allowed: it must be 1 (grey), 3 (RGB) or null", *FOLDER),
     typed("dataset.on_bad=go", "dataset.on_bad=go is not allowed: it must be stop or skip", *FOLDER),
     typed("dataset.keep_aspect=maybe", "dataset.keep_aspect=maybe is not allowed: it must be true or false", *FOLDER),
@@ -131,7 +131,7 @@ ROWS: list[Row] = [
     own("an image in no class folder", "1 fault in 15 images: beside train/ and test/ (in neither): stray.png. Put",
         without_class),
     own("a class folder `=crack`", "dataset.classes: '=crack' is not allowed: a class name must be not", renamed),
-    own("class folders `good` and `Good`", "the classes Good and good differ in capitals alone. Give one of them another",
+    own("class folders `good` and `Good`", "the classes Good and good differ in capitals alone. Give one of",
         lambda folder: save(parts(folder) / "test" / "Good" / "1.png", 30)),
     own("an image that is a text", "1 fault in 15 images: no PNG, JPEG, BMP or TIFF image: train/good/bad.png. Put "
         "them right, or type dataset.on_bad=skip", lambda folder: good(folder).write_bytes(b"text")),
