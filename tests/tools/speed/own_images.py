@@ -67,8 +67,8 @@ def read(folder: Path) -> str:
     held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     count = len(list((folder / "parts" / "train" / "good").iterdir())) + 1000
     return (
-        f"read {count:,} files in {took[0][0]:.1f} s, {took[0][1]:.1f} s of the processor, {held:,.0f} MiB at most; found "
-        f"them unchanged in {took[1][0]:.1f} s, {took[1][1]:.1f} s of the processor; {config.dataset.classes}"
+        f"read {count:,} files in {took[0][0]:.1f} s, {took[0][1]:.1f} s of the processor, {held:,.0f} MiB at most; "
+        f"found them unchanged in {took[1][0]:.1f} s, {took[1][1]:.1f} s of the processor; {config.dataset.classes}"
     )
 
 
