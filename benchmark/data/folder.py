@@ -43,6 +43,7 @@ def complete_all(configs: Sequence[Any]) -> list[str]:
             known[typed] = {key: config.dataset[key] for key in COMPLETED}
         for key, value in known[typed].items():
             config.dataset[key] = value
+    _refuse_namesakes([config.dataset for config in configs])
     return said
 
 
@@ -119,6 +120,18 @@ def _way(dataset: Any) -> Way:
     path = Path(dataset.path).expanduser().absolute()
     path = path.resolve() if path.exists() else path
     return Way(_name(dataset, path), path, dataset.image_size, dataset.channels, dataset.keep_aspect)
+
+
+def _refuse_namesakes(datasets: Sequence[Any]) -> None:
+    """Raise ``UsageError`` for other images at another path under the same name: tables could not tell them apart."""
+    paths: dict[tuple[str, int], Any] = {}
+    for dataset in datasets:
+        first = paths.setdefault((dataset.name, dataset.image_size), dataset)
+        if first.path != dataset.path and first.content != dataset.content:
+            raise UsageError(
+                f"dataset.path={first.path} and {dataset.path} hold other images under one name, {dataset.name}. Run a "
+                "command for each, with dataset.name=<a name of its own>"
+            )
 
 
 def _refuse_twins(classes: set[str]) -> None:

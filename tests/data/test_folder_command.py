@@ -33,7 +33,7 @@ def clothes(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def words(path: Path, data: Path, *more: str) -> list[str]:
+def words(path: Path | str, data: Path, *more: str) -> list[str]:
     folder = [f"dataset.path={path}", f"data_dir={data}", "dataset=folder", "dataset.image_size=28"]
     return ["model=pca", "model.components=8", *folder, "tracking=off", *more]
 
@@ -85,6 +85,17 @@ def test_several_models_read_the_images_once_and_share_them(clothes, tmp_path):
     assert done.returncode == 0, done.stderr
     assert done.stderr.count("dataset=folder: ") == 1
     assert len(list((tmp_path / "data" / "folder").iterdir())) == 1
+
+
+def test_two_folders_of_one_name_are_not_mixed(clothes, tmp_path):
+    other = tmp_path / "clothes" / "Bag"
+    other.mkdir(parents=True)
+    for path in sorted((clothes / "Bag").iterdir())[:12]:
+        shutil.copy(path, other)
+    both = ["-m", *words(f"{clothes},{tmp_path / 'clothes'}", tmp_path / "data")]
+    done = run_here(tmp_path, *both)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (2, "", 1)
+    assert "hold other images under one name, clothes. Run a command for each, with dataset.name=<a" in done.stderr
 
 
 def test_a_worker_that_composes_again_has_the_same_cells(clothes, tmp_path):
