@@ -5,11 +5,11 @@
 - ``images.npy``: uint8 (N, C, H, W), training images first; ``labels.npy``: int64 (N,).
 - ``about.json``: classes, counts, faults and ``content``, a SHA-256 over names, images and labels: the version of the
   data, by which what is mapped is checked each time.
-- ``files.json``: name, size, time of change and SHA-256 of every file that was read; ``rows.json``: the file of each
+- ``files.json``: name, size, times of change and SHA-256 of every file that was read; ``rows.json``: the file of each
   row.
 
-They are used again as long as there are the same images with the same labels, and every file has the same size and time
-of change, or at least the same SHA-256. ``benchmark.prepare`` looks at every SHA-256, whatever the times.
+They are used again as long as there are the same images with the same labels, and every file has the same size and
+times of change, or at least the same SHA-256. ``benchmark.prepare`` looks at every SHA-256, whatever the times.
 """
 
 from __future__ import annotations
@@ -159,20 +159,23 @@ class _Listing:
         """Whether nothing but times of change differs from what was noted."""
         if noted["items"] != self.items or set(noted["files"]) != set(self.stamps):
             return False
-        for path, (size, changed) in self.stamps.items():
-            then, when, sha256 = noted["files"][path]
-            if size != then or ((thorough or changed != when) and _sha256(Path(path)) != sha256):
+        for path, stamp in self.stamps.items():
+            *then, sha256 = noted["files"][path]
+            if stamp[0] != then[0] or ((thorough or [*stamp] != then) and _sha256(Path(path)) != sha256):
                 return False
         return True
 
 
-def _stamp(path: Path) -> tuple[int, int]:
-    """Size and time of change; of a file that is not there, what no file has."""
+def _stamp(path: Path) -> tuple[int, int, int]:
+    """Size and times of change, of the content and of anything else; of a file that is not there, what no file has.
+
+    The latter changes with permissions too, and nobody can set it back.
+    """
     try:
         found = os.stat(path)
     except OSError:
-        return -1, 0
-    return found.st_size, found.st_mtime_ns
+        return -1, 0, 0
+    return found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def _sha256(path: Path) -> str:
@@ -189,7 +192,7 @@ def _fresh(place: Path, listing: _Listing, thorough: bool) -> About | None:
         noted = json.loads(path.read_text(encoding="utf-8"))
         if about is None or not listing.is_that_of(noted, thorough):
             return None
-        now = {name: [*stamp, noted["files"][name][2]] for name, stamp in listing.stamps.items()}
+        now = {name: [*stamp, noted["files"][name][-1]] for name, stamp in listing.stamps.items()}
     except (OSError, ValueError, KeyError, TypeError):
         return None
     if now != noted["files"]:  # so that no command has to look at their content again
@@ -324,7 +327,7 @@ def _write_images(path: Path, pixels: np.ndarray, judged: Judged) -> None:
 
 
 def _noted(found: Found, seen: Seen, listing: _Listing) -> dict[str, list[Any]]:
-    """Size, time of change and SHA-256 of each file; no SHA-256 of what could not be read at all."""
+    """Size, times of change and SHA-256 of each file; no SHA-256 of what could not be read at all."""
     if found.arrays is not None:
         sha256 = {str(path): sha256_of(path) for path in found.files}
     else:

@@ -313,20 +313,36 @@ def test_the_cache_is_used_again_until_a_file_changes(tmp_path):
     assert 350 in numbers(changed.train_images) | numbers(changed.test_images)
 
 
-def test_only_a_thorough_look_finds_a_change_that_size_and_time_do_not_show(tmp_path):
+def test_a_change_that_keeps_size_and_time_is_found_and_without_any_sign_by_a_thorough_look(tmp_path):
     parts = tmp_path / "parts"
     parts.mkdir()
     for number in range(12):
         Image.fromarray(PNG[number]).save(parts / f"{number}.bmp")
-    config, before, _ = own(parts, tmp_path / "data")
+    first = own(parts, tmp_path / "data")[0].content
     then = os.stat(parts / "3.bmp")
     Image.fromarray(PNG[99]).save(parts / "3.bmp")
     os.utime(parts / "3.bmp", ns=(then.st_atime_ns, then.st_mtime_ns))
-    assert own(parts, tmp_path / "data")[1].version == before.version
+    second = own(parts, tmp_path / "data")[0].content
+    assert second != first
+    Image.fromarray(PNG[98]).save(parts / "3.bmp")
+    there, noted = os.stat(parts / "3.bmp"), images_file(tmp_path / "data").with_name("files.json")
+    content = json.loads(noted.read_text())
+    content["files"][str(parts / "3.bmp")][1:3] = there.st_mtime_ns, there.st_ctime_ns  # as if nothing had changed
+    noted.write_text(json.dumps(content))
+    assert own(parts, tmp_path / "data")[0].content == second
     again = load_dataset_config("folder")
     again.path, again.image_size = str(parts), SIZE
     assert "; read into " in str(complete(again, tmp_path / "data", thorough=True))
-    assert again.content != config.content
+    assert again.content != second
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is forbidden to root")
+def test_a_file_that_may_be_read_now_is(tmp_path):
+    parts = write(tmp_path / "parts", range(12))
+    (parts / "3.png").chmod(0)
+    assert "permission denied: 3.png" in refused(parts, tmp_path / "data")
+    (parts / "3.png").chmod(0o600)
+    assert len(own(parts, tmp_path / "data")[1].train_images) == 12
 
 
 def test_images_are_mapped_and_not_copied(tmp_path):
