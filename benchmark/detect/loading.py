@@ -12,11 +12,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmark.cells import NUMERICS_VERSION, Axes
+from benchmark.cells import NUMERICS_VERSION
 from benchmark.config import UsageError
 from benchmark.data.files import data_dir
 from benchmark.data.images import load_images
 from benchmark.data.splits import make_split
+from benchmark.detect.fitting import Plan
 from benchmark.detect.ruling import calibration_scores, needs_images, under_rule
 from benchmark.detect.scorer import Scorer
 from benchmark.engine.build import build_model
@@ -25,11 +26,11 @@ from benchmark.engine.device import resolve_device
 from benchmark.engine.fleet import Fleet
 from benchmark.rules import build_rule, rule_code, shipped
 from benchmark.say import one_line
-from benchmark.seeds import derive_seed
 from benchmark.store.files import RecordError
 from benchmark.store.finished import code_fault
 from benchmark.store.records import STATUS_FILE, Record, read_record
 
+SAVED = "detector"  # entry of the configuration of a detector that was saved
 CHOSEN = "chosen"  # as a rule: the one that the record names as chosen
 STATE = "state"  # arrays state/RULE/KEY in rules.npz: what a rule knows of normal images, of a detector saved under it
 
@@ -44,6 +45,8 @@ class Loaded:
     shape: tuple[int, int, int]  # C, H, W of its images
     calibration: np.ndarray  # float64 (n,), n = 0 where no image was kept from training
     rule: str | None
+    levels: tuple[float, float] | None  # numbers that stand for black and white, where a saved detector has them
+    plan: Plan
 
 
 def load_cell(path: str | Path, rule: str | None = None, device: str | None = None) -> Loaded:
@@ -55,13 +58,23 @@ def load_cell(path: str | Path, rule: str | None = None, device: str | None = No
     record = open_record(Path(path))
     config = record.config()
     try:
-        name = _rule_name(record, rule)
         shape = image_shape(record, config)
-        own = _own_scorer(record, config, shape, device)
-        if name is None:
-            return Loaded(record, config, own, shape, _own_calibration(record), None)
-        scorer, calibration = _ruled(record, config, own, name, torch.zeros(0, *shape, dtype=torch.uint8))
-        return Loaded(record, config, scorer, shape, calibration, name)
+        name = _rule_name(record, config, rule)
+        scorer = _own_scorer(record, config, shape, device)
+        calibration = _own_calibration(record)
+        if name is not None:
+            scorer, calibration = _ruled(record, config, scorer, name, torch.zeros(0, *shape, dtype=torch.uint8))
+        levels = config.get(SAVED, {}).get("pixel_range")
+        plan = Plan(
+            config["model"],
+            record.axes,
+            name,
+            config["split"]["calibration_share"],
+            device=str(scorer.fleet.device),
+            precision=scorer.precision,
+            score_batch_size=scorer.batch_size,
+        )
+        return Loaded(record, config, scorer, shape, calibration, name, None if levels is None else tuple(levels), plan)
     except KeyError as error:
         raise UsageError(f"{path}: its configuration is of another version, it lacks {one_line(error)}") from error
 
@@ -91,14 +104,9 @@ def open_record(path: Path) -> Record:
     return record
 
 
-def stream(axes: Axes, purpose: str) -> int:
-    """Seed of one of a cell's streams of random numbers, as ``Cell.stream`` has it."""
-    return derive_seed(purpose, axes.model, axes.dataset, axes.split, axes.normal_class, axes.seed)
-
-
 def _own_scorer(record: Record, config: Mapping[str, Any], shape: tuple[int, int, int], device: str | None) -> Scorer:
     weights = record.weights()
-    model = build_model(config["model"], shape, stream(record.axes, "init"), config["trainer"]["batch_size"])
+    model = build_model(config["model"], shape, record.axes.stream("init"), config["trainer"]["batch_size"])
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:
@@ -108,7 +116,7 @@ def _own_scorer(record: Record, config: Mapping[str, Any], shape: tuple[int, int
         ) from error
     where, precision = _device(config, device)
     size = config["trainer"]["score_batch_size"]
-    return Scorer(Fleet([model], where), stream(record.axes, "score"), size, precision)
+    return Scorer(Fleet([model], where), record.axes.stream("score"), size, precision)
 
 
 def _device(config: Mapping[str, Any], asked: str | None) -> tuple[str, str]:
@@ -122,10 +130,10 @@ def _device(config: Mapping[str, Any], asked: str | None) -> tuple[str, str]:
 
 def image_shape(record: Record, config: Mapping[str, Any]) -> tuple[int, int, int]:
     """C, H, W of the images that a cell was trained on, from its contact sheet, which has all their pixels."""
-    dataset = config["dataset"]
-    if "image_shape" in dataset:  # of a detector that was saved
-        channels, height, width = dataset["image_shape"]
+    if SAVED in config:
+        channels, height, width = config[SAVED]["image_shape"]
         return channels, height, width
+    dataset = config["dataset"]
     size = (dataset.get("options") or {}).get("canvas", dataset["image_size"])
     sheet = record.images()
     if sheet is None:
@@ -134,14 +142,16 @@ def image_shape(record: Record, config: Mapping[str, Any]) -> tuple[int, int, in
 
 
 def _own_calibration(record: Record) -> np.ndarray:
-    kept = record.calibration() or {}
+    kept = record.calibration() or {}  # None in a record from before there were any
     return kept.get(f"score/{record.status.headline}", np.zeros(0)).astype(np.float64)
 
 
 # under a rule
 
 
-def _rule_name(record: Record, rule: str | None) -> str | None:
+def _rule_name(record: Record, config: Mapping[str, Any], rule: str | None) -> str | None:
+    if rule is None and SAVED in config:
+        return config[SAVED]["rule"]
     if rule != CHOSEN:
         return rule
     if record.status.chosen_rule is None:
@@ -176,6 +186,9 @@ def _images(record: Record, config: Mapping[str, Any], rule: str) -> tuple[Tenso
 
     from benchmark.config import Config
 
+    if SAVED in config:
+        own = config[SAVED]["rule"] or "the model's own score"
+        raise UsageError(f"rule={rule}: this detector was fitted for {own}. Fit it again with rule={rule!r}")
     why = f"rule={rule} has to be shown the normal images of the cell"
     try:
         typed = OmegaConf.merge(OmegaConf.structured(Config), {"dataset": config["dataset"], "split": config["split"]})
