@@ -158,6 +158,8 @@ def _written_by(call: ast.Call) -> str | None:
         return name if any(set(mode) & set("wax+") for mode in modes) else None
     if name == "replace":  # Path.replace(target) has one argument and os.replace is named so; str.replace has two
         return name if owner == "os" or (len(call.args) == 1 and not call.keywords) else None
+    if name == "save" and owner == "saving":  # of a detector: into a record, which `store/` writes
+        return None
     if name == "save":
         return name if call.args else None
     if name in ("remove", "dump", "copy2"):

@@ -126,12 +126,14 @@ class Detector(OutlierMixin, BaseEstimator):
         return {**super().get_params(deep), **self._keywords}
 
     def set_params(self, **params: Any) -> Detector:
-        """Change parameters, keywords of the model among them. Raises ``ValueError`` for an unknown one."""
+        """Change parameters, keywords of the model among them. Raises ``ValueError`` for an unknown one.
+
+        Keywords that another model does not have are refused when it is fitted.
+        """
         own = self._get_param_names()
-        if others := [key for key in params if key not in own]:
+        others = [key for key in params if key not in own and key not in self._keywords]
+        if others:
             refuse_unknown(params.get("model", self.model), others, own)
-        if "model" in params and params["model"] != self.model:
-            self._keywords = {}  # those of another model
         for key, value in params.items():
             if key in own:
                 setattr(self, key, value)
@@ -177,7 +179,8 @@ class Detector(OutlierMixin, BaseEstimator):
         if len(scores) < needed(self.alpha):
             warnings.warn(
                 f"{len(scores)} calibration images flag nothing at alpha={self.alpha}, which takes "
-                f"{needed(self.alpha)}: give more images, a larger calibration_share or alpha, or other normal images to calibrate()",
+                f"{needed(self.alpha)}: give more images, a larger calibration_share or alpha, or other normal images "
+                "to calibrate()",
                 stacklevel=3,
             )
         return self
@@ -276,7 +279,7 @@ class Detector(OutlierMixin, BaseEstimator):
 
     def _array(self, X: Any, fitting: bool) -> np.ndarray:
         """Images as an array; of a table, scikit-learn looks at its columns and their names."""
-        if np.ndim(X) == 2 or hasattr(X, "columns"):
+        if getattr(X, "ndim", None) == 2 or (isinstance(X, list | tuple) and len(np.shape(X)) == 2):
             return validate_data(self, X, reset=fitting, dtype="numeric")
         return as_array(X)
 
@@ -288,7 +291,17 @@ class Detector(OutlierMixin, BaseEstimator):
         What lies there is replaced if it is a record, else refused.
         """
         check_is_fitted(self, "scorer_")
-        return saving.save(self, Path(path))
+        kept = saving.Kept(
+            self.plan_,
+            self.scorer_,
+            self.calibration_scores_,
+            self.image_shape_,
+            self.levels_,
+            self.keep_aspect,
+            self.alpha,
+            self.history_,
+        )
+        return saving.save(kept, Path(path))
 
     def __sklearn_is_fitted__(self) -> bool:
         return hasattr(self, "scorer_")

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,10 @@ import numpy as np
 from benchmark.cells import NUMERICS_VERSION
 from benchmark.code_hash import cell_code, is_ours
 from benchmark.config import UsageError
+from benchmark.detect.fitting import Plan
 from benchmark.detect.loading import SAVED, STATE, Loaded
+from benchmark.detect.scorer import Scorer
+from benchmark.engine.metrics import conformal_threshold
 from benchmark.engine.verdict import ALPHA, score_arrays
 from benchmark.models.refusals import arguments_of
 from benchmark.rules import rule_code, shipped
@@ -29,7 +33,19 @@ from benchmark.store.records import STATUS_FILE, Content, Record, write_record
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from benchmark.detect.detector import Detector
+
+@dataclass(frozen=True)
+class Kept:
+    """What is kept of a fitted detector."""
+
+    plan: Plan
+    scorer: Scorer
+    calibration: np.ndarray  # anomaly scores (n,)
+    shape: tuple[int, int, int]  # C, H, W
+    levels: tuple[float, float] | None  # numbers that stand for black and white
+    keep_aspect: bool
+    alpha: float
+    history: Sequence[Mapping[str, float]]  # a row an epoch
 
 
 def parameters(loaded: Loaded) -> dict[str, Any]:
@@ -62,13 +78,13 @@ def _steps_per_epoch(record: Record) -> int | None:
     return round(steps / epochs) if steps and epochs else None
 
 
-def save(detector: Detector, path: Path) -> Path:
+def save(kept: Kept, path: Path) -> Path:
     """Write a fitted detector as a record. Raises ``UsageError`` where something else lies at ``path``."""
     if path.exists() and not (path / STATUS_FILE).is_file() and not (path.is_dir() and not any(path.iterdir())):
         raise UsageError(f"{path} exists and is no saved detector: it is left as it is. Name another folder")
-    plan, scorer = detector.plan_, detector.scorer_
+    plan, scorer = kept.plan, kept.scorer
     weights, headline = scorer.fleet.state(0), scorer.fleet.model.headline
-    config = _config(detector)
+    config = _config(kept)
     now = datetime.now(UTC).isoformat(timespec="milliseconds")
     status = Status(
         state="done",
@@ -77,38 +93,38 @@ def save(detector: Detector, path: Path) -> Path:
         numerics=NUMERICS_VERSION,
         axes=plan.axes,
         headline=headline,
-        chosen_rule=detector.rule,
+        chosen_rule=plan.rule,
         started=now,
         finished=now,
     )
-    kept = detector.calibration_scores_.astype(np.float32)
-    index = {"index": np.arange(len(kept))}
-    arrays = {"calibration": index if detector.rule else {**index, **score_arrays({headline: kept})}}
+    scores = kept.calibration.astype(np.float32)
+    index = {"index": np.arange(len(scores))}
+    arrays = {"calibration": index if plan.rule else {**index, **score_arrays({headline: scores})}}
     rules = {}
-    if detector.rule is not None:
-        name, settings = detector.rule, shipped(detector.rule)
+    if plan.rule is not None:
+        name, settings = plan.rule, shipped(plan.rule)
         rules[name] = {"config": settings, "code": rule_code(settings)}
         state = {f"{STATE}/{name}/{key}": value.cpu().numpy() for key, value in scorer.state.items()}
-        arrays["rules"] = {f"calibration/{name}": kept, **state}
+        arrays["rules"] = {f"calibration/{name}": scores, **state}
     content = Content(
         config=_yaml(config),
         environment=environment(str(scorer.fleet.device), scorer.precision),
-        metrics=_metrics(detector),
+        metrics=_metrics(kept),
         arrays=arrays,
-        history=detector.history_,
+        history=kept.history,
         weights=weights,
         rules=rules,
     )
     return write_record(path, status, content)
 
 
-def _config(detector: Detector) -> dict[str, Any]:
-    plan, scorer = detector.plan_, detector.scorer_
+def _config(kept: Kept) -> dict[str, Any]:
+    plan, scorer = kept.plan, kept.scorer
     axes = plan.axes
-    levels = detector.levels_
+    levels = kept.levels
     return {
         "model": dict(plan.model),
-        "dataset": {"name": axes.dataset, "image_size": detector.image_shape_[1]},
+        "dataset": {"name": axes.dataset, "image_size": kept.shape[1]},
         "split": {"name": axes.split, "normal_class": axes.normal_class, "calibration_share": plan.calibration_share},
         "trainer": {
             "epochs": plan.model.get("epochs", 0),
@@ -119,20 +135,21 @@ def _config(detector: Detector) -> dict[str, Any]:
         "device": plan.device,
         "precision": plan.precision,
         SAVED: {
-            "alpha": float(detector.alpha),
-            "rule": detector.rule,
-            "image_shape": list(detector.image_shape_),
+            "alpha": float(kept.alpha),
+            "rule": plan.rule,
+            "image_shape": list(kept.shape),
             "pixel_range": None if levels is None else list(levels),
-            "keep_aspect": detector.keep_aspect,
+            "keep_aspect": kept.keep_aspect,
         },
     }
 
 
-def _metrics(detector: Detector) -> dict[str, float]:
-    epochs, steps = len(detector.history_), detector.history_[-1]["step"] if detector.history_ else 0
-    found = {"n_test": 0.0, "n_test_anomalous": 0.0, "n_calibration": float(len(detector.calibration_scores_))}
+def _metrics(kept: Kept) -> dict[str, float]:
+    epochs, steps = len(kept.history), kept.history[-1]["step"] if kept.history else 0
+    found = {"n_test": 0.0, "n_test_anomalous": 0.0, "n_calibration": float(len(kept.calibration))}
     found |= {"epochs": float(epochs), "steps": float(steps)}
-    return found | ({"threshold": float(detector.threshold_)} if np.isfinite(detector.threshold_) else {})
+    threshold = conformal_threshold(kept.calibration, kept.alpha)
+    return found | ({} if threshold is None else {"threshold": threshold})
 
 
 def _fingerprint(config: Mapping[str, Any], weights: Mapping[str, Tensor]) -> str:
