@@ -67,7 +67,7 @@ def make_split(data: ImageData, config: Any, normal_class: int, seed: int) -> Sp
         keep = _stratified(data.labels(source)[index], config.test_limit, data.name)
         index, label = index[keep], label[keep]
     train, train_label = _training_rows(normal, spare, config, axes)
-    train, train_label, calibration = keep_calibration(train, train_label, config.calibration_share, axes)
+    train, train_label, calibration = _keep_calibration(train, train_label, config.calibration_share, axes)
     if len(train) == 0 or not 0 < int(label.sum()) < len(label):
         raise UsageError(
             f"{config.name} with class {normal_class} of {data.name} leaves {len(train)} training images and "
@@ -100,6 +100,16 @@ def told_classes(split: Split, labels: Tensor, share: float, seed: int) -> Tenso
     return told
 
 
+def kept_apart(count: int, share: float, *axes: Any) -> tuple[Tensor, Tensor]:
+    """Of ``count`` normal images the rows to train on and those kept to calibrate, as ``make_split`` keeps them.
+
+    ``axes`` are data set, split, normal class and seed.
+    """
+    label = torch.zeros(count, dtype=torch.uint8)
+    rows, _, kept = _keep_calibration(torch.arange(count), label, share, axes)
+    return rows, kept
+
+
 def _by_label(data: ImageData, labels: Tensor, name: str, normal_class: int) -> tuple[Tensor, Tensor]:
     """Rows of normal and of anomalous images.
 
@@ -128,7 +138,9 @@ def _training_rows(normal: Tensor, spare: Tensor, config: Any, axes: tuple[Any, 
     return rows, (order >= len(normal)).byte()
 
 
-def keep_calibration(rows: Tensor, label: Tensor, share: float, axes: tuple[Any, ...]) -> tuple[Tensor, Tensor, Tensor]:
+def _keep_calibration(
+    rows: Tensor, label: Tensor, share: float, axes: tuple[Any, ...]
+) -> tuple[Tensor, Tensor, Tensor]:
     """Rows to train on, their labels, and the rows kept from training: drawn whatever their label.
 
     Where a training set is contaminated its calibration images are too: nobody who has such data could tell.

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from benchmark.cells import Axes
 from benchmark.config import UsageError
-from benchmark.data.splits import SPLIT_VERSION, Split, keep_calibration, told_classes
+from benchmark.data.splits import SPLIT_VERSION, Split, kept_apart, told_classes
 from benchmark.detect.ruling import calibration_scores, under_rule
 from benchmark.detect.scorer import Scorer, as_the_engine
 from benchmark.engine.build import build_model
@@ -81,15 +81,13 @@ def fit(plan: Plan, images: Tensor, on_epoch: Callable[[int, list[Training]], No
 def split_of(plan: Plan, count: int) -> Split:
     """Which of ``count`` images are trained on, and which are kept to calibrate: as a split keeps them."""
     axes = plan.axes
-    rows, normal = torch.arange(count), torch.zeros(count, dtype=torch.uint8)
-    names = (axes.dataset, axes.split, axes.normal_class, axes.seed)
-    train_rows, label, kept = keep_calibration(rows, normal, plan.calibration_share, names)
-    if len(train_rows) == 0:
+    names = axes.dataset, axes.split, axes.normal_class, axes.seed
+    rows, kept = kept_apart(count, plan.calibration_share, *names)
+    if len(rows) == 0:
         raise UsageError(f"calibration_share={plan.calibration_share} of {count} images leaves none to train on")
     nothing = rows[:0]
-    return Split(
-        train_rows, label, kept, "train", nothing, normal[:0], nothing, len(train_rows), SPLIT_VERSION, hash=""
-    )
+    label = torch.zeros(len(rows), dtype=torch.uint8)
+    return Split(rows, label, kept, "train", nothing, label[:0], nothing, len(rows), SPLIT_VERSION, hash="")
 
 
 def _built(plan: Plan, shape: tuple[int, int, int]) -> Model:
