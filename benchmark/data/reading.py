@@ -30,13 +30,17 @@ if TYPE_CHECKING:
 EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")  # in small letters; files of a folder that are images
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF")  # Pillow's names
 MOST_PIXELS = 1 << 26  # 8,192 x 8,192: an image of more is refused before it is unpacked
+MOST_BYTES = 1 << 29  # of a file: a TIFF of so many pixels with 16 bits a colour fits
 GREY = ("1", "L", "LA", "La", "I;16", "I;16L", "I;16B", "I;16N", "I")  # Pillow's modes without colours
 WIDE = ("I;16", "I;16L", "I;16B", "I;16N", "I")  # of 16 bits; "I" is that of a PNG in older versions of Pillow
 SIXTEEN_TO_EIGHT = 257  # 65535 / 255
 
 
 class Unreadable(Exception):
-    """A file that gives no image; the message says why in a few words, without naming the file."""
+    """A file that gives no image; the message says why in a few words, without naming the file.
+
+    What is said of this file alone stands in brackets at its end: ``empty (0 bytes)``.
+    """
 
 
 def read_image(path: Path | str | IO[bytes], channels: int, size: int, keep_aspect: bool = False) -> np.ndarray:
@@ -46,26 +50,51 @@ def read_image(path: Path | str | IO[bytes], channels: int, size: int, keep_aspe
     it. Raises ``Unreadable``: no such file, empty, of another kind, cut off, damaged, of several pages, of more than
     ``MOST_PIXELS`` pixels.
     """
+    return read_stored(path, channels, size, keep_aspect)[0]
+
+
+def read_stored(
+    path: Path | str | IO[bytes], channels: int, size: int, keep_aspect: bool = False
+) -> tuple[np.ndarray, int]:
+    """``read_image``, and how many channels the file itself has: 1 (grey) or 3 (colours)."""
+    from PIL import ImageOps
+
+    with _opened(path) as image:
+        stored = 1 if image.mode in GREY else 3
+        return fitted(_eight_bits(ImageOps.exif_transpose(image), channels), size, keep_aspect), stored
+
+
+def content_of(path: Path) -> bytes:
+    """All bytes of a file. Raises ``Unreadable`` where there are none, or too many for an image."""
+    size = _refuse_no_file(path)
+    if size > MOST_BYTES:
+        raise Unreadable(f"too large ({size:,} bytes, at most {MOST_BYTES:,} are read)")
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise Unreadable((error.strerror or "it cannot be read").lower()) from error
+
+
+def fitted(image: Image, size: int, keep_aspect: bool) -> np.ndarray:
+    """An image of mode L or RGB as uint8 (C, size, size)."""
     from PIL import ImageOps
     from PIL.Image import Resampling
 
-    with _opened(path) as image:
-        plain = _eight_bits(ImageOps.exif_transpose(image), channels)
-        if keep_aspect:
-            plain = ImageOps.pad(plain, (size, size), Resampling.BILINEAR, color=0)
-        elif plain.size != (size, size):
-            plain = plain.resize((size, size), Resampling.BILINEAR)
-        pixels = np.asarray(plain).reshape(size, size, channels)
-        return np.ascontiguousarray(pixels.transpose(2, 0, 1))
+    if keep_aspect:
+        image = ImageOps.pad(image, (size, size), Resampling.BILINEAR, color=0)
+    elif image.size != (size, size):
+        image = image.resize((size, size), Resampling.BILINEAR)
+    pixels = np.asarray(image).reshape(size, size, -1)
+    return np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 
-def stored_channels(path: Path | str | IO[bytes]) -> int:
-    """Channels of an image as its file has them: 1 (grey) or 3 (colours). Reads the head of the file alone.
-
-    Raises ``Unreadable`` as ``read_image`` does, for what can be told so soon.
-    """
-    with _opened(path) as image:
-        return 1 if image.mode in GREY else 3
+def to_bytes(pixels: np.ndarray) -> np.ndarray:
+    """Pixels of 1, 8 or 16 bits as uint8, whatever their shape: 1 is 255, and 65535 is."""
+    if pixels.dtype == np.bool_:
+        return pixels.astype(np.uint8) * 255
+    if pixels.dtype.itemsize == 1:
+        return pixels
+    return (pixels.astype(np.float64) / SIXTEEN_TO_EIGHT).round().clip(0, 255).astype(np.uint8)
 
 
 @contextmanager
@@ -86,9 +115,9 @@ def _opened(path: Path | str | IO[bytes]) -> Iterator[Image]:
     except PIL.UnidentifiedImageError as error:
         raise Unreadable("no PNG, JPEG, BMP or TIFF image") from error
     except PIL.Image.DecompressionBombError as error:
-        raise Unreadable(f"more than {MOST_PIXELS:,} pixels") from error
+        raise Unreadable(f"too large (at most {MOST_PIXELS:,} pixels are read)") from error
     except MemoryError as error:
-        raise Unreadable("it does not fit into memory") from error
+        raise Unreadable("too large (for the memory there is)") from error
     except Exception as error:
         said = " ".join(str(error).split())[:80]
         raise Unreadable(f"cut off or damaged ({said or type(error).__name__})") from error
@@ -96,13 +125,12 @@ def _opened(path: Path | str | IO[bytes]) -> Iterator[Image]:
 
 @cache
 def _hush() -> None:
-    """No warning of an image that is large by Pillow's measure: ours is a lower one, and an error."""
-    import PIL.Image
-
-    warnings.simplefilter("ignore", PIL.Image.DecompressionBombWarning)  # for good: filters are shared by all threads
+    """None of Pillow's warnings: of what is large by its measure (ours is lower, and an error), of odd tags, ..."""
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # for good: filters are shared by all threads
 
 
-def _refuse_no_file(path: Path) -> None:
+def _refuse_no_file(path: Path) -> int:
+    """The size of a file that can be read, in bytes."""
     try:
         found = os.stat(path)
     except OSError as error:
@@ -110,21 +138,22 @@ def _refuse_no_file(path: Path) -> None:
     if not stat.S_ISREG(found.st_mode):  # to open a pipe would wait for ever
         raise Unreadable("a folder" if stat.S_ISDIR(found.st_mode) else "no plain file")
     if found.st_size == 0:
-        raise Unreadable("empty, 0 bytes")
+        raise Unreadable("empty (0 bytes)")
     if not os.access(path, os.R_OK):
         raise Unreadable("permission denied")
+    return found.st_size
 
 
 def _refuse(image: Image) -> None:
     width, height = image.size
     if width == 0 or height == 0:
-        raise Unreadable(f"an image of {width} x {height} pixels")
+        raise Unreadable(f"of no size ({width} x {height} pixels)")
     if width * height > MOST_PIXELS:
-        raise Unreadable(f"{width:,} x {height:,} pixels, more than {MOST_PIXELS:,}")
+        raise Unreadable(f"too large ({width:,} x {height:,} pixels, at most {MOST_PIXELS:,} are read)")
     if image.format in ("TIFF", "PNG") and (pages := getattr(image, "n_frames", 1)) > 1:
-        raise Unreadable(f"{pages} pages or frames, where one image a file is read")
+        raise Unreadable(f"of several pages or frames ({pages}, one image a file is read)")
     if image.mode == "F" or (image.mode == "I" and image.format != "PNG"):
-        raise Unreadable("pixels of 32 bits, where 8 or 16 are read")
+        raise Unreadable("of 32 bits a pixel (8 or 16 are read)")
 
 
 def _eight_bits(image: Image, channels: int) -> Image:
@@ -133,8 +162,7 @@ def _eight_bits(image: Image, channels: int) -> Image:
 
     image.load()
     if image.mode in WIDE:
-        values = np.asarray(image).astype(np.float64) / SIXTEEN_TO_EIGHT
-        image = PIL.Image.fromarray(values.round().clip(0, 255).astype(np.uint8))
+        image = PIL.Image.fromarray(to_bytes(np.asarray(image)))
     if image.has_transparency_data:
         image = image.convert("RGBA")
         image = PIL.Image.alpha_composite(PIL.Image.new("RGBA", image.size, (0, 0, 0, 255)), image)
