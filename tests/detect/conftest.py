@@ -34,8 +34,8 @@ class Cells:
         return read_record(self.paths[model])
 
 
-@pytest.fixture(scope="session")
-def cells(tmp_path_factory: pytest.TempPathFactory) -> Cells:
+@pytest.fixture(scope="session", name="cells")
+def finished_cells(tmp_path_factory: pytest.TempPathFactory) -> Cells:
     folder = tmp_path_factory.mktemp("cells")
     for model in ("vae", "pca"):
         done = run_here(folder, f"model={model}", "dataset=digits", "split.normal_class=3", *TINY)
