@@ -159,7 +159,7 @@ def _lines(task: Task, tally: Tally, labelled: str, seconds: float | None = None
         f"Scores: {axes.model} trained on {axes.dataset} ({axes.normal_class_name or axes.normal_class}), by {by}; "
         f"p-values by {len(judge.calibration):,} normal images {whose}; alpha={judge.alpha}"
     ]
-    speed = f" in {seconds:.1f} s ({tally.count / seconds:,.0f} a second)" if seconds and tally.count else ""
+    speed = f" in {seconds:.1f} s ({tally.count / seconds:,.0f} a second)" if seconds and tally.count >= FEW else ""
     lines.append(f"{tally.count:,} of {tally.count + len(tally.bad):,} images scored{speed}")
     if tally.count >= FEW:
         lines.append(Drift(tally.flagged, tally.count, judge.alpha, len(judge.calibration)).line)

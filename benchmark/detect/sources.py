@@ -46,7 +46,7 @@ class Source:
                 yield list(as_images(self.array[first : first + size], shape, levels, "the cell").numpy())
             return
         found: list[np.ndarray | Unreadable] = []
-        for _, image in read_many(self.paths, shape, keep_aspect, ahead=2 * size):
+        for image in read_many(self.paths, shape, keep_aspect, ahead=2 * size):
             found.append(image)
             if len(found) == size:
                 yield found

@@ -52,5 +52,6 @@ def test_drift_is_told_from_chance() -> None:
     assert Drift(int(moved.sum()), 500, 0.05, 500).verdict == "more"
     assert Drift(0, 500, 0.05, 500).verdict == "fewer"
     assert Drift(25, 500, 0.05, 499).line.startswith(
-        "Flagged 25 of 500, 5.0% (95% interval 3.3% to 7.3%); of normal images 5.0% are expected: as many as"
+        "Flagged 25 of 500, 5.0% (95% interval 3.3% to 7.3%). Of normal images 5.0% are expected, from 2.6% to 8.0% of "
+        "so many with 499 calibration images: as many as of normal images alone"
     )
