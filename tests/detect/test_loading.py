@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from benchmark import load_detector
 from benchmark.config import UsageError
@@ -48,6 +50,15 @@ def test_one_image_scores_as_among_others_but_for_rounding(cells: Cells) -> None
     detector = load_detector(cells.paths["vae"])
     alone = [detector.anomaly_scores(cells.test[i : i + 1])[0] for i in range(4)]
     assert alone == pytest.approx(detector.anomaly_scores(cells.test)[:4], rel=1e-5)
+
+
+def test_many_threads_have_the_bits_of_one(cells: Cells) -> None:
+    detector, threads = load_detector(cells.paths["vae"]), torch.get_num_threads()
+    known = detector.anomaly_scores(cells.test)
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(detector.anomaly_scores, [cells.test] * 8))
+    assert all(np.array_equal(scores, known) for scores in found)
+    assert torch.get_num_threads() == threads
 
 
 def test_what_is_no_finished_cell_is_refused(cells: Cells, tmp_path: Path, altered: Callable[..., Path]) -> None:
