@@ -57,7 +57,9 @@ def test_the_seed_and_nothing_else_decides(cells: Cells) -> None:
     scores = [detector.anomaly_scores(cells.test[:20]) for detector in (first, again, other)]
     assert np.array_equal(scores[0], scores[1])
     assert not np.array_equal(scores[0], scores[2])
-    assert [row["epoch"] for row in first.history_] == [1]
+    longer = Detector(steps_per_epoch=3, **settings).fit(cells.normal)
+    assert [[row["epoch"], row["step"]] for row in (*first.history_, *longer.history_)] == [[1, 1], [1, 3]]
+    assert Detector.like(cells.paths["vae"]).steps_per_epoch == cells.record("vae").metrics["steps"] / 2
 
 
 # signs
