@@ -22,6 +22,7 @@ from benchmark import Detector, load_detector
 from benchmark.config import UsageError
 from benchmark.models import constructor, model_names
 from tests.detect.conftest import Cells
+from tests.tiny_models import tiny
 
 FAST: dict[str, Any] = {"model": "pca", "components": 8, "calibration_share": 0.25, "device": "cpu"}
 
@@ -257,6 +258,15 @@ def test_a_saved_detector_is_the_same_detector(cells: Cells, tmp_path: Path, rul
     again = clone(after).fit(wide)
     assert np.array_equal(again.anomaly_scores(wide), before.anomaly_scores(wide))
     before.save(tmp_path / "saved")  # over itself
+
+
+@pytest.mark.parametrize("model", ["ocsvm", "cond_aae", "geom"])  # fitted sizes, told classes, no reconstruction
+def test_other_kinds_of_models_are_saved_too(cells: Cells, tmp_path: Path, model: str) -> None:
+    before = Detector(model, device="cpu", calibration_share=0.25, **tiny(model, epochs=1)).fit(cells.normal)
+    before.save(tmp_path / "saved")
+    after = load_detector(tmp_path / "saved")
+    assert np.array_equal(after.anomaly_scores(cells.test[:40]), before.anomaly_scores(cells.test[:40]))
+    assert (after.reconstruct(cells.test[:2]) is None) == (model != "cond_aae")
 
 
 def test_saving_spares_what_is_no_detector(cells: Cells, fitted: Detector, tmp_path: Path) -> None:
