@@ -61,7 +61,11 @@ def main(arguments: list[str]) -> int:
     )
     if source is None:
         return scoring.judge_again(task, paths["scores"])
-    return scoring.watch(task, paths["images"]) if watching else scoring.score(task, source, paths["images"].name)
+    return (
+        scoring.watch(task, paths["images"])
+        if watching
+        else scoring.score(task, source, paths["images"].absolute().name)
+    )
 
 
 def _alpha(text: str) -> float:

@@ -235,10 +235,12 @@ class Detector(OutlierMixin, BaseEstimator):
 
     @property
     def offset_(self) -> float:
+        """``decision_function`` is ``score_samples`` less this."""
         return -self.threshold_
 
     @property
     def threshold_(self) -> float:
+        """The anomaly score above which an image is flagged at ``alpha``."""
         check_is_fitted(self, "scorer_")
         threshold = conformal_threshold(self.calibration_scores_, self.alpha)
         if threshold is not None:

@@ -2,7 +2,8 @@
 
 A cell and a fit have the same bits on a CPU where these agree: the images and their order, the model and its settings,
 epochs and batch size, ``calibration_share``, ``steps_per_epoch`` (a command takes it from the mean size of a data set's
-classes), the names and the seed that random numbers are drawn from (``Names``), and precision.
+classes), the names and the seed that random numbers are drawn from, precision, and ``trainer.strategy`` and
+``trainer.compile`` as shipped.
 """
 
 from __future__ import annotations

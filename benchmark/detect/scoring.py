@@ -119,7 +119,7 @@ def watch(task: Task, folder: Path) -> int:
                         tally.add(rows)
                         for row, _ in rows:
                             _say(_in_words(row))
-                    _write_page(task, folder.name, tally, _lines(task, tally, ""))
+                    _write_page(task, folder.absolute().name, tally, _lines(task, tally, ""))
                 time.sleep(EVERY)
     except KeyboardInterrupt:
         return _end(task, tally, _lines(task, tally, ""))

@@ -84,6 +84,13 @@ def shown(path: Path) -> str:
     return f"./{text}" if text[:1] in "=+-@" else text
 
 
+def _refuse_formulas(items: Sequence[Item], what: str) -> None:
+    """Raise ``UsageError`` for a label that a spreadsheet would take for a formula; numbers such as -1 are none."""
+    for label in {item.label for item in items if item.label is not None}:
+        if label[:1] in "=+@" or (label[:1] == "-" and not label[1:].replace(".", "", 1).isdigit()):
+            raise UsageError(f"{what}: label {label!r} is what a spreadsheet takes for a formula. Write another label")
+
+
 def _of_folder(folder: Path, key: str, empty: bool) -> Source:
     paths = image_files(folder)
     if not paths and not empty:
@@ -94,6 +101,7 @@ def _of_folder(folder: Path, key: str, empty: bool) -> Source:
     classes = {parts[0] for parts in places if len(parts) > 1}
     in_classes = len(classes) > 1 and all(len(parts) > 1 for parts in places)
     items = [Item(shown(path), parts[0] if in_classes else None) for path, parts in zip(paths, places, strict=True)]
+    _refuse_formulas(items, f"{key}={folder}")
     return Source(items, paths, labelled="its class folders" if in_classes else "")
 
 
@@ -116,6 +124,7 @@ def _of_table(path: Path, key: str) -> Source:
     paths = [path.parent / Path(row[names["path"]].strip()).expanduser() for row in found]
     labels = [None if label is None else (row.get(label) or "").strip() or None for row in found]
     items = [Item(shown(place), given) for place, given in zip(paths, labels, strict=True)]
+    _refuse_formulas(items, f"{key}={path}")
     return Source(items, paths, labelled="" if label is None else f"its column {label}")
 
 
@@ -139,4 +148,5 @@ def _of_arrays(path: Path, shape: Shape, levels: Range | None, key: str) -> Sour
     if levels is None and images.dtype != np.uint8:
         images = as_images(images, shape, None, "the cell").numpy()  # which sees whether all are in range
     items = [Item(f"{shown(path)}[{row}]", None if labels is None else str(labels[row])) for row in range(len(images))]
+    _refuse_formulas(items, f"{key}={path}")
     return Source(items, array=images, labelled="" if labels is None else "its array of labels")

@@ -72,6 +72,16 @@ def test_a_name_is_no_formula_in_a_spreadsheet(tmp_path: Path) -> None:
         os.chdir(before)
 
 
+@pytest.mark.parametrize("label", ["=1+2", "-cmd", "@x", "+1"])
+def test_a_label_is_no_formula_either(tmp_path: Path, label: str) -> None:
+    draw(tmp_path / label / "1.png", 0)
+    draw(tmp_path / "-1" / "2.png", 0)  # scikit-learn's anomaly
+    with pytest.raises(UsageError, match="is what a spreadsheet takes for a formula"):
+        find_source(tmp_path, SHAPE)
+    (tmp_path / label).rename(tmp_path / "1")
+    assert [item.label for item in find_source(tmp_path, SHAPE).items] == ["-1", "1"]
+
+
 @pytest.mark.parametrize("dtype", [np.uint8, np.int64, np.float32])
 def test_arrays_are_rows_with_numbers(tmp_path: Path, dtype: type) -> None:
     images = np.stack([np.full((28, 28), level, dtype) for level in (0, 1, 1)])
