@@ -25,6 +25,10 @@ KEYS = {
     "stale": "true | false: publish even cells of other code or numerics than these; default: false",
     "source": "folders: the cells below output_dir | mlflow: the MLflow store",
     "uri": "for source=mlflow: address of the store; default: MLFLOW_TRACKING_URI, else the one in output_dir",
+    "beside": "a published experiment (a folder of results) whose columns stand beside these, marked, as committed",
+    "scores": "a Parquet file to write, with the scores of every image; docs/verify.md has a reader",
+    "scores_of": "headline | chosen: and the chosen rule | all: and every rule; default: chosen",
+    "scores_seed": "only cells of these seeds: 0 or 0,1; default: all",
     "figures": "true: PNG, which the page shows | pdf: also PDF | rules: models by rules alone | false: none",
 }
 HELP = help_text(
