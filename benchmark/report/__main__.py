@@ -26,6 +26,7 @@ KEYS = {
     "source": "folders: the cells below output_dir | mlflow: the MLflow store",
     "uri": "for source=mlflow: address of the store; default: MLFLOW_TRACKING_URI, else the one in output_dir",
     "beside": "a published experiment (a folder of results) whose columns stand beside these, marked, as committed",
+    "beside_model": "only these models of it: ae,vae; default: all",
     "scores": "a Parquet file to write, with the scores of every image; docs/verify.md has a reader",
     "scores_of": "headline | chosen: and the chosen rule | all: and every rule; default: chosen",
     "scores_seed": "only cells of these seeds: 0 or 0,1; default: all",
@@ -97,6 +98,8 @@ def show(report: Report, settings: dict[str, Any]) -> None:
         *(f"{name}/" for name in ("tables", "figures") if any(f.startswith(f"{name}/") for f in report.files)),
     ]
     console.print(Text(f"\n{len(report.files)} files in {folder}: {', '.join(shown)}"))
+    if "scores" in settings:
+        console.print(Text(f"Scores of every image in {settings['scores']}: docs/verify.md has a reader."))
     console.print(Text("Next:"))
     for command in _next(folder, settings):
         console.print(Text(f"  {command}"), soft_wrap=True)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from benchmark.config import UsageError
-from benchmark.report.committed import Committed
+from benchmark.report.committed import MARK, Committed
 from benchmark.store.experiments import PlannedCell
 
 if TYPE_CHECKING:
@@ -42,12 +42,21 @@ class Others:
         return pd.concat([frame, self.frame], ignore_index=True)
 
 
-def set_beside(cells: Sequence[PlannedCell], frame: pd.DataFrame, committed: Committed) -> Others:
+def set_beside(
+    cells: Sequence[PlannedCell], frame: pd.DataFrame, committed: Committed, models: str | None = None
+) -> Others:
     """The published cells of the classes and seeds of ``frame``, whose planned cells are ``cells``.
+
+    ``models`` are the only ones to take, ``ae,vae``: the fewer columns, the fewer tests to correct for.
 
     Raises ``UsageError`` for the first thing that makes a comparison of two that are not alike.
     """
     theirs = committed.frame[committed.frame["state"] == "done"]
+    if models is not None:
+        known, wanted = list(dict.fromkeys(theirs["model"])), models.split(",")
+        if unknown := [name for name in wanted if name not in known]:
+            raise UsageError(f"beside_model={unknown[0]}: {_where(committed)}, as it has: {', '.join(known)}")
+        theirs = theirs[theirs["model"].isin(wanted)]
     parts = [part for key, part in frame.groupby(list(KEY), sort=False) if len(_of(theirs, key))]
     if not parts:
         raise UsageError(
@@ -58,11 +67,11 @@ def set_beside(cells: Sequence[PlannedCell], frame: pd.DataFrame, committed: Com
     notes = _refuse_protocol(cells, chosen, committed)
     names = [index for part in chosen for index in part.index]
     taken, more = _under_same_rules(cells, theirs.loc[names], committed)
-    mark = f"published={committed.folder.name}@{committed.revision[:7]}"
+    mark = f"{MARK}{committed.folder.name}@{committed.revision[:7]}"
     taken = taken.assign(variant=[f"{variant} {mark}".strip() for variant in taken["variant"]])
     said = (
         f"{len(taken)} cells marked {mark} stand here as results/{committed.folder.name} has them (revision "
-        f"{committed.revision}); they were not run for this report"
+        f"{committed.revision}); they were not run for this report, and no two of them are tested against each other"
     )
     source = {"experiment": committed.folder.name, "git_revision": committed.revision, "cells": len(taken)}
     return Others(taken, [said, *notes, *more], source)
@@ -103,14 +112,14 @@ def _counts(rows: pd.DataFrame, column: str) -> dict[int, frozenset[int]]:
     return {int(label): frozenset(map(int, part[column])) for label, part in known.groupby("normal_class")}
 
 
-def _refuse_protocol(
-    cells: Sequence[PlannedCell], chosen: Sequence[pd.DataFrame], committed: Committed
-) -> list[str]:
+def _refuse_protocol(cells: Sequence[PlannedCell], chosen: Sequence[pd.DataFrame], committed: Committed) -> list[str]:
     """Raise ``UsageError`` for another version of data, split or numerics; says what could not be compared."""
     unknown = 0
     for rows in chosen:
         key = tuple(rows.iloc[0][list(KEY)]) if len(rows) else ()
-        records = [cell.record for cell in cells if cell.record is not None and cell.state == "done" and _key(cell) == key]
+        records = [
+            cell.record for cell in cells if cell.record is not None and cell.state == "done" and _key(cell) == key
+        ]
         origins = [committed.origin(fingerprint) for fingerprint in rows["fingerprint"]]
         unknown += sum(not origin for origin in origins)
         own = [
@@ -149,13 +158,17 @@ def _under_same_rules(
     if not columns or not own:
         return theirs, []
     if committed.rules is None:
-        note = f"the rules of results/{committed.folder.name} are left out: it was published before their code was noted"
+        note = (
+            f"the rules of results/{committed.folder.name} are left out: it was published before their code was noted"
+        )
         return theirs.drop(columns=columns).assign(chosen_rule=""), [note]
     for column in columns:
         name = column.removeprefix(RULE)
         there = committed.rules.get(name, [])
         if name in own and any(version not in there for version in own[name]):
-            which = "code" if all(version["code"] not in {one["code"] for one in there} for version in own[name]) else ""
+            which = (
+                "code" if all(version["code"] not in {one["code"] for one in there} for version in own[name]) else ""
+            )
             raise UsageError(
                 f"{_where(committed)}: rule {name} has other {which or 'settings'} there than here. "
                 f"Type: git checkout {committed.revision[:7]} and judge yours there, or leave beside= out"

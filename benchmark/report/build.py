@@ -66,6 +66,7 @@ def build_report(
     replace: bool = False,
     stale: bool = False,
     beside: str | None = None,
+    beside_model: str | None = None,
     scores: str | Path | None = None,
     scores_of: str = "chosen",
     scores_seed: str | None = None,
@@ -78,7 +79,7 @@ def build_report(
     ``publish``. A folder that was named, or is published, is guarded: unless ``replace`` allows it, no done cell that
     is in its report is lost, and no file that no report wrote is overwritten. Cells of other code or numerics than
     these are not published unless ``stale`` allows it. ``beside`` names a published experiment whose columns stand
-    beside these (``report/beside.py``). ``scores`` is a Parquet file for the scores of every image
+    beside these (``report/beside.py``), those of ``beside_model`` alone. ``scores`` is a Parquet file for the scores of every image
     (``report/scores.py``), which ``scores_of`` and ``scores_seed`` narrow. Raises ``NoRecords`` if there are none.
     """
     if source not in SOURCES:
@@ -97,7 +98,11 @@ def build_report(
             f"beside={beside} is not allowed here: what is published holds its own cells alone. Leave out "
             f"{'publish=true' if publish else f'results_dir={results_dir}'}, or beside={beside}"
         )
-    wanted = Wanted(experiment, figures, command, beside, read_wish(scores, scores_of, scores_seed, replace))
+    if beside is None and beside_model is not None:
+        raise UsageError(f"beside_model={beside_model} narrows beside=NAME, which is missing. Type: beside=paper")
+    wanted = Wanted(
+        experiment, figures, command, beside, beside_model, read_wish(scores, scores_of, scores_seed, replace)
+    )
     if source == "folders":
         return _build(wanted, output_dir, place)
     from benchmark.tracking.download import fetch_cells
@@ -115,6 +120,7 @@ class Wanted:
     figures: bool | str
     command: str
     beside: str | None  # a published experiment
+    beside_model: str | None  # the models to take of it; None: all
     scores: Wish | None  # the file of every image's scores
 
 
@@ -158,7 +164,7 @@ def _build(wanted: Wanted, output_dir: Path, place: Place) -> Report:
             raise UsageError(f"{difference.lost}. {_how_to_replace(experiment)}")
         shown, others = frame, None
         if wanted.beside is not None:
-            others = set_beside(collection.cells, frame, published(wanted.beside, "beside"))
+            others = set_beside(collection.cells, frame, published(wanted.beside, "beside"), wanted.beside_model)
             write_frame(others.frame, made / "beside.csv")
             shown = others.after(frame)
             collection = replace(collection, warnings=[*collection.warnings, *others.notes])

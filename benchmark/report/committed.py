@@ -18,6 +18,7 @@ from benchmark.store.files import RecordError
 if TYPE_CHECKING:
     import pandas as pd
 
+MARK = "published="  # begins the setting that tells a published column from one's own
 PLACE = Path("results")  # where reports are published, below the current folder
 
 
@@ -102,6 +103,15 @@ def published(name: str, key: str) -> Committed:
     if not (PLACE / name).is_dir():
         raise UsageError(f"{key}={name}: there is no folder {(PLACE / name).as_posix()}. {_there_is(PLACE)}")
     return read_committed(PLACE / name)
+
+
+def is_published(label: str) -> bool:
+    """Whether a column's label, or its variant, is that of a published one.
+
+    >>> is_published("ae (latent=2 published=paper@1b00144)"), is_published("ae (latent=2)")
+    (True, False)
+    """
+    return any(part.lstrip("(").startswith(MARK) for part in label.split())
 
 
 def _says_the_same(row: Mapping[str, Any], cell: Mapping[str, Any] | None) -> bool:

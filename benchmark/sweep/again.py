@@ -70,7 +70,9 @@ def lay_out_again(committed: Committed, rows: Sequence[Row], where: Where, typed
                 del waiting[cell.fingerprint]
     for fingerprint, row in waiting.items():
         missing = f"no command of the report gives a cell of {_axes(row)}"
-        again.refused[fingerprint] = reasons.get(fingerprint, missing + (f" ({row['variant']})" if row["variant"] else ""))
+        again.refused[fingerprint] = reasons.get(
+            fingerprint, missing + (f" ({row['variant']})" if row["variant"] else "")
+        )
     return again
 
 
@@ -186,9 +188,7 @@ def _why_other(committed: Committed, row: Row, cell: Cell, job: Job) -> str:
     )
 
 
-def _with_rules(
-    committed: Committed, job: Job, cells: Sequence[Cell], rows: Mapping[str, Row], again: Again
-) -> Job:
+def _with_rules(committed: Committed, job: Job, cells: Sequence[Cell], rows: Mapping[str, Row], again: Again) -> Job:
     """The job with these cells alone, judged by the rules that their rows have."""
     names = dict.fromkeys(name for cell in cells for name in names_of(rows[cell.fingerprint]) if name != HEADLINE)
     own: dict[str, Any] = OmegaConf.to_container(job.config.rules, resolve=True)  # type: ignore[assignment]
