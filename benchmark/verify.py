@@ -1,8 +1,8 @@
 """Run cells of a published report again and compare: ``python -m benchmark.verify experiment=paper sample=5``.
 
-The cells are laid out from the report's own commands, as they compose here; each must have the very fingerprint that was
-published. What is compared, and by which rule, stands behind each: docs/verify.md. What was run is not run again, so the
-same command goes on after an interruption.
+The cells are laid out from the report's own commands, as they compose here; each must have the very fingerprint that
+was published. What is compared, and by which rule, stands behind each: docs/verify.md. What was run is not run again,
+so the same command goes on after an interruption.
 """
 
 from __future__ import annotations

@@ -86,20 +86,22 @@ def _alike(own: pd.DataFrame, theirs: pd.DataFrame, committed: Committed) -> pd.
         wanted, there = (sorted({int(value) for value in rows[column]}) for rows in (own, theirs))
         if lacking := [value for value in wanted if value not in there]:
             raise UsageError(
-                f"{_where(committed)}: it has no {what} {_listed(lacking)} of {_keys(own)}, but {_listed(there)}: means "
-                f"over others are no comparison. Run: {setting}=[{','.join(map(str, there))}] under another "
+                f"{_where(committed)}: it has no {what} {_listed(lacking)} of {_keys(own)}, but {_listed(there)}: "
+                f"means over others are no comparison. Run: {setting}=[{','.join(map(str, there))}] under another "
                 "experiment_name"
             )
     pairs = set(zip(own["normal_class"], own["seed"], strict=True))
     kept = [pair in pairs for pair in zip(theirs["normal_class"], theirs["seed"], strict=True)]
     theirs = theirs[kept]
+    if not len(theirs):
+        raise UsageError(f"{_where(committed)}: of {_keys(own)} it has no cell of the same class and seed as one of yours")
     for column, what in (("n_test", "images"), ("n_test_anomalous", "anomalous images")):
         counts, others = (_counts(rows, column) for rows in (own, theirs))
         for label, count in counts.items():
             if others.get(label, count) != count:
                 raise UsageError(
-                    f"{_where(committed)}: {_keys(own)}, class {label} was judged there on {_some(others[label])} {what}, "
-                    f"here on {_some(count)} (split.test_limit). Run yours on the same images"
+                    f"{_where(committed)}: {_keys(own)}, class {label} was judged there on {_some(others[label])} "
+                    f"{what}, here on {_some(count)} (split.test_limit). Run yours on the same images"
                 )
     return theirs
 
@@ -116,10 +118,9 @@ def _refuse_protocol(cells: Sequence[PlannedCell], chosen: Sequence[pd.DataFrame
     """Raise ``UsageError`` for another version of data, split or numerics; says what could not be compared."""
     unknown = 0
     for rows in chosen:
-        key = tuple(rows.iloc[0][list(KEY)]) if len(rows) else ()
-        records = [
-            cell.record for cell in cells if cell.record is not None and cell.state == "done" and _key(cell) == key
-        ]
+        key = tuple(rows.iloc[0][list(KEY)])
+        alike = (cell for cell in cells if cell.state == "done" and _key(cell) == key)
+        records = [cell.record for cell in alike if cell.record is not None]
         origins = [committed.origin(fingerprint) for fingerprint in rows["fingerprint"]]
         unknown += sum(not origin for origin in origins)
         own = [
@@ -135,7 +136,8 @@ def _refuse_protocol(cells: Sequence[PlannedCell], chosen: Sequence[pd.DataFrame
             if here and there and here != there:
                 raise UsageError(
                     f"{_where(committed)}: {' '.join(key)} is of another {what} there: {_some(there)}, here "
-                    f"{_some(here)}. Type: git checkout {committed.revision[:7]} and run yours there, or leave beside= out"
+                    f"{_some(here)}. Type: git checkout {committed.revision[:7]} and run yours there, or leave "
+                    "beside= out"
                 )
     if not unknown:
         return []
@@ -158,26 +160,30 @@ def _under_same_rules(
     if not columns or not own:
         return theirs, []
     if committed.rules is None:
-        note = (
-            f"the rules of results/{committed.folder.name} are left out: it was published before their code was noted"
-        )
-        return theirs.drop(columns=columns).assign(chosen_rule=""), [note]
-    for column in columns:
-        name = column.removeprefix(RULE)
-        there = committed.rules.get(name, [])
-        if name in own and any(version not in there for version in own[name]):
-            which = (
-                "code" if all(version["code"] not in {one["code"] for one in there} for version in own[name]) else ""
-            )
-            raise UsageError(
-                f"{_where(committed)}: rule {name} has other {which or 'settings'} there than here. "
-                f"Type: git checkout {committed.revision[:7]} and judge yours there, or leave beside= out"
-            )
-        if name in own and len(there) > 1:
-            raise UsageError(
-                f"{_where(committed)}: its cells were judged by {len(there)} versions of rule {name}. Leave beside= out"
-            )
+        why = "are left out: it was published before their code was noted"
+        rest = theirs.drop(columns=columns).assign(chosen_rule="")
+        return rest, [f"the rules of results/{committed.folder.name} {why}"]
+    for name in (column.removeprefix(RULE) for column in columns):
+        if name in own:
+            _refuse_rule(name, own[name], committed.rules.get(name, []), committed)
     return theirs, []
+
+
+def _refuse_rule(
+    name: str, own: Sequence[Mapping[str, Any]], theirs: Sequence[Mapping[str, Any]], committed: Committed
+) -> None:
+    """Raise ``UsageError`` unless a rule has one version there, and each of one's own is that one."""
+    if len(theirs) > 1:
+        raise UsageError(
+            f"{_where(committed)}: its cells were judged by {len(theirs)} versions of rule {name}. Leave beside= out"
+        )
+    codes = {version["code"] for version in theirs}
+    if any(version not in theirs for version in own):
+        which = "settings" if all(version["code"] in codes for version in own) else "code"
+        raise UsageError(
+            f"{_where(committed)}: rule {name} has other {which} there than here. "
+            f"Type: git checkout {committed.revision[:7]} and judge yours there, or leave beside= out"
+        )
 
 
 def _key(cell: PlannedCell) -> tuple[str, ...]:

@@ -79,8 +79,9 @@ def build_report(
     ``publish``. A folder that was named, or is published, is guarded: unless ``replace`` allows it, no done cell that
     is in its report is lost, and no file that no report wrote is overwritten. Cells of other code or numerics than
     these are not published unless ``stale`` allows it. ``beside`` names a published experiment whose columns stand
-    beside these (``report/beside.py``), those of ``beside_model`` alone. ``scores`` is a Parquet file for the scores of every image
-    (``report/scores.py``), which ``scores_of`` and ``scores_seed`` narrow. Raises ``NoRecords`` if there are none.
+    beside these (``report/beside.py``), those of ``beside_model`` alone. ``scores`` is a Parquet file for the
+    scores of every image (``report/scores.py``), which ``scores_of`` and ``scores_seed`` narrow. Raises ``NoRecords``
+    if there are none.
     """
     if source not in SOURCES:
         raise UsageError(f"source={source} is not allowed: it must be {' or '.join(SOURCES)}. Type: source=folders")

@@ -44,9 +44,8 @@ def read_wish(path: str | Path | None, of: str, seeds: str | None, replace: bool
     """What was asked for; None if nothing was. Raises ``UsageError`` for what cannot be."""
     if path is None:
         if of != SCORES_OF[1] or seeds is not None:
-            raise UsageError(
-                "scores_of= and scores_seed= narrow scores=FILE, which is missing. Type: scores=scores.parquet"
-            )
+            key = "scores_of" if seeds is None else "scores_seed"
+            raise UsageError(f"{key}= narrows scores=FILE, which is missing. Type: scores=scores.parquet")
         return None
     path = Path(path)
     if path.suffix != ".parquet":

@@ -69,10 +69,7 @@ def lay_out_again(committed: Committed, rows: Sequence[Row], where: Where, typed
             for cell in cells:
                 del waiting[cell.fingerprint]
     for fingerprint, row in waiting.items():
-        missing = f"no command of the report gives a cell of {_axes(row)}"
-        again.refused[fingerprint] = reasons.get(
-            fingerprint, missing + (f" ({row['variant']})" if row["variant"] else "")
-        )
+        again.refused[fingerprint] = reasons.get(fingerprint, f"no command of the report gives {_axes(row)}")
     return again
 
 
@@ -104,7 +101,7 @@ def _commands(committed: Committed, rows: Sequence[Row]) -> Iterator[list[str]]:
 
 
 def _may_have(overrides: Sequence[str], rows: Sequence[Row]) -> bool:
-    """Whether a job with these overrides may have planned one of the cells, by the model and data set that they name."""
+    """Whether a job with these overrides may have planned one of the cells, by model and data set."""
     typed = dict(override.partition("=")[::2] for override in overrides)
     return any(all(typed.get(key, row[key]) == row[key] for key in ("model", "dataset")) for row in rows)
 
@@ -176,7 +173,8 @@ def _why_other(committed: Committed, row: Row, cell: Cell, job: Job) -> str:
     """Why the cell of the same axes is another one here."""
     origin = committed.origin(row["fingerprint"])
     if origin and origin["data_version"] != job.data.version:
-        return f"other images of {row['dataset']}: data version {origin['data_version'][:16]}, here {job.data.version[:16]}"
+        versions = f"{origin['data_version'][:16]} then, {job.data.version[:16]} here"
+        return f"other images of {row['dataset']}: data of version {versions}"
     if origin and origin["split_version"] != cell.split.version:
         return f"split of version {origin['split_version']}, here {cell.split.version}"
     if row["variant"] != cell.variant:
@@ -221,4 +219,5 @@ def _note(reasons: dict[str, str], rows: Sequence[Row], why: str) -> None:
 
 
 def _axes(row: Row) -> str:
-    return f"{row['model']} {row['dataset']} {row['split']} {row['normal_class']} seed {row['seed']}"
+    variant = f" ({row['variant']})" if row["variant"] else ""
+    return f"{row['model']}{variant} {row['dataset']} {row['split']} {row['normal_class']} seed {row['seed']}"
