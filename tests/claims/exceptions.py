@@ -52,4 +52,8 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
     },
     "docs/models/iforest.md": {"(ln(n - 1) + 0.5772)": "Euler's constant"},
     "docs/models/kde.md": {"with h = 0.5 the AUROC": SETTING, "pixels with h 0.5": SETTING},
+    "docs/verify.md": {
+        "AUROC within 0.001, for models that are trained in steps within 0.005": SETTING,
+        "A row takes 3.3 bytes": "the file of the 140 cells of results/rules, whose scores are not in results/",
+    },
 }
