@@ -94,7 +94,7 @@ def _alike(own: pd.DataFrame, theirs: pd.DataFrame, committed: Committed) -> pd.
     kept = [pair in pairs for pair in zip(theirs["normal_class"], theirs["seed"], strict=True)]
     theirs = theirs[kept]
     if not len(theirs):
-        raise UsageError(f"{_where(committed)}: of {_keys(own)} it has no cell of the same class and seed as one of yours")
+        raise UsageError(f"{_where(committed)}: of {_keys(own)} it has no cell with class and seed of one of yours")
     for column, what in (("n_test", "images"), ("n_test_anomalous", "anomalous images")):
         counts, others = (_counts(rows, column) for rows in (own, theirs))
         for label, count in counts.items():

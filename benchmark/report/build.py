@@ -93,6 +93,7 @@ def build_report(
     kept = publish or results_dir is not None
     default = Path("results", experiment) if publish else output_dir / "reports" / experiment
     folder = Path(results_dir) if results_dir is not None else default
+    folder = folder if folder.name not in ("", "..") else folder.resolve()  # it is made beside, under another name
     place = Place(folder, kept and not replace, not stale, kept)
     if beside is not None and place.is_published:
         raise UsageError(
