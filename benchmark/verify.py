@@ -23,7 +23,8 @@ from benchmark.sweep.arguments import help_text, parse, small_command
 if TYPE_CHECKING:
     from benchmark.report.agreement import Agreement
     from benchmark.report.committed import Committed
-    from benchmark.sweep.again import Again
+    from benchmark.sweep.again import Again, Where
+    from benchmark.sweep.votes_again import Members
 
 WHAT = "Run cells of a published report again, and compare their scores with what was published."
 KEYS = {
@@ -52,17 +53,26 @@ def main(arguments: list[str]) -> int:
     rows = drawn(committed, settings)
     _refuse_folder(output_dir)
     _say_what_comes(committed, rows, settings)
+    from benchmark.engine.committee import NAME as COMMITTEE
     from benchmark.sweep.again import Where, lay_out_again
+    from benchmark.sweep.votes_again import members_of
 
     experiment = f"{PREFIX}{committed.folder.resolve().name}"[:100]
     where = Where(output_dir, experiment, settings.get("data_dir"), config_dir)
     typed = "python -m benchmark.verify " + shlex.join(arguments)
-    again = lay_out_again(committed, rows, where, typed)
+    trained = {row["fingerprint"]: row for row in rows if row["model"] != COMMITTEE}
+    voting = {row["fingerprint"]: members_of(committed, row) for row in rows if row["model"] == COMMITTEE}
+    members = {row["fingerprint"]: row for of in voting.values() for row in of.rows}
+    again = lay_out_again(committed, list({**members, **trained}.values()), where, typed)
     for why, count in Counter(again.refused.values()).items():
         print(f"{count} of {len(rows)} cells are not run: {why}", file=sys.stderr)
     if again.jobs:
         run(again, typed, start)
-    return show(rows, [judged(row, committed, again) for row in rows])
+    found = {row["fingerprint"]: judged(row, committed, again) for row in rows if row["model"] != COMMITTEE}
+    for row in rows:
+        if (of := voting.get(row["fingerprint"])) is not None:
+            found[row["fingerprint"]] = voted(row, committed, of, where)
+    return show(rows, [found[row["fingerprint"]] for row in rows])
 
 
 def _refuse_choice(settings: Mapping[str, str]) -> None:
@@ -104,8 +114,6 @@ def drawn(committed: Committed, settings: Mapping[str, str]) -> list[Row]:
 
     Raises ``UsageError`` if there is none.
     """
-    from benchmark.engine.committee import NAME as COMMITTEE
-
     frame = committed.frame
     chosen = frame["state"] == "done"
     for key in ("model", "dataset"):
@@ -114,7 +122,7 @@ def drawn(committed: Committed, settings: Mapping[str, str]) -> list[Row]:
             if unknown := [name for name in wanted if name not in known]:
                 raise UsageError(f"{key}={unknown[0]}: the report has no such cells. It has: {', '.join(known)}")
             chosen &= frame[key].isin(wanted)
-    rows = [row for row in frame[chosen].to_dict("records") if "cells" in settings or row["model"] != COMMITTEE]
+    rows = frame[chosen].to_dict("records")
     if not rows:
         raise UsageError(f"{committed.folder.as_posix()} has no done cell of these. Name another model or dataset")
     if "cells" in settings:
@@ -184,6 +192,15 @@ def judged(row: Row, committed: Committed, again: Again) -> Agreement:
     if record is None:
         return Agreement(NOT_COMPARED, "it was not finished here; the lines above say why")
     return compare(row, committed, record, again.rules[fingerprint])
+
+
+def voted(row: Row, committed: Committed, members: Members, where: Where) -> Agreement:
+    """What came of a committee, whose members were run again."""
+    from benchmark.report.agreement import NOT_COMPARED, Agreement, compare
+    from benchmark.sweep.votes_again import vote_again
+
+    made = members.why or vote_again(row, members, Path(where.output_dir), where.experiment)
+    return Agreement(NOT_COMPARED, made) if isinstance(made, str) else compare(row, committed, made, {})
 
 
 def show(rows: Sequence[Row], found: Sequence[Agreement]) -> int:

@@ -51,6 +51,8 @@ def submitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.syspath_prepend(str(folder))
         ran = run_here(folder, *WORDS)
         assert ran.returncode == 0, ran.stderr
+        made = run_here(folder, "experiment=mine", "models=[pca,checked:smoothed]", module="benchmark.committee")
+        assert made.returncode == 0, made.stderr
         reported = run_here(folder, "experiment=mine", "results_dir=.", "figures=false", module="benchmark.report")
         assert reported.returncode == 0, reported.stderr
     shutil.rmtree(folder / "outputs")
@@ -106,7 +108,7 @@ def older(content: dict[str, Any]) -> None:
 def states(found: subprocess.CompletedProcess[str]) -> dict[str, str]:
     """Cell -> what is said of it."""
     lines = re.findall(
-        r"^(equal|within|differs|not compared) +(\w+)[^:]* ours one_vs_rest (\d) seed (\d): (.*)$", found.stdout, re.M
+        r"^(equal|within|differs|not compared) +(\w+).*? ours one_vs_rest (\d) seed (\d): (.*)$", found.stdout, re.M
     )
     return {f"{model} {label} {seed}": f"{state}: {what}" for state, model, label, seed, what in lines}
 
@@ -118,8 +120,12 @@ def test_a_submission_is_run_again_and_equal_bit_for_bit(
     known = vendor_of(json.loads((submitted / "claims/mine/manifest.json").read_text())["environments"][0]) != "unknown"
     expected = "equal: bit for bit, headline and smoothed and squared" if known else "within: AUROC by 0"
     found = states(checked)
-    assert len(found) == 8
-    assert all(what.startswith(expected) for what in found.values()), found
+    assert len(found) == 12
+    trained = [what for name, what in found.items() if not name.startswith("committee")]
+    assert all(what.startswith(expected) for what in trained), found
+    made = [what for name, what in found.items() if name.startswith("committee")]  # of members that were run again
+    assert all(what.startswith(expected.partition(" and")[0]) for what in made), found
+    assert (len(trained), len(made)) == (8, 4)
     assert re.search(r"checked on ours: 0\.\d+ is what cells.csv gives \(2 classes, 2 seeds\)", checked.stdout)
     assert (submitted / "outputs" / "verify" / "experiments" / "verify_mine").is_dir()
 
@@ -249,6 +255,25 @@ def test_a_rule_of_other_code_is_not_compared(copy: Path) -> None:
     assert what.startswith("not compared: rule smoothed: its code or settings are others than at revision"), what
 
 
+def test_a_committee_is_made_of_its_members_alone(copy: Path) -> None:
+    shutil.rmtree(copy / "outputs")
+    found = verify(copy, "sample=1", "model=committee")
+    assert found.returncode == 0, found.stdout
+    assert "2 of 2 cells done" in found.stdout  # its members, of one class and seed
+    (what,) = states(found).values()
+    assert what.startswith(("equal: bit for bit", "within"))
+
+
+def test_a_committee_without_its_members_is_not_compared(copy: Path) -> None:
+    folder = copy / "claims" / "mine"
+    rows = read_committed(folder).frame
+    rows[rows["model"] != "pca"].to_csv(folder / "cells.csv", index=False)
+    edit(copy, lambda content: content.update(cells=[c for c in content["cells"] if c["model"] != "pca"]))
+    found = verify(copy, "sample=1", "model=committee")
+    assert found.returncode == 1
+    assert list(states(found).values()) == ["not compared: its member pca is no cell of the report"]
+
+
 def test_a_sample_depends_on_its_seed_alone(submitted: Path) -> None:
     committed = read_committed(submitted / "claims" / "mine")
 
@@ -259,7 +284,7 @@ def test_a_sample_depends_on_its_seed_alone(submitted: Path) -> None:
     assert len(names(sample="3")) == 3
     assert len({tuple(names(sample="3", seed=str(seed))) for seed in range(10)}) > 5
     assert len(names()) == 5
-    assert len(names(cells="all")) == 8
+    assert len(names(cells="all")) == 12
     assert len(names(model="pca", sample="9")) == 4
 
 

@@ -50,8 +50,7 @@ def measure(row: Mapping[str, Any], then: Sequence[Mapping[str, Any]], now: Mapp
     why = next(filter(None, (_difference(one, now) for one in then)), "")
     if not why and not then:
         why = "what it ran on was not noted"
-    trained = row.get("steps", 0)
-    tolerance = WITHIN_TRAINED if trained == trained and trained > 0 else WITHIN_FITTED
+    tolerance = WITHIN_FITTED if row.get("steps") == 0 else WITHIN_TRAINED  # of committees, which have none, too
     return Measure(why == "", why, tolerance if why else 0.0)
 
 

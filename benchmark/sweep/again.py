@@ -11,7 +11,6 @@ from omegaconf import OmegaConf
 from benchmark.cells import NUMERICS_VERSION, Axes, Cell
 from benchmark.code_hash import code_now
 from benchmark.config import UsageError
-from benchmark.engine.committee import NAME as COMMITTEE
 from benchmark.report.agreement import names_of
 from benchmark.report.committed import Committed
 from benchmark.report.hashes import HEADLINE
@@ -75,8 +74,6 @@ def lay_out_again(committed: Committed, rows: Sequence[Row], where: Where, typed
 
 def _unlike(committed: Committed, row: Row) -> str | None:
     """Why a cell would be another one here, as far as the report alone tells."""
-    if row["model"] == COMMITTEE:
-        return "a committee is made of other cells by benchmark.committee: compare its members"
     origin = committed.origin(row["fingerprint"])
     if not origin:
         return None
@@ -207,7 +204,10 @@ def _with_rules(committed: Committed, job: Job, cells: Sequence[Cell], rows: Map
         elif name not in faults:
             judging[known[name][0]] = known[name][1]
     config = job.config.copy()
-    config.rules, config.chosen_rule = judging, None
+    config.rules = judging
+    config.chosen_rule = (
+        config.chosen_rule if config.chosen_rule in names and config.chosen_rule not in faults else None
+    )
     for cell in cells:
         again.rules[cell.fingerprint] = {k: v for k, v in faults.items() if k in names_of(rows[cell.fingerprint])}
     return replace(job, config=config, cells=cells)

@@ -37,7 +37,7 @@ def test_what_moves_last_digits_is_named_and_has_a_tolerance(changes: dict[str, 
     for row, tolerance in (
         (FITTED, WITHIN_FITTED),
         (TRAINED, WITHIN_TRAINED),
-        ({"steps": float("nan")}, WITHIN_FITTED),
+        ({"steps": float("nan")}, WITHIN_TRAINED),
     ):
         found = measure(row, [HERE, {**HERE, **changes}], HERE)
         assert not found.exact
