@@ -7,6 +7,8 @@ file of ``report/scores.py`` has the same values in the same order, so a reader 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,20 +24,27 @@ def has_scores(record: Record) -> bool:
     return "scores.npz" in record.status.files and (record.path / "scores.npz").exists()
 
 
-def judged_scores(record: Record) -> dict[str, np.ndarray]:
-    """Scores float32 (N,) of the evaluated images: the headline's, then those of each rule that applies, by name.
+@dataclass(frozen=True)
+class Judged:
+    """The evaluated images of a cell and what they score, by the images' index."""
 
-    Raises ``RecordError`` if they cannot be read.
-    """
-    found = {HEADLINE: record.scores()[f"score/{record.status.headline}"]}
-    under = record.rule_scores()
-    return found | {name: under[f"score/{name}"] for name in sorted(record.rules()) if f"score/{name}" in under}
+    index: np.ndarray  # int64 (N,), of the official split
+    label: np.ndarray  # uint8 (N,), 1 = anomalous
+    scores: Mapping[str, np.ndarray]  # float32 (N,): the headline's, then those of each rule that applies, by name
+
+
+def judged(record: Record) -> Judged:
+    """What a cell's record says of each image. Raises ``RecordError`` if it cannot be read."""
+    images, under = record.scores(), record.rule_scores()
+    order = np.argsort(images["index"], kind="stable")
+    scores = {HEADLINE: images[f"score/{record.status.headline}"]}
+    scores |= {name: under[f"score/{name}"] for name in sorted(record.rules()) if f"score/{name}" in under}
+    return Judged(images["index"][order], images["label"][order], {name: of[order] for name, of in scores.items()})
 
 
 def score_hashes(record: Record) -> dict[str, str]:
-    """The hash of each of ``judged_scores``, 64 hexadecimal digits. Raises ``RecordError`` if they cannot be read."""
-    order = np.argsort(record.scores()["index"], kind="stable")
-    return {name: score_hash(values[order]) for name, values in judged_scores(record).items()}
+    """The hash of each score of a cell, 64 hexadecimal digits. Raises ``RecordError`` if they cannot be read."""
+    return {name: score_hash(values) for name, values in judged(record).scores.items()}
 
 
 def score_hash(values: np.ndarray) -> str:

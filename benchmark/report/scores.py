@@ -17,7 +17,7 @@ import numpy as np
 from benchmark.config import UsageError, refusal
 from benchmark.data.files import sha256_of
 from benchmark.data.writing import replacing
-from benchmark.report.hashes import HEADLINE, has_scores, judged_scores
+from benchmark.report.hashes import HEADLINE, has_scores, judged
 from benchmark.store.experiments import PlannedCell
 
 if TYPE_CHECKING:
@@ -102,21 +102,20 @@ def _tables(cells: Sequence[PlannedCell], wish: Wish) -> Iterator[tuple[pyarrow.
 def _parts(cell: PlannedCell, record: Record, of: str) -> Iterator[pyarrow.Table]:
     import pyarrow
 
-    axes, images = cell.axes, record.scores()
-    order = np.argsort(images["index"], kind="stable")
+    axes, images = cell.axes, judged(record)
+    count = len(images.index)
     named = {"chosen": (HEADLINE, record.status.chosen_rule), "headline": (HEADLINE,)}.get(of)
-    for name, values in judged_scores(record).items():
+    for name, values in images.scores.items():
         if named is not None and name not in named:
             continue
         texts = (axes.dataset, axes.split, axes.evaluate_on, axes.model, cell.variant, name)
-        counts = np.zeros(len(order), np.int32)
         columns = {
-            **{key: _same(text, len(order)) for key, text in zip(TEXTS, texts, strict=True)},
-            "class": pyarrow.array(np.full(len(order), axes.normal_class, np.int16)),
-            "seed": pyarrow.array(np.full(len(order), axes.seed, np.int64)),
-            "index": pyarrow.array(images["index"][order].astype(counts.dtype)),
-            "label": pyarrow.array(images["label"][order].astype(np.int8)),
-            "value": pyarrow.array(values[order].astype(np.float32)),
+            **{key: _same(text, count) for key, text in zip(TEXTS, texts, strict=True)},
+            "class": pyarrow.array(np.full(count, axes.normal_class, np.int16)),
+            "seed": pyarrow.array(np.full(count, axes.seed, np.int64)),
+            "index": pyarrow.array(images.index.astype(np.int32)),
+            "label": pyarrow.array(images.label.astype(np.int8)),
+            "value": pyarrow.array(values.astype(np.float32)),
         }
         yield pyarrow.table([columns[field.name] for field in _schema()], schema=_schema())
 
