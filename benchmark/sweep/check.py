@@ -37,6 +37,11 @@ NUMBERS: dict[str, tuple[Callable[[float], bool], str, str]] = {
         "a number of seconds of at least 0, or null for no checkpoints",
         "60",
     ),
+    "tracking.history_seconds": (
+        lambda x: 0 <= x < float("inf"),
+        "a number of seconds of at least 0, or null to send a cell's history when it is done",
+        "10",
+    ),
 }  # key -> whether a number is allowed, what is, an example
 NAMES = {"experiment_name": "latent", "dataset.name": "mnist", "split.name": "one_vs_rest"}  # folders -> an example
 SEEDS = 2**32  # seeds are below

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from threading import Event, Lock
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
@@ -31,9 +31,14 @@ if TYPE_CHECKING:
     from benchmark.models.base import Model
     from benchmark.sweep.progress import Progress
 
+EpochWatch = Callable[[Cell, str, list[dict[str, Any]]], None]  # of a cell: when it started, its history so far
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 _BUILD_LOCK = Lock()  # torch's global generator is seeded while a model is built
+
+
+def unwatched(cell: Cell, started: str, history: list[dict[str, Any]]) -> None:
+    """Nobody is told of epochs."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,7 @@ class Work:
     strategy: str  # loop | vmap
     progress: Progress
     stop: Event  # set once the job is given up
+    watch: EpochWatch = unwatched
 
 
 @dataclass(frozen=True)
@@ -123,7 +129,7 @@ def _train(work: Work, starts: Sequence[Start]) -> Trained:
             work.progress.say(f"  {start.cell.name}: goes on after epoch {start.epoch} of {job.settings.epochs}")
     fleet = Fleet([build_model(job, cell) for cell in cells], job.device)
     members = [_member(job, start, fleet.model.label_share) for start in starts]
-    reporter = _epoch_reporter(cells, job.settings.epochs, work.progress)
+    reporter = _epoch_reporter(work, cells, started)
     watch = Watch(reporter, job.checkpoints.keeper(cells, resumed), work.stop)
     train_cells = train_in_company if work.strategy == "vmap" and job.device == "cpu" else train
     trainings = train_cells(fleet, job.images["train"], members, job.settings, watch)
@@ -149,12 +155,15 @@ def _member(job: Job, start: Start, share: float) -> Member:
     return Member(cell.split.train_index, cell.stream("order"), cell.stream("noise"), told, start.snapshot)
 
 
-def _epoch_reporter(cells: Sequence[Cell], epochs: int, progress: Progress) -> Callable[[int, list[Training]], None]:
+def _epoch_reporter(work: Work, cells: Sequence[Cell], started: str) -> Callable[[int, list[Training]], None]:
+    epochs = work.job.settings.epochs
+
     def report(epoch: int, trainings: list[Training]) -> None:
         for cell, training in zip(cells, trainings, strict=True):
             row = training.history[-1]
             losses = {name.removeprefix("train/"): value for name, value in row.items() if name.startswith("train/")}
-            progress.update(cell.name, epoch, epochs, losses)
+            work.progress.update(cell.name, epoch, epochs, losses)
+            work.watch(cell, started, training.history)
 
     return report
 
