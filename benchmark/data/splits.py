@@ -100,6 +100,16 @@ def told_classes(split: Split, labels: Tensor, share: float, seed: int) -> Tenso
     return told
 
 
+def kept_apart(count: int, share: float, *axes: Any) -> tuple[Tensor, Tensor]:
+    """Of ``count`` normal images the rows to train on and those kept to calibrate, as ``make_split`` keeps them.
+
+    ``axes`` are data set, split, normal class and seed.
+    """
+    label = torch.zeros(count, dtype=torch.uint8)
+    rows, _, kept = _keep_calibration(torch.arange(count), label, share, axes)
+    return rows, kept
+
+
 def _by_label(data: ImageData, labels: Tensor, name: str, normal_class: int) -> tuple[Tensor, Tensor]:
     """Rows of normal and of anomalous images.
 

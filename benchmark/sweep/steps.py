@@ -8,20 +8,19 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from threading import Event, Lock
+from threading import Event
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
 from benchmark.cells import Cell
 from benchmark.data.splits import told_classes
+from benchmark.engine import build
 from benchmark.engine.evaluate import evaluate
 from benchmark.engine.fleet import Fleet
 from benchmark.engine.score import Scoring
 from benchmark.engine.state import Interrupted, Misfit, Snapshot, Training
 from benchmark.engine.train import Member, Watch, train, train_in_company
-from benchmark.models import model_class
-from benchmark.models.refusals import arguments_of
 from benchmark.say import named
 from benchmark.store.records import Record
 from benchmark.sweep.ending import End, show, write
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
 EpochWatch = Callable[[Cell, str, list[dict[str, Any]]], None]  # of a cell: when it started, its history so far
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-_BUILD_LOCK = Lock()  # torch's global generator is seeded while a model is built
 
 
 def unwatched(cell: Cell, started: str, history: list[dict[str, Any]]) -> None:
@@ -140,12 +138,7 @@ def _train(work: Work, starts: Sequence[Start]) -> Trained:
 
 def build_model(job: Job, cell: Cell) -> Model:
     """The cell's model with its first weights, which depend on the cell's own seed alone."""
-    settings = cell.config["model"]
-    with _BUILD_LOCK, torch.random.fork_rng(devices=[]):
-        torch.manual_seed(cell.stream("init"))
-        model = model_class(settings["_target_"])(job.data.image_shape, **arguments_of(settings))
-    model.batch_size = job.settings.batch_size  # which trainer.batch_size may have changed
-    return model
+    return build.build_model(cell.config["model"], job.data.image_shape, cell.stream("init"), job.settings.batch_size)
 
 
 def _member(job: Job, start: Start, share: float) -> Member:

@@ -298,7 +298,7 @@ def test_a_command_killed_in_training_goes_on_in_the_run_of_its_cell(store: Path
     steps = [one.step for one in client.get_metric_history(found.info.run_id, "history/loss")]
     assert steps == list(range(1, 201)), "an epoch is missing or there twice"
     sent = {one.timestamp for one in client.get_metric_history(found.info.run_id, "history/loss")}
-    assert len(sent) > 2, "nothing was sent while it trained again"
+    assert len(sent) > 1, "all of it came with the record"
     jobs = client.search_runs(experiments, "tags.kind = 'job'")
     assert sorted(run.info.status for run in jobs) == ["FINISHED", "KILLED"]
 
