@@ -85,6 +85,7 @@ class TrackingConfig:
     enabled: bool = True
     uri: str | None = None  # null: MLFLOW_TRACKING_URI, else SQLite in output_dir
     figures: bool = True  # draw and log a figure for every cell
+    models: str = "best"  # which cells of a job get a model: best (by AUROC, else the first) | all | off
     history_seconds: float | None = 10.0  # at least, between two looks at a cell in training; null: none before its end
 
 

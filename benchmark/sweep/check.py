@@ -23,6 +23,7 @@ CHOICES = {
     "precision": ("auto", "fp32", "tf32", "bf16"),
     "trainer.strategy": ("auto", "loop", "vmap"),
     "split.evaluate_on": ("test", "validation"),
+    "tracking.models": ("best", "all", "off"),
 }
 COUNTS = (
     *("trainer.epochs", "trainer.batch_size", "trainer.workers", "trainer.score_batch_size"),
