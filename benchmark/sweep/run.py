@@ -134,6 +134,7 @@ def _tracked(
     ended = "KILLED"
     try:
         yield track, watch
+        tracker.log_models(seen)
         ended = "FAILED" if any(record.state != "done" for record in seen) else "FINISHED"
     finally:
         tracker.end_job(parent, ended, means(seen))

@@ -58,6 +58,10 @@ class BackgroundTracker:
         finished = list(records)
         self._call(lambda tracker: None if self.given_up.is_set() else tracker.log_missing(job, finished))
 
+    def log_models(self, records: Sequence[Record]) -> None:
+        finished = list(records)
+        self._call(lambda tracker: None if self.given_up.is_set() else tracker.log_models(finished))
+
     def end_job(self, parent: Parent, status: str, means: Mapping[str, float] | None = None) -> None:
         self.watched.clear()
         self._call(lambda tracker: tracker.end_job(parent.result(), status, means))

@@ -22,6 +22,7 @@ from benchmark.code_hash import is_ours
 from benchmark.config import CONF_DIR
 from benchmark.engine.committee import NAME as COMMITTEE
 from benchmark.engine.verdict import ALPHA
+from benchmark.store.finished import code_fault
 from benchmark.store.records import Record
 from benchmark.targets import module_file
 from benchmark.tracking.patience import heard
@@ -39,10 +40,17 @@ PACKAGE = Path(__file__).parents[1]
 
 def chosen(records: Sequence[Record], which: str) -> list[Record]:
     """The cells of a job that get a model: with ``best`` the one of the largest AUROC, else the first one."""
-    able = [record for record in records if record.state == "done" and record.written and record.axes.model != COMMITTEE]
+    if which == "off":
+        return []
+    able = [record for record in records if record.state == "done" and record.written and _is_loadable(record)]
     if which == "all" or not able:
-        return able if which != "off" else []
-    return [max(able, key=lambda record: record.metrics.get("auroc", -1.0))] if which == "best" else []
+        return able
+    return [max(able, key=lambda record: record.metrics.get("auroc", -1.0))]
+
+
+def _is_loadable(record: Record) -> bool:
+    """Whether a detector can be made of a done cell: of a committee, and of other code than is here, none can."""
+    return record.axes.model != COMMITTEE and code_fault(record) is None
 
 
 def log_model(client: Any, experiment_id: str, run_id: str, record: Record) -> str:
@@ -107,6 +115,10 @@ def save_model(record: Record, folder: Path, location: str = "", run_id: str = "
         input_example={signature.inputs.input_names()[0]: images},
         mlflow_model=model,
     )
+    flavor = model.flavors["python_function"]  # MLflow notes where it found both, on this machine
+    flavor["artifacts"]["cell"]["uri"] = flavor["artifacts"]["cell"]["path"]
+    flavor["model_code_path"] = Path(flavor["model_code_path"]).name
+    model.save(str(path / "MLmodel"))
     return path
 
 
@@ -140,7 +152,7 @@ def example(record: Record, config: Mapping[str, Any]) -> np.ndarray:
 
 
 def requirements() -> list[str]:
-    """Versions of the packages here, as pip takes them from any index: of a build for one kind of machine, the release."""
+    """Versions of the packages here; of one that was built for a kind of machine (``2.11.0+cpu``), the release."""
     return [f"{package}=={version(package).partition('+')[0]}" for package in PACKAGES]
 
 

@@ -38,11 +38,13 @@ class Refused(MlflowException):
 class Served(PythonModel):
     """The detector of a cell behind MLflow's interface."""
 
+    _skip_type_hint_validation = True  # or MLflow warns of an input that is no list of records
+
     def load_context(self, context: Any) -> None:
         self.detector = load_detector(context.artifacts["cell"])
         self.lock = Lock()  # a model is called with parameters that are put into it: by one request at a time
 
-    def predict(self, context: Any, model_input: Any, params: dict[str, Any] | None = None) -> pd.DataFrame:
+    def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
         """Score, p-value and flag of each image; raises ``Refused``."""
         alpha = (params or {}).get("alpha", self.detector.alpha)
         images = self._images(model_input)

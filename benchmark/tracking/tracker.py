@@ -22,6 +22,7 @@ from benchmark.tracking.client import connect, create_store, public, silent, tra
 from benchmark.tracking.forgotten import is_forgotten
 from benchmark.tracking.heartbeat import HEARTBEAT, close_dead_runs, owner_tags, sign_of_life
 from benchmark.tracking.live import LiveRuns, Open, is_unfinished
+from benchmark.tracking.models import chosen, log_model
 from benchmark.tracking.origin import PROGRAM, origin_tags
 from benchmark.tracking.patience import SilentError, bounded, did_not_answer, heard, patience
 from benchmark.tracking.runs import RULES, CellRuns
@@ -39,10 +40,16 @@ class Tracker:
     """Writes jobs and cells to one MLflow experiment through ``MlflowClient``."""
 
     def __init__(
-        self, client: Any, experiment_id: str, output_dir: Path, figures: bool, experiment_name: str = ""
+        self,
+        client: Any,
+        experiment_id: str,
+        output_dir: Path,
+        figures: bool,
+        experiment_name: str = "",
+        models: str = "off",
     ) -> None:
         self.client, self.experiment_id, self.experiment_name = client, experiment_id, experiment_name
-        self.output_dir = Path(output_dir)
+        self.output_dir, self.models = Path(output_dir), models
         self.runs = CellRuns(client, experiment_id, self.output_dir, figures)
         self.warned = False
         self.missed: dict[str, list[Record]] = {}  # of each job, what MLflow did not take
@@ -86,7 +93,7 @@ class Tracker:
                 f"and python -m benchmark.sync experiment={experiment_name} sends them"
             )
             return None
-        return cls(client, experiment_id, output_dir, config.figures, experiment_name)
+        return cls(client, experiment_id, output_dir, config.figures, experiment_name, config.models)
 
     def start_job(self, job: PlannedJob) -> str | None:
         """Start the parent run of a job (as in its file in ``experiments/``); returns its id."""
@@ -176,6 +183,18 @@ class Tracker:
             heard()
         self.live.add_history(self.open[cell.fingerprint], training.history)
 
+    def log_models(self, records: Sequence[Record]) -> None:
+        """Log models of a job's cells, of which ``tracking.models`` says; a cell whose run has one keeps it."""
+        for record in chosen(records, self.models):
+            self._attempt(f"the model of {name_of(record)}", partial(self._log_model, record))
+
+    def _log_model(self, record: Record) -> None:
+        with lock(self.output_dir, f"mlflow-{record.fingerprint[:1]}"):
+            for run in self._runs(record)[:1]:  # MLflow did not take the cell: nor does it get a model
+                outputs = self.client.get_run(run.info.run_id).outputs
+                if not outputs or not outputs.model_outputs:
+                    log_model(self.client, self.experiment_id, run.info.run_id, record)
+
     def _begun(self, found: Sequence[Any], record: Record) -> Open | None:
         """The run that the cell of a record had while it was trained, or that was left by a process that died."""
         if record.fingerprint in self.open:
@@ -197,6 +216,8 @@ class Tracker:
         parent = self.start_job(job) if missing and known is None else known
         for record in missing:
             self.log_cell(record, parent)
+        if missing:
+            self.log_models(records)
         if missing and known is None:
             self.end_job(parent, "FINISHED", means(records))
 
