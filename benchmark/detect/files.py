@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmark.data.reading import EXTENSIONS, Unreadable, read_image, stored_channels
+from benchmark.data.reading import EXTENSIONS, Unreadable, read_image, read_stored
 from benchmark.detect.arrays import BadImages, Shape
 from benchmark.engine.device import available_cores
 
-AHEAD = 64  # images that are read before they are asked for, by all threads together
+AHEAD = 64  # images that are read before they are asked for, by all threads together, unless somebody says another
 DEFAULT_SIZE = 64  # pixels along a side of images that nobody gave a size
 SHOWN = 5  # files that a refusal names
 
@@ -31,9 +31,9 @@ def image_files(folder: Path) -> list[Path]:
 
 
 def read_many(
-    paths: Iterable[Path], shape: Shape, keep_aspect: bool = False
+    paths: Iterable[Path], shape: Shape, keep_aspect: bool = False, ahead: int = AHEAD
 ) -> Iterator[tuple[Path, np.ndarray | Unreadable]]:
-    """Each path, in order, with its image uint8 (C, H, W), or why it gives none; read ahead in threads."""
+    """Each path, in order, with its image uint8 (C, H, W) or why it gives none; threads read ``ahead`` of them."""
     channels, size = shape[0], square(shape)
 
     def read(path: Path) -> np.ndarray | Unreadable:
@@ -47,7 +47,7 @@ def read_many(
         try:
             for path in paths:
                 waiting.append((path, pool.submit(read, path)))
-                if len(waiting) > AHEAD:
+                if len(waiting) > ahead:
                     done, future = waiting.popleft()
                     yield done, future.result()
             while waiting:
@@ -98,7 +98,7 @@ def read_folder(folder: Path, shape: Shape | None, keep_aspect: bool = False) ->
 def _shape_of(paths: list[Path]) -> Shape:
     for path in paths:
         try:
-            return stored_channels(path), DEFAULT_SIZE, DEFAULT_SIZE
+            return read_stored(path, 1, DEFAULT_SIZE)[1], DEFAULT_SIZE, DEFAULT_SIZE
         except Unreadable:
             continue
     return 1, DEFAULT_SIZE, DEFAULT_SIZE
