@@ -30,16 +30,16 @@ def as_array(images: Any) -> np.ndarray:
 
     if isinstance(images, Tensor):
         images = images.detach().cpu().numpy()
-    elif isinstance(images, list | tuple) and len(images) and not np.isscalar(images[0]):
-        images = _stacked(images)
     found = check_array(images, dtype="numeric", allow_nd=True, input_name="X")
     if np.prod(found.shape[1:]) == 0:
         raise BadImages(f"images of shape {found.shape[1:]} have no pixels")
     return found
 
 
-def _stacked(images: list[Any] | tuple[Any, ...]) -> np.ndarray:
-    """A list of images, of Pillow's too, as one array."""
+def gathered(images: Any) -> Any:
+    """A list of images, of Pillow's too, as one array; else what it is. Raises ``BadImages`` for several shapes."""
+    if not isinstance(images, list | tuple) or not len(images) or np.isscalar(images[0]):
+        return images
     parts = [np.asarray(image) for image in images]
     if shapes := {part.shape for part in parts} - {parts[0].shape}:
         raise BadImages(

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from benchmark.cells import Axes
 from benchmark.detect import saving
-from benchmark.detect.arrays import FLAT, as_array, as_images, full_shape, levels_of, shape_of
+from benchmark.detect.arrays import FLAT, as_array, as_images, full_shape, gathered, levels_of, shape_of
 from benchmark.detect.conformal import flagged, needed, p_values
 from benchmark.detect.files import read_folder
 from benchmark.detect.fitting import Plan, fit
@@ -28,6 +28,9 @@ from benchmark.engine.state import Training
 
 Names = tuple[str, str, str, int]  # model, data set, split, class: as ``Axes`` has them
 NAMES = ("images", "one_vs_rest", 0)  # data set, split and class where nobody says others
+# Times the largest calibration score, where nothing is to be flagged: beyond any image, and yet a float64 that is
+# subtracted from it leaves scores the digits of a float32, so that ``decision_function`` ranks (infinity would not).
+FAR = 2.0**24
 
 
 class Detector(OutlierMixin, BaseEstimator):
@@ -83,8 +86,8 @@ class Detector(OutlierMixin, BaseEstimator):
     calibration_scores_
         Anomaly scores of the calibration images: float64 (n,).
     offset_
-        ``decision_function`` is ``score_samples`` less this; images below it are flagged. Minus infinity where there
-        are too few calibration images for ``alpha``: then none is.
+        ``decision_function`` is ``score_samples`` less this; images below it are flagged. Where there are too few
+        calibration images for ``alpha``, far below any score: then none is.
     threshold_
         The same as an anomaly score: ``-offset_``.
     image_shape_
@@ -238,7 +241,9 @@ class Detector(OutlierMixin, BaseEstimator):
     def threshold_(self) -> float:
         check_is_fitted(self, "scorer_")
         threshold = conformal_threshold(self.calibration_scores_, self.alpha)
-        return np.inf if threshold is None else threshold
+        if threshold is not None:
+            return threshold
+        return FAR * (1 + np.abs(self.calibration_scores_).max(initial=0.0))
 
     @property
     def calibration_scores(self) -> np.ndarray:
@@ -279,9 +284,10 @@ class Detector(OutlierMixin, BaseEstimator):
 
     def _array(self, X: Any, fitting: bool) -> np.ndarray:
         """Images as an array; of a table, scikit-learn looks at its columns and their names."""
-        if getattr(X, "ndim", None) == 2 or (isinstance(X, list | tuple) and len(np.shape(X)) == 2):
-            return validate_data(self, X, reset=fitting, dtype="numeric")
-        return as_array(X)
+        found = gathered(X)
+        if getattr(found, "ndim", None) == 2 and not isinstance(found, Tensor):
+            return validate_data(self, found, reset=fitting, dtype="numeric")
+        return as_array(found)
 
     # on disk
 

@@ -37,8 +37,8 @@ class Drift:
         return self._rank / (self.calibration + 1)
 
     @property
-    def verdict(self) -> str:
-        """``more``, ``fewer`` or ``as many`` as of normal images.
+    def usual(self) -> tuple[int, int]:
+        """How many of as many normal images are flagged in 95% of cases.
 
         Of ``count`` images that are exchangeable with the calibration images the number that is flagged is
         beta-binomial with r and n + 1 - r, r = floor(alpha (n + 1)) (the share itself is an order statistic's): a
@@ -46,16 +46,19 @@ class Drift:
         """
         from scipy.stats import betabinom
 
-        known = betabinom(self.count, self._rank, self.calibration + 1 - self._rank)
-        tail = (1 - LEVEL) / 2
-        if known.sf(self.flagged - 1) < tail:
-            return "more"
-        return "fewer" if known.cdf(self.flagged) < tail else "as many"
+        known, tail = betabinom(self.count, self._rank, self.calibration + 1 - self._rank), (1 - LEVEL) / 2
+        return int(known.ppf(tail)), int(known.ppf(1 - tail))
+
+    @property
+    def verdict(self) -> str:
+        """``more``, ``fewer`` or ``as many`` as of normal images."""
+        low, high = self.usual
+        return "more" if self.flagged > high else "fewer" if self.flagged < low else "as many"
 
     @property
     def line(self) -> str:
         """All of it in one line."""
-        low, high = self.interval
+        (low, high), (least, most) = self.interval, self.usual
         meaning = {
             "more": "more than of normal images alone: there are anomalies among them, or what is normal has changed. "
             "If they are all normal, calibrate with them: calibrate=<their folder>",
@@ -65,7 +68,8 @@ class Drift:
         }[self.verdict]
         return (
             f"Flagged {self.flagged:,} of {self.count:,}, {self.flagged / self.count:.1%} (95% interval {low:.1%} to "
-            f"{high:.1%}); of normal images {self.expected:.1%} are expected: {meaning}"
+            f"{high:.1%}). Of normal images {self.expected:.1%} are expected, from {least / self.count:.1%} to "
+            f"{most / self.count:.1%} of so many with {self.calibration:,} calibration images: {meaning}"
         )
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from benchmark.data.reading import EXTENSIONS, Unreadable, read_image, read_stor
 from benchmark.detect.arrays import BadImages, Shape
 from benchmark.engine.device import available_cores
 
+AT_ONCE = 32  # images that a thread reads before it says so
 AHEAD = 64  # images that are read before they are asked for, by all threads together, unless somebody says another
 DEFAULT_SIZE = 64  # pixels along a side of images that nobody gave a size
 SHOWN = 5  # files that a refusal names
@@ -31,30 +32,32 @@ def image_files(folder: Path) -> list[Path]:
 
 
 def read_many(
-    paths: Iterable[Path], shape: Shape, keep_aspect: bool = False, ahead: int = AHEAD
-) -> Iterator[tuple[Path, np.ndarray | Unreadable]]:
-    """Each path, in order, with its image uint8 (C, H, W) or why it gives none; threads read ``ahead`` of them."""
+    paths: Sequence[Path], shape: Shape, keep_aspect: bool = False, ahead: int = AHEAD
+) -> Iterator[np.ndarray | Unreadable]:
+    """Of each path, in order, its image uint8 (C, H, W) or why it gives none; threads read about ``ahead`` of them."""
     channels, size = shape[0], square(shape)
 
-    def read(path: Path) -> np.ndarray | Unreadable:
-        try:
-            return read_image(path, channels, size, keep_aspect)
-        except Unreadable as reason:
-            return reason
+    def read(some: Sequence[Path]) -> list[np.ndarray | Unreadable]:
+        return [_read(path, channels, size, keep_aspect) for path in some]
 
-    waiting: deque[tuple[Path, Future[np.ndarray | Unreadable]]] = deque()
+    waiting: deque[Future[list[np.ndarray | Unreadable]]] = deque()
     with ThreadPoolExecutor(available_cores()) as pool:
         try:
-            for path in paths:
-                waiting.append((path, pool.submit(read, path)))
-                if len(waiting) > ahead:
-                    done, future = waiting.popleft()
-                    yield done, future.result()
+            for first in range(0, len(paths), AT_ONCE):
+                waiting.append(pool.submit(read, paths[first : first + AT_ONCE]))
+                if len(waiting) * AT_ONCE > ahead:
+                    yield from waiting.popleft().result()
             while waiting:
-                done, future = waiting.popleft()
-                yield done, future.result()
+                yield from waiting.popleft().result()
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _read(path: Path, channels: int, size: int, keep_aspect: bool) -> np.ndarray | Unreadable:
+    try:
+        return read_image(path, channels, size, keep_aspect)
+    except Unreadable as reason:
+        return reason
 
 
 def square(shape: Shape) -> int:
@@ -81,9 +84,9 @@ def read_folder(folder: Path, shape: Shape | None, keep_aspect: bool = False) ->
     shape = _shape_of(paths) if shape is None else shape
     square(shape)
     images, bad = np.empty((len(paths), *shape), np.uint8), []
-    for i, (path, found) in enumerate(read_many(paths, shape, keep_aspect)):
+    for i, found in enumerate(read_many(paths, shape, keep_aspect)):
         if isinstance(found, Unreadable):
-            bad.append(f"{path.relative_to(folder)} ({found})")
+            bad.append(f"{paths[i].relative_to(folder)} ({found})")
         else:
             images[i] = found
     if bad:

@@ -77,7 +77,7 @@ def _cards(top: Sequence[tuple[Row, np.ndarray]], scorer: Scorer) -> list[Card]:
         return []
     images = torch.from_numpy(np.stack([image for _, image in top]))
     made = scorer.reconstructions(images)
-    residuals = None if made is None else (to_pixels(images) - made).abs()
+    residuals = None if made is None else _residuals(images, made)
     brightest = 1.0 if residuals is None else max(float(residuals.max()), 1e-6)
     cards, start = [], time.perf_counter()
     for i, (row, _) in enumerate(top):
@@ -93,6 +93,12 @@ def _cards(top: Sequence[tuple[Row, np.ndarray]], scorer: Scorer) -> list[Card]:
             mostly = _in_words(found, float(row.score or 0))
         cards.append(Card(row, shown, mostly))
     return cards
+
+
+def _residuals(images: Tensor, made: Tensor) -> Tensor:
+    """|image - reconstruction|, of colours their mean, frames apart: (N, C, H, W)."""
+    apart = (to_pixels(images) - made).abs()
+    return apart.mean(1, keepdim=True) if apart.shape[1] == 3 else apart
 
 
 def _legend(cards: Sequence[Card]) -> str:

@@ -61,8 +61,8 @@ def parameters(loaded: Loaded) -> dict[str, Any]:
         "calibration_share": config["split"]["calibration_share"],
         "image_shape": loaded.shape,
         "keep_aspect": bool(config["dataset"].get("keep_aspect", False)),
-        "device": config["device"],
-        "precision": config["precision"],
+        "device": str(loaded.scorer.fleet.device),  # that of the cell may not be here
+        "precision": loaded.scorer.precision,
         "steps_per_epoch": _steps_per_epoch(record),
         "names": (axes.model, axes.dataset, axes.split, axes.normal_class),
         "alpha": ALPHA,

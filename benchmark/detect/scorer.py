@@ -7,9 +7,11 @@ of another size a model's products of matrices may round otherwise, in the last 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from threading import RLock
 
 import numpy as np
 import torch
@@ -21,6 +23,7 @@ from benchmark.engine.rules import SEEN, Sight, in_batches
 from benchmark.engine.score import Scored, Scoring, View, score_images
 from benchmark.rules.base import Rule, State
 
+_ONE = RLock()
 BATCHES = 4  # scored in one call: what a model says of more images at once would fill memory
 
 
@@ -71,12 +74,21 @@ class Scorer:
 
 @contextmanager
 def as_the_engine(device: torch.device, precision: str) -> Iterator[None]:
-    """Compute as a command does, whose bits depend on it: one thread on a CPU, deterministic algorithms."""
+    """Compute as a command does, whose bits depend on it: one thread on a CPU, deterministic algorithms.
+
+    One at a time in a process: these settings are the process's, and a model is called by putting weights into it.
+    """
+    with _ONE:
+        yield from _computing(device, precision)
+
+
+def _computing(device: torch.device, precision: str) -> Iterator[None]:
     threads, deterministic = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
     filled = torch.utils.deterministic.fill_uninitialized_memory
     if device.type == "cpu":
         torch.set_num_threads(1)
     else:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # deterministic products on CUDA
         allow_tf32(precision)
     torch.use_deterministic_algorithms(True)
     torch.utils.deterministic.fill_uninitialized_memory = False

@@ -46,7 +46,7 @@ class Source:
                 yield list(as_images(self.array[first : first + size], shape, levels, "the cell").numpy())
             return
         found: list[np.ndarray | Unreadable] = []
-        for _, image in read_many(self.paths, shape, keep_aspect, ahead=2 * size):
+        for image in read_many(self.paths, shape, keep_aspect, ahead=2 * size):
             found.append(image)
             if len(found) == size:
                 yield found
@@ -55,10 +55,13 @@ class Source:
             yield found
 
 
-def find_source(path: Path, shape: Shape, levels: Range | None = None, key: str = "images") -> Source:
+def find_source(
+    path: Path, shape: Shape, levels: Range | None = None, key: str = "images", empty: bool = False
+) -> Source:
     """What is to be scored at ``path``. Raises ``UsageError`` in one line for what holds no images of this shape.
 
     Images in files are resized; arrays have to be of the shape, and their values in range, which is seen here.
+    ``empty``: a folder may have none yet.
     """
     if not path.exists():
         raise UsageError(f"{key}={path} does not exist. {EXAMPLE}")
@@ -67,7 +70,7 @@ def find_source(path: Path, shape: Shape, levels: Range | None = None, key: str 
         return _of_arrays(path, shape, levels, key)
     square(shape)
     if path.is_dir():
-        return _of_folder(path, key)
+        return _of_folder(path, key, empty)
     if ending == ".csv":
         return _of_table(path, key)
     if ending in EXTENSIONS:
@@ -81,9 +84,9 @@ def shown(path: Path) -> str:
     return f"./{text}" if text[:1] in "=+-@" else text
 
 
-def _of_folder(folder: Path, key: str) -> Source:
+def _of_folder(folder: Path, key: str, empty: bool) -> Source:
     paths = image_files(folder)
-    if not paths:
+    if not paths and not empty:
         raise UsageError(
             f"{key}={folder} has no images in it: none of its files ends in {', '.join(EXTENSIONS)}. {EXAMPLE}"
         )

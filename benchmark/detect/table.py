@@ -16,7 +16,7 @@ from benchmark.data.writing import replacing
 from benchmark.say import one_line
 
 COLUMNS = ("path", "score", "p_value", "flagged", "label", "reason")
-ENDINGS = (".csv", ".parquet")
+TEXTS = ("path", "label", "reason")
 
 
 class Row(NamedTuple):
@@ -105,16 +105,19 @@ def read_table(path: Path, key: str = "scores") -> list[Row]:
     if not path.is_file():
         raise UsageError(f"{key}={path} does not exist. Type {key}=<a table that benchmark.score has written>")
     try:
-        text = dict.fromkeys(("path", "label", "reason"), str)
-        found = pd.read_parquet(path) if path.suffix.lower() == ".parquet" else pd.read_csv(path, dtype=text)
+        if path.suffix.lower() == ".parquet":
+            found = pd.read_parquet(path)
+        else:  # a file may be called NA
+            found = pd.read_csv(path, dtype=dict.fromkeys(TEXTS, str), keep_default_na=False, na_values=[""])
         lacking = [name for name in ("path", "score") if name not in found.columns]
         if lacking:
             raise ValueError(f"it has no column {lacking[0]}")
         found = found.reindex(columns=COLUMNS)
-        scores, p = (pd.to_numeric(found[name]).astype(np.float64) for name in ("score", "p_value"))
+        scores = pd.to_numeric(found["score"]).astype(np.float32).astype(np.float64)  # what its nine digits name
+        p = pd.to_numeric(found["p_value"]).astype(np.float64)
     except (OSError, ValueError, TypeError) as error:  # pandas' and pyarrow's own errors are of these kinds
         raise UsageError(f"{key}={path} is no table of scores: {one_line(error)}") from error
-    texts = {name: [None if pd.isna(value) else str(value) for value in found[name]] for name in text}
+    texts = {name: [None if pd.isna(value) else str(value) for value in found[name]] for name in TEXTS}
     return [
         Row(texts["path"][i] or "", _some(score), _some(p[i]), None, texts["label"][i], texts["reason"][i])
         for i, score in enumerate(scores)
