@@ -154,8 +154,8 @@ def convert(model: Model, seed: int, images: Tensor, scores: np.ndarray, kind: s
     """
     if getattr(model, "search_steps", 0) > 0:
         raise UsageError(
-            "this model cannot be written as ONNX: its score is the end of a search with gradients for every image, and "
-            "ONNX has no operator for these. Load it with benchmark.load_detector instead"
+            "this model cannot be written as ONNX: its score is the end of a search with gradients for every image, "
+            "and ONNX has no operator for these. Load it with benchmark.load_detector instead"
         )
     module = _module(model, seed, kind)
     fed = images if kind == "uint8" else images.float() / 255

@@ -33,7 +33,7 @@ ROOMS = ("data", "models", "rules", "engine", "store", "detect")  # whose code a
 CONFIGURATIONS = ("config.yaml", "model", "rule")  # of conf/
 PACKAGES = (  # what that code imports
     *("hydra-core", "omegaconf", "torch", "torchvision", "numpy", "scipy", "scikit-learn", "pandas", "pillow"),
-    *("threadpoolctl", "filelock", "psutil", "joblib", "PyYAML", "rich", "mlflow"),
+    *("threadpoolctl", "filelock", "psutil", "joblib", "PyYAML", "rich", "mlflow", "pyarrow", "jinja2"),
 )
 PACKAGE = Path(__file__).parents[1]
 

@@ -34,7 +34,7 @@ from benchmark.tracking.tracker import Tracker
 from benchmark.tracking.watched import Training, Watched
 from tests.faults.helpers import run_here
 from tests.test_cli import user_environment
-from tests.tracking.test_tracker import HISTORY, blank, cell, connect, job, output, runs  # noqa: F401
+from tests.tracking.test_tracker import HISTORY, cell, connect, job, output, runs  # noqa: F401
 
 STARTED = "2026-01-01T00:00:00.250+00:00"  # of the records that `cell` makes
 LATER = "2026-01-02T00:00:00.000+00:00"

@@ -32,16 +32,18 @@ from benchmark.tracking.models import PACKAGES, ROOMS, chosen
 from benchmark.tracking.tracker import Tracker
 from tests.faults.helpers import run_here
 from tests.test_cli import user_environment
+from tests.tracking.test_tracker import output_dir
 
 Answer = tuple[int, Any]  # status and content
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def folder(blank: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A job of two cells, logged, as a command leaves it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("MLFLOW_TRACKING_URI", raising=False)
         folder = tmp_path_factory.mktemp("models")
+        output_dir(folder / "outputs", blank)
         job = ["model=pca", "dataset=digits", "split.normal_class=[0,1]", "split.test_limit=200"]
         done = run_here(folder, *job, "tracking.figures=false", "split.calibration_share=0.3")
         assert done.returncode == 0, done.stderr
@@ -165,6 +167,44 @@ def test_a_model_runs_by_the_code_in_it(path: Path, tmp_path: Path, best: Record
     assert float(score) == load_detector(best.path).anomaly_scores(np.zeros((1, 28, 28)))[0]
 
 
+# in the registry
+
+
+def test_one_command_registers_the_best_model_under_a_name_and_an_alias(
+    folder: Path, client: MlflowClient, logged: Any, best: Record, tmp_path: Path
+) -> None:
+    command = ["experiment=default", "name=digits", f"output_dir={folder}"]
+    done = run_here(tmp_path, *command, module="benchmark.register")
+    assert done.returncode == 0, done.stderr
+    of, auroc = f"pca digits {best.axes.normal_class} seed 0", f"{best.metrics['auroc']:.4f}"
+    assert done.stdout.startswith(f"digits version 1, alias champion: {of}, AUROC {auroc}.")
+    assert "mlflow models serve -m models:/digits@champion --env-manager local" in done.stdout
+    version = client.get_model_version_by_alias("digits", "champion")
+    assert (version.model_id, version.run_id) == (logged.model_id, logged.source_run_id)
+    again = run_here(tmp_path, *command, "alias=old", module="benchmark.register")
+    assert again.stdout.startswith("digits version 1, alias old: "), "the same model gets no second version"
+    assert len(client.search_model_versions("name = 'digits'")) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["experiment=default"], "name= is missing. Type for example: experiment=parts name=parts"),
+        (["experiment=other", "name=a"], "experiment=other is not in MLflow. There is: "),
+        (["experiment=default", "name=a", "model=vae"], "experiment=default model=vae has no model in MLflow. Models"),
+        (["experiment=default", "name=a/b"], "does not register a/b: "),
+        (["experiment=default", "name=a", "output_dir=nowhere"], "there is no MLflow store sqlite:"),
+    ],
+)
+def test_what_cannot_be_registered_is_refused_in_one_line(
+    folder: Path, logged: Any, tmp_path: Path, arguments: list[str], said: str
+) -> None:
+    done = run_here(tmp_path, f"output_dir={folder}", *arguments, module="benchmark.register")
+    assert done.returncode == 2
+    (line,) = done.stderr.splitlines()
+    assert said in line
+
+
 # over HTTP
 
 
@@ -234,12 +274,14 @@ def test_images_may_have_no_channels_and_be_floats(server: Server, images: np.nd
 def test_alpha_can_be_said_with_the_request(server: Server, best: Record) -> None:
     detector = load_detector(best.path)
     shown = best.images()["input"].reshape(-1, 1, 28, 28)
+    seen = set()
     for alpha in (0.05, 0.5, 0.9):
         status, answer = server.ask({"inputs": shown.tolist(), "params": {"alpha": alpha}})
         assert status == 200
         expected = flagged(detector.anomaly_scores(shown), detector.calibration_scores, alpha).tolist()
         assert [row["flagged"] for row in answer["predictions"]] == expected
-    assert len({row["flagged"] for row in answer["predictions"]}) == 2
+        seen.add(sum(expected))
+    assert len(seen) > 1, "another alpha flags no other images"
 
 
 def square(value: Any) -> Any:
@@ -292,7 +334,7 @@ def test_a_bad_request_is_answered_in_one_line(server: Server, name: str) -> Non
         ([1, 2], "application/json", 400, "dictionary"),
         (b"{", "application/json", 400, "JSON"),
         (b"", "application/json", 400, "JSON"),
-        (b"1,2", "text/csv", 400, "missing inputs"),
+        (b"1,2", "text/csv", 400, "Failed to parse input"),
         (b"\x89PNG", "image/png", 415, "only supports the following content types"),
     ],
 )

@@ -1,0 +1,119 @@
+"""Versions and aliases of models in MLflow's registry."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmark.config import UsageError
+from benchmark.say import one_line
+from benchmark.tracking.client import connect, pages, public, refuse, tracking_uri
+from benchmark.tracking.patience import patience, within
+
+
+@dataclass(frozen=True)
+class Registered:
+    """A version of a registered model."""
+
+    name: str
+    version: str
+    alias: str
+    of: str  # which cell it is
+    auroc: float | None
+    store: str  # address of the store, without a password
+
+
+def register(
+    uri: str | None, output_dir: Path, experiment: str, name: str, alias: str, only: dict[str, str]
+) -> Registered:
+    """Register the model of the largest AUROC among those of an experiment, and let ``alias`` name that version.
+
+    ``only`` are tags that it has to have: model, dataset, normal_class, seed, fingerprint. A model that is registered
+    under this name already is not registered twice. Raises ``UsageError`` where there is none, where models of several
+    data sets or classes would be compared, and for what MLflow does not take.
+    """
+    from mlflow.exceptions import MlflowException
+
+    address = tracking_uri(uri, output_dir)
+    if address.startswith("sqlite:///") and not Path(address.removeprefix("sqlite:///")).exists():
+        raise UsageError(f"there is no MLflow store {address}. Type output_dir=<where runs are>, or uri=<its address>")
+    refuse(address, "type uri=<another store>")
+    client = connect(address)
+
+    def do() -> Registered:
+        best = _best(client, experiment, only)
+        with _as_default(address):
+            version = _version(client, name, best)
+        client.set_registered_model_alias(name, alias, version)
+        tags = best.tags
+        of = f"{tags['model']} {tags['dataset']} {tags['normal_class']} seed {tags['seed']}"
+        return Registered(name, str(version), alias, of, _auroc(best), public(address))
+
+    try:
+        return within(4 * patience(), do)
+    except MlflowException as error:
+        raise UsageError(f"MLflow at {public(address)} does not register {name}: {one_line(error)}") from error
+
+
+@contextmanager
+def _as_default(address: str) -> Iterator[None]:
+    """MLflow looks a model up in the store of the process, whichever store it is registered in."""
+    import mlflow
+
+    before = mlflow.get_tracking_uri()
+    mlflow.set_tracking_uri(address)
+    try:
+        yield
+    finally:
+        mlflow.set_tracking_uri(before)
+
+
+def _best(client: Any, experiment: str, only: dict[str, str]) -> Any:
+    found = client.get_experiment_by_name(experiment)
+    if found is None:
+        known = ", ".join(one.name for one in pages(client.search_experiments))
+        raise UsageError(f"experiment={experiment} is not in MLflow. There is: {known}")
+    models = client.search_logged_models([found.experiment_id], max_results=1000)
+    able = [
+        one
+        for one in models
+        if str(getattr(one.status, "value", one.status)) == "READY" and "fingerprint" in one.tags
+        if all(one.tags.get(key) == value for key, value in only.items())
+    ]
+    if not able:
+        narrowed = "".join(f" {key}={value}" for key, value in only.items())
+        raise UsageError(
+            f"experiment={experiment}{narrowed} has no model in MLflow. Models are logged by tracking.models=best or "
+            "all; the same command again with it logs those of finished cells"
+        )
+    for key in ("dataset", "normal_class"):
+        if len(values := sorted({one.tags[key] for one in able})) > 1:
+            raise UsageError(
+                f"experiment={experiment} has models of several: {key}={', '.join(values)}, whose AUROC say nothing of "
+                f"each other. Type for example: {key}={values[0]}"
+            )
+    return max(able, key=lambda one: -1.0 if (auroc := _auroc(one)) is None else auroc)
+
+
+def _auroc(model: Any) -> float | None:
+    return next((metric.value for metric in model.metrics or () if metric.key == "auroc"), None)
+
+
+def _version(client: Any, name: str, model: Any) -> Any:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.create_registered_model(name, description="Detectors of benchmark: score, p-value and flag of images.")
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_ALREADY_EXISTS":
+            raise
+    for version in client.search_model_versions(f"name = '{name}'"):
+        if version.source in (f"models:/{model.model_id}", model.artifact_location):
+            return version.version
+    made = client.create_model_version(
+        name, f"models:/{model.model_id}", model.source_run_id, dict(model.tags), model_id=model.model_id
+    )
+    return made.version
