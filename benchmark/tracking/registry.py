@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -45,8 +43,7 @@ def register(
 
     def do() -> Registered:
         best = _best(client, experiment, only)
-        with _as_default(address):
-            version = _version(client, name, best)
+        version = _version(client, name, best)
         client.set_registered_model_alias(name, alias, version)
         tags = best.tags
         of = f"{tags['model']} {tags['dataset']} {tags['normal_class']} seed {tags['seed']}"
@@ -56,19 +53,6 @@ def register(
         return within(4 * patience(), do)
     except MlflowException as error:
         raise UsageError(f"MLflow at {public(address)} does not register {name}: {one_line(error)}") from error
-
-
-@contextmanager
-def _as_default(address: str) -> Iterator[None]:
-    """MLflow looks a model up in the store of the process, whichever store it is registered in."""
-    import mlflow
-
-    before = mlflow.get_tracking_uri()
-    mlflow.set_tracking_uri(address)
-    try:
-        yield
-    finally:
-        mlflow.set_tracking_uri(before)
 
 
 def _best(client: Any, experiment: str, only: dict[str, str]) -> Any:
@@ -111,9 +95,7 @@ def _version(client: Any, name: str, model: Any) -> Any:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
     for version in client.search_model_versions(f"name = '{name}'"):
-        if version.source in (f"models:/{model.model_id}", model.artifact_location):
+        if version.model_id == model.model_id or version.source == model.artifact_location:
             return version.version
-    made = client.create_model_version(
-        name, f"models:/{model.model_id}", model.source_run_id, dict(model.tags), model_id=model.model_id
-    )
-    return made.version
+    source, tags = model.artifact_location, dict(model.tags)  # models:/ID is looked up in the store of the process
+    return client.create_model_version(name, source, model.source_run_id, tags, model_id=model.model_id).version

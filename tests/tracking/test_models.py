@@ -180,7 +180,7 @@ def test_one_command_registers_the_best_model_under_a_name_and_an_alias(
     assert done.stdout.startswith(f"digits version 1, alias champion: {of}, AUROC {auroc}.")
     assert "mlflow models serve -m models:/digits@champion --env-manager local" in done.stdout
     version = client.get_model_version_by_alias("digits", "champion")
-    assert (version.model_id, version.run_id) == (logged.model_id, logged.source_run_id)
+    assert (version.source, version.run_id) == (logged.artifact_location, logged.source_run_id)
     again = run_here(tmp_path, *command, "alias=old", module="benchmark.register")
     assert again.stdout.startswith("digits version 1, alias old: "), "the same model gets no second version"
     assert len(client.search_model_versions("name = 'digits'")) == 1
