@@ -216,8 +216,7 @@ class Tracker:
         parent = self.start_job(job) if missing and known is None else known
         for record in missing:
             self.log_cell(record, parent)
-        if missing:
-            self.log_models(records)
+        self.log_models(records)
         if missing and known is None:
             self.end_job(parent, "FINISHED", means(records))
 
