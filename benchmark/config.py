@@ -60,7 +60,7 @@ class SplitConfig:
     train_fraction: float = 1.0  # share of the normal training images that is used
     contamination: float = 0.0  # share of anomalous images among the training images
     calibration_share: float = 0.1  # of the training images, kept from training to set thresholds
-    evaluate_on: str = "test"  # test | validation (held-out training images only, to choose hyper-parameters)
+    evaluate_on: str = "test"  # test | validation, synthetic (held-out training images only, to choose by)
     test_limit: int | None = None  # evaluate on this many images (stratified by class); null: all of them
 
 

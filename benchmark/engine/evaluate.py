@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+import torch
 from torch import Tensor
 
 from benchmark.cells import Cell
+from benchmark.data import synthetic
 from benchmark.data.images import ImageData
 from benchmark.engine import metrics
 from benchmark.engine.diagnostics import diagnostics, training_sample
@@ -48,28 +50,29 @@ def evaluate(
     """
     start = time.perf_counter()
     cells, headline = [cell for cell, _ in trained], fleet.model.headline
-    source = images[cells[0].split.eval_source]
-    found = _evaluated(fleet, cells, source, how)
+    asked = _asked(cells, data, images)
+    found = _evaluated(fleet, cells, asked, how)
     scored_in = (time.perf_counter() - start) / len(cells)
     views = [_view(cell, training_sample(cell)) for cell in cells]
     sampled = score_images(fleet, images["train"], views, how, ("scores", *QUANTITIES))
     calibrated = _calibrated(fleet, cells, images["train"], how)
-    ruled = apply_rules(fleet, cells, images["train"], _sights(cells, images, found, calibrated), how)
+    ruled = apply_rules(fleet, cells, images["train"], _sights(cells, asked, images, found, calibrated), how)
     size = float(sum(stack[0].numel() for stack in fleet.parameters.values()))
     bound = _bound(fleet.model)
     judgeable = [_images(cell) for cell in cells]
+    kinds = synthetic.kinds_of(cells[0].axes.evaluate_on, data.other_kinds)
     scores, kept = ([_arrays(scored) for scored in those] for those in (found, calibrated))
     measured = [
         judgeable[i].quality(scores[i], headline)
         | _means(cell, found[i], sampled[i])
         | _costs(cell, training, scored_in, size)
         | judgeable[i].at_threshold(scores[i][headline], kept[i].get(headline))
-        | judgeable[i].against_kinds(scores[i][headline], len(data.class_names), data.other_kinds)
+        | judgeable[i].against_kinds(scores[i][headline], len(data.class_names), kinds)
         | bound
         for i, (cell, training) in enumerate(trained)
     ]
     diagnosed = diagnostics(fleet, cells, images["train"], data.train_labels, how.precision)
-    shown = pictures(fleet, cells, source, found, how.precision)
+    shown = pictures(fleet, cells, asked.images, asked.rows, found, how.precision)
     judged = judge_samples(fleet, cells, data, found)
     seconds = (time.perf_counter() - start) / len(cells)
     return [
@@ -87,11 +90,14 @@ def evaluate(
     ]
 
 
-def judge_again(fleet: Fleet, cells: Sequence[Cell], images: Mapping[str, Tensor], how: Scoring) -> list[Ruled]:
+def judge_again(
+    fleet: Fleet, cells: Sequence[Cell], data: ImageData, images: Mapping[str, Tensor], how: Scoring
+) -> list[Ruled]:
     """What ``how.rules`` say of cells that were trained before: bit for bit what ``evaluate`` would have recorded."""
-    found = _evaluated(fleet, cells, images[cells[0].split.eval_source], how)
+    asked = _asked(cells, data, images)
+    found = _evaluated(fleet, cells, asked, how)
     calibrated = _calibrated(fleet, cells, images["train"], how)
-    return apply_rules(fleet, cells, images["train"], _sights(cells, images, found, calibrated), how)
+    return apply_rules(fleet, cells, images["train"], _sights(cells, asked, images, found, calibrated), how)
 
 
 def rule_metrics(cell: Cell, ruled: Ruled) -> dict[str, float]:
@@ -107,23 +113,47 @@ def rule_arrays(ruled: Ruled) -> dict[str, dict[str, np.ndarray]]:
     return {"rules": scores | calibration} if scores else {}
 
 
-def _evaluated(fleet: Fleet, cells: Sequence[Cell], source: Tensor, how: Scoring) -> list[Scored]:
+@dataclass(frozen=True)
+class _Asked:
+    """The images that cells are evaluated on."""
+
+    images: Tensor  # uint8 (N, C, H, W), on the fleet's device
+    rows: Sequence[Tensor]  # of each cell, int64 (M,): which of them are its own
+
+
+def _asked(cells: Sequence[Cell], data: ImageData, images: Mapping[str, Tensor]) -> _Asked:
+    """Rows of an official split; of synthetic images, of which each cell has its own, one cell's after the other's."""
+    splits = [cell.split for cell in cells]
+    if splits[0].eval_seed is None:
+        return _Asked(images[splits[0].eval_source], [split.eval_index for split in splits])
+    made = [synthetic.synthetic_images(data, one.eval_index, one.eval_target, one.eval_seed) for one in splits]
+    ends = torch.tensor([len(part) for part in made]).cumsum(0)
+    rows = [torch.arange(int(end) - len(part), int(end)) for part, end in zip(made, ends, strict=True)]
+    return _Asked(torch.cat(made).to(images["train"].device), rows)
+
+
+def _evaluated(fleet: Fleet, cells: Sequence[Cell], asked: _Asked, how: Scoring) -> list[Scored]:
     wanted = SEEN if how.rules else SEEN[:-1]  # reconstructions are large
-    return score_images(fleet, source, [_view(cell, cell.split.eval_index) for cell in cells], how, wanted)
+    views = [_view(cell, rows) for cell, rows in zip(cells, asked.rows, strict=True)]
+    return score_images(fleet, asked.images, views, how, wanted)
 
 
 def _sights(
-    cells: Sequence[Cell], images: Mapping[str, Tensor], found: Sequence[Scored], calibrated: Sequence[Scored]
+    cells: Sequence[Cell],
+    asked: _Asked,
+    images: Mapping[str, Tensor],
+    found: Sequence[Scored],
+    calibrated: Sequence[Scored],
 ) -> list[tuple[Sight, Sight]]:
     """What rules are shown of each cell: the evaluated images, and the calibration images."""
     return [
         (
-            Sight(images[cell.split.eval_source], cell.split.eval_index, scored),
+            Sight(asked.images, rows, scored),
             Sight(images["train"], _calibration_index(cell), kept)
             if kept.scores
             else Sight(images["train"], _calibration_index(cell)[:0], scored.first(0)),
         )
-        for cell, scored, kept in zip(cells, found, calibrated, strict=True)
+        for cell, rows, scored, kept in zip(cells, asked.rows, found, calibrated, strict=True)
     ]
 
 

@@ -34,41 +34,47 @@ class Panel:
 
 
 def pictures(
-    fleet: Fleet, cells: Sequence[Cell], images: Tensor, found: Sequence[Scored], precision: str
+    fleet: Fleet,
+    cells: Sequence[Cell],
+    images: Tensor,
+    rows: Sequence[Tensor],
+    found: Sequence[Scored],
+    precision: str,
 ) -> list[dict[str, Arrays]]:
     """Of every cell ``images``: contact sheet, samples, styles, line between codes; and ``latent`` of 2-D codes.
 
-    ``images`` are those of the evaluated split, uint8 (N, C, H, W) on the fleet's device; ``found`` is what the cells'
-    models say of the evaluated ones among them.
+    ``images`` are uint8 (N, C, H, W) on the fleet's device, and ``rows`` (M,) those among them that each cell is
+    evaluated on; ``found`` is what the cells' models say of these.
     """
     scores = [scored.scores[fleet.model.headline] for scored in found]
     panels = [_panel(cell, values) for cell, values in zip(cells, scores, strict=True)]
     views = [
-        View(cell.split.eval_index[panel.chosen], cell.stream("score"))
-        for cell, panel in zip(cells, panels, strict=True)
+        View(own[panel.chosen], cell.stream("score")) for cell, panel, own in zip(cells, panels, rows, strict=True)
     ]
     how = Scoring(len(panels[0].chosen), precision)
     shown = score_images(fleet, images, views, how, ("reconstruction",))
     result = []
     for i, cell in enumerate(cells):
         decode, code, seed = fleet.decoder(i), found[i].code, cell.stream("score")
-        sheet = _sheet(cell, panels[i], images, scores[i], shown[i].reconstruction)
-        line = _interpolation(cell, code, decode, images) if code is not None else {}
+        own = rows[i].to(images.device)
+        sheet = _sheet(
+            cell, panels[i], images[own[panels[i].chosen.to(own.device)]], scores[i], shown[i].reconstruction
+        )
+        line = _interpolation(cell, code, decode, images, own) if code is not None else {}
         latent = _latent_space(cell, code, decode) if code is not None and code.shape[1] == 2 else {}
         files = {"images": sheet | _samples(fleet.model, code, seed, decode) | line}
         result.append({"latent": latent | line, **files} if latent else files)
     return result
 
 
-def _sheet(cell: Cell, panel: Panel, images: Tensor, scores: Tensor, reconstruction: Tensor | None) -> Arrays:
-    """The contact sheet: images, their scores and, where the model has them, reconstructions."""
-    rows = cell.split.eval_index[panel.chosen]
+def _sheet(cell: Cell, panel: Panel, shown: Tensor, scores: Tensor, reconstruction: Tensor | None) -> Arrays:
+    """The contact sheet: the ``shown`` images, their scores and, where the model has them, reconstructions."""
     content = {
-        "index": rows.numpy(),
+        "index": cell.split.eval_index[panel.chosen].numpy(),
         "label": cell.split.eval_label[panel.chosen].numpy().astype(np.uint8),
         "target": cell.split.eval_target[panel.chosen].numpy(),
         "group": np.array(panel.groups),
-        "input": side_by_side(images[rows.to(images.device)]),
+        "input": side_by_side(shown),
         "score": scores[panel.chosen].numpy(),
     }
     return content if reconstruction is None else content | {"reconstruction": _to_uint8(reconstruction)}
@@ -136,10 +142,13 @@ def _latent_space(cell: Cell, code: Tensor, decode: Decoder) -> Arrays:
     }
 
 
-def _interpolation(cell: Cell, code: Tensor, decode: Decoder, images: Tensor) -> Arrays:
-    """Images decoded along the straight line between the codes of two normal images; empty without a decoder."""
+def _interpolation(cell: Cell, code: Tensor, decode: Decoder, images: Tensor, rows: Tensor) -> Arrays:
+    """Images decoded along the straight line between the codes of two normal images; empty without a decoder.
+
+    ``rows`` (M,) are those of the evaluated images.
+    """
     positions = (cell.split.eval_label == 0).nonzero().flatten()
-    pixels = to_pixels(images[cell.split.eval_index[positions].to(images.device)]).flatten(1).cpu()
+    pixels = to_pixels(images[rows[positions.to(rows.device)]]).flatten(1).cpu()
     far = (pixels - pixels[0]).square().sum(1)  # in pixels: every model is asked for the same two images
     ends = positions[torch.stack([torch.tensor(0), far.argsort()[int(0.9 * (len(far) - 1))]])]
     line = torch.lerp(code[ends[0]], code[ends[1]], torch.linspace(0, 1, STEPS).unsqueeze(1))  # (STEPS, D)
@@ -149,7 +158,7 @@ def _interpolation(cell: Cell, code: Tensor, decode: Decoder, images: Tensor) ->
     return {
         "interpolation": _to_uint8(decoded),
         "interpolation_codes": line.numpy().astype(np.float32),
-        "interpolation_ends": side_by_side(images[cell.split.eval_index[ends].to(images.device)]),
+        "interpolation_ends": side_by_side(images[rows[ends.to(rows.device)]]),
     }
 
 

@@ -128,7 +128,7 @@ def _order(row: dict[str, Any]) -> tuple[Any, ...]:
     return (
         rank_of(row["dataset"], DATASETS),
         rank_of(row["split"], SPLITS),
-        rank_of(row["evaluate_on"], ("test", "validation")),
+        rank_of(row["evaluate_on"], ("test", "validation", "synthetic")),
         rank_of(row["model"], MODELS),
         row["variant"],
         row["normal_class"],

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 CHOICES = {
     "precision": ("auto", "fp32", "tf32", "bf16"),
     "trainer.strategy": ("auto", "loop", "vmap"),
-    "split.evaluate_on": ("test", "validation"),
+    "split.evaluate_on": ("test", "validation", "synthetic"),
 }
 COUNTS = (
     *("trainer.epochs", "trainer.batch_size", "trainer.workers", "trainer.score_batch_size"),

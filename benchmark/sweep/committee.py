@@ -20,6 +20,7 @@ from omegaconf import OmegaConf
 from benchmark.cells import NUMERICS_VERSION, Axes, cell_path
 from benchmark.code_hash import cell_code, code_now
 from benchmark.config import UsageError
+from benchmark.data.synthetic import kinds_of
 from benchmark.engine.committee import FORMULA, NAME, TARGET, combine
 from benchmark.engine.verdict import Images, score_arrays
 from benchmark.say import named
@@ -171,7 +172,8 @@ def _made(cell: Committee, folder: Path, experiment: str) -> Ended:
     started = now()
     votes = [vote_of(seat) for seat in cell.seats]
     of_member, first = votes[0].seat.record.config(), votes[0].seat.record.status
-    metrics, arrays = judge(votes, of_member["dataset"])
+    kinds = kinds_of(cell.axes.evaluate_on, of_member["dataset"].get("other_kinds") or ())
+    metrics, arrays = judge(votes, len(of_member["dataset"]["classes"]), kinds)
     status = Status(
         state="done",
         fingerprint=cell.fingerprint,
@@ -192,8 +194,10 @@ def _made(cell: Committee, folder: Path, experiment: str) -> Ended:
     return Ended(cell, "done", f"AUROC {metrics['auroc']:.4f}")
 
 
-def judge(votes: Sequence[Vote], dataset: dict[str, Any]) -> tuple[dict[str, float], dict[str, dict[str, np.ndarray]]]:
-    """Metrics and arrays of a committee, as a record has them; ``dataset`` is that section of a configuration.
+def judge(
+    votes: Sequence[Vote], classes: int, kinds: Sequence[str]
+) -> tuple[dict[str, float], dict[str, dict[str, np.ndarray]]]:
+    """Metrics and arrays of a committee, as a record has them; of so many ``classes`` and ``kinds`` of anomalies.
 
     ``calibration.npz`` has besides what each member's scores were brought to one scale by: ``mean`` and ``sd`` (M,).
     """
@@ -207,7 +211,7 @@ def judge(votes: Sequence[Vote], dataset: dict[str, Any]) -> tuple[dict[str, flo
         **{key: sum(cell[key] for cell in cells) for key in COSTS if all(key in cell for cell in cells)},
         **images.counts(int(votes[0].seat.record.metrics["n_train"])),
         **images.at_threshold(found.scores, found.calibration),
-        **images.against_kinds(found.scores, len(dataset["classes"]), dataset.get("other_kinds") or ()),
+        **images.against_kinds(found.scores, classes, kinds),
     }
     calibration = {"index": votes[0].calibrated, **score_arrays({NAME: found.calibration})}
     return metrics, {

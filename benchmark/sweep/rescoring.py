@@ -69,5 +69,5 @@ def _judged(work: Work, cell: Cell, record: Record, names: Sequence[str]) -> Rul
     model = build_model(job, cell)
     model.load_state_dict(record.weights())
     how = Scoring(job.config.trainer.score_batch_size, job.precision, work.stop, job.rules_built(names))
-    (ruled,) = judge_again(Fleet([model], job.device), [cell], job.images, how)
+    (ruled,) = judge_again(Fleet([model], job.device), [cell], job.data, job.images, how)
     return ruled
