@@ -8,9 +8,14 @@ import numpy as np
 import pytest
 
 from benchmark.data.synthetic import KINDS
+from benchmark.engine.evaluate import judge_again
+from benchmark.engine.fleet import Fleet
+from benchmark.engine.score import Scoring
 from benchmark.report.frame import build_frame, write_frame
 from benchmark.store.experiments import collect
 from benchmark.sweep.compose import compose_jobs
+from benchmark.sweep.job import lay_out_job
+from benchmark.sweep.steps import build_model
 from tests.faults.helpers import run_here
 
 DATA = '''
@@ -85,6 +90,18 @@ def test_rescoring_makes_the_same_images_and_every_model_sees_them(folder):
         now = np.load(record.path / "rules.npz")
         assert all(np.array_equal(now[key], before[record.path][key]) for key in before[record.path])
         assert np.allclose(now["score/squared"], record.scores()["score/reconstruction"], rtol=1e-5)
+
+
+def test_cells_that_are_judged_together_each_see_their_own_images():
+    """On a GPU the cells of a fleet are; here a CPU judges two at once and one after the other."""
+    words = ["dataset=digits", "model=ae", "split.normal_class=[3,8]", "split.evaluate_on=synthetic", "rule=squared"]
+    job = lay_out_job(compose_jobs(words)[0].config)
+    models = [build_model(job, cell) for cell in job.cells]
+    how = Scoring(100, rules=job.rules_built(job.rules))
+    both = judge_again(Fleet(models, "cpu"), job.cells, job.data, job.images, how)
+    for cell, model, found in zip(job.cells, models, both, strict=True):
+        (alone,) = judge_again(Fleet([model], "cpu"), [cell], job.data, job.images, how)
+        assert np.allclose(found.scores["squared"], alone.scores["squared"], rtol=1e-5)
 
 
 def test_a_choice_is_written_into_a_folder_of_ones_own_and_used_from_there(folder, tmp_path, monkeypatch):

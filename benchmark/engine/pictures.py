@@ -57,9 +57,8 @@ def pictures(
     for i, cell in enumerate(cells):
         decode, code, seed = fleet.decoder(i), found[i].code, cell.stream("score")
         own = rows[i].to(images.device)
-        sheet = _sheet(
-            cell, panels[i], images[own[panels[i].chosen.to(own.device)]], scores[i], shown[i].reconstruction
-        )
+        panel = images[own[panels[i].chosen.to(own.device)]]
+        sheet = _sheet(cell, panels[i], panel, scores[i], shown[i].reconstruction)
         line = _interpolation(cell, code, decode, images, own) if code is not None else {}
         latent = _latent_space(cell, code, decode) if code is not None and code.shape[1] == 2 else {}
         files = {"images": sheet | _samples(fleet.model, code, seed, decode) | line}
