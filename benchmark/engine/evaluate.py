@@ -135,7 +135,7 @@ def _asked(cells: Sequence[Cell], data: ImageData, images: Mapping[str, Tensor])
 def _evaluated(fleet: Fleet, cells: Sequence[Cell], asked: _Asked, how: Scoring) -> list[Scored]:
     wanted = SEEN if how.rules else SEEN[:-1]  # reconstructions are large
     views = [_view(cell, rows) for cell, rows in zip(cells, asked.rows, strict=True)]
-    return score_images(fleet, asked.images, views, how, wanted)
+    return score_unequal(fleet, asked.images, views, how, wanted)  # held-out images are a share of each class
 
 
 def _sights(

@@ -12,7 +12,7 @@ from torch import Tensor
 from benchmark.cells import Cell
 from benchmark.engine.fleet import Decoder, Fleet, to_pixels
 from benchmark.engine.prior import PRIOR_RADIUS
-from benchmark.engine.score import Scored, Scoring, View, score_images
+from benchmark.engine.score import Scored, Scoring, View, score_unequal
 from benchmark.models.base import Model
 
 Arrays = dict[str, np.ndarray]
@@ -51,8 +51,8 @@ def pictures(
     views = [
         View(own[panel.chosen], cell.stream("score")) for cell, panel, own in zip(cells, panels, rows, strict=True)
     ]
-    how = Scoring(len(panels[0].chosen), precision)
-    shown = score_images(fleet, images, views, how, ("reconstruction",))
+    how = Scoring(max(len(panel.chosen) for panel in panels), precision)
+    shown = score_unequal(fleet, images, views, how, ("reconstruction",))
     result = []
     for i, cell in enumerate(cells):
         decode, code, seed = fleet.decoder(i), found[i].code, cell.stream("score")
