@@ -230,15 +230,21 @@ def _write(choices: Sequence[Choice], source: str, command: str, folder: Path | 
     for one in ours:
         refuse_settings(one)
     for one in ours:
-        path = chosen_path(one.dataset, one.model)
-        path = path if folder is None else folder / GROUP / path.name
+        name = None if folder is None else _own_name(one)
+        path = chosen_path(one.dataset, one.model) if folder is None else folder / GROUP / f"{name}.yaml"
         try:
             with replacing(path) as temporary:
-                temporary.write_text(chosen_yaml(one, source, command), encoding="utf-8")
+                temporary.write_text(chosen_yaml(one, source, command, name), encoding="utf-8")
         except OSError as error:
             how = "leave out write=true" if folder is None else "type conf_dir=<a folder>"
             raise UsageError(f"{path} cannot be written ({error.strerror}): {how}") from error
         print(f"Written: {path}")
+
+
+def _own_name(choice: Choice) -> str:
+    """The name of a choice in a folder of somebody's own, which must be none of ``conf/chosen``."""
+    path = chosen_path(choice.dataset, choice.model)
+    return f"my_{path.stem}" if path.is_file() else path.stem
 
 
 def _say_best(choices: Sequence[Choice], folder: str | None) -> None:
@@ -251,7 +257,7 @@ def _say_best(choices: Sequence[Choice], folder: str | None) -> None:
             continue
         print(f"The best for {dataset}: {best.model} ({best.chosen.name}), AUROC {best.chosen.mean:.4f}.")
         if folder is not None:
-            words = [f"--config-dir={folder}", f"model={best.model}", f"chosen={dataset}_{best.model}"]
+            words = [f"--config-dir={folder}", f"model={best.model}", f"chosen={_own_name(best)}"]
             print(f"Use it: python -m benchmark {shlex.join(words)} and the data set as it was typed before")
     if folder is None:
         print("To use what is chosen: conf_dir=<a folder of your own> writes it.")

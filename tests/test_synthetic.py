@@ -125,6 +125,18 @@ def test_a_choice_is_written_into_a_folder_of_ones_own_and_used_from_there(folde
         assert f"components={config.model.components}" == best["variant"]
 
 
+def test_a_choice_for_a_data_set_that_has_a_shipped_one_gets_a_name_of_its_own(folder, monkeypatch):
+    frame = build_frame(collect(folder / "outputs", "parts").cells)
+    write_frame(frame.assign(dataset="mnist"), folder / "mnist.csv")
+    said = run_here(folder, "cells=mnist.csv", "model=pca", "conf_dir=other", module="benchmark.select")
+    assert said.returncode == 0, said.stderr
+    assert [path.name for path in (folder / "other" / "chosen").iterdir()] == ["my_mnist_pca.yaml"]
+    assert "--config-dir=other model=pca chosen=my_mnist_pca" in said.stdout
+    monkeypatch.chdir(folder)
+    (job,) = compose_jobs(["--config-dir=other", "model=pca", "dataset=mnist", "chosen=my_mnist_pca"])
+    assert job.config.model.components in (2, 4)
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -329,20 +329,20 @@ def refuse_settings(choice: Choice) -> None:
             raise UsageError(f"the chosen {key}={value} is not one that {choice.model} takes: it must be {allowed}")
 
 
-def chosen_yaml(choice: Choice, source: str, command: str) -> str:
+def chosen_yaml(choice: Choice, source: str, command: str, name: str | None = None) -> str:
     """The file of a folder ``chosen``: only what differs from the model's own YAML, and how it came to be.
 
-    ``source`` says where the cells are from, ``command`` which one writes the file.
+    ``source`` says where the cells are from, ``command`` which one writes the file; ``name`` is that of a file in a
+    folder of somebody's own.
     """
     import yaml
 
     one, shipped = choice.chosen, choice.shipped
     where = "" if choice.split == "one_vs_rest" else f" split={choice.split}"
+    typed = f" dataset={choice.dataset}" if name is None else f" dataset=... chosen={name} --config-dir=..."
+    on = "validation images of its training split"
     if choice.is_synthetic:
-        typed = f" dataset=... chosen={choice.dataset}_{choice.model} --config-dir=..."
         on = "synthetic anomalies made from held-out normal images"
-    else:
-        typed, on = f" dataset={choice.dataset}", "validation images of its training split"
     lines = [
         "# @package _global_",
         f"# python -m benchmark model={choice.model}{typed}{where}",

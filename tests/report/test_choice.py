@@ -264,7 +264,7 @@ def test_real_and_synthetic_anomalies_do_not_mix(records, frame_of):
 def test_what_is_written_says_on_what_it_was_chosen(records, frame_of):
     records.job(made("latent=2", 0, 0.9, smoothed=0.95), made("", 0, 0.5, smoothed=0.6))
     (choice,), _ = choose(frame_of())
-    text = chosen_yaml(choice, "experiment parts", "python -m benchmark.select ...")
+    text = chosen_yaml(choice, "experiment parts", "python -m benchmark.select ...", "parts_ae")
     assert "# python -m benchmark model=ae dataset=... chosen=parts_ae --config-dir=..." in text
     assert "# Chosen on parts, synthetic anomalies made from held-out normal images (one_vs_rest)," in text
     assert text.endswith("model:\n  latent: 2\nchosen_rule: smoothed\n")
