@@ -125,7 +125,13 @@ def _synthetic_rows(held: Tensor, data: ImageData, axes: tuple[Any, ...]) -> tup
     """Rows, labels and targets of the held-out normal images, and of those that anomalies are made from, by kind.
 
     Every kind is made from as many, all of them but for ``VALIDATION_ANOMALIES``: index (M,), label (M,), target (M,).
+    Raises ``UsageError`` if none are held out.
     """
+    if len(held) == 0:
+        raise UsageError(
+            f"split.evaluate_on={synthetic.NAME} makes anomalies from a fifth of the normal training images, and "
+            f"{data.name} has fewer than three for class {axes[2]} ({axes[1]})"
+        )
     each, classes = min(len(held), VALIDATION_ANOMALIES // len(synthetic.KINDS)), len(data.class_names)
     chosen = [held[_permutation(len(held), kind, *axes)[:each]] for kind in synthetic.KINDS]
     index = torch.cat([held, *chosen])
