@@ -7,12 +7,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from benchmark.data.synthetic import NAME as SYNTHETIC
 from benchmark.report.crossing import PREFIX
 from benchmark.report.statistics import Group, Mean, average_ranks, class_mean, per_class
 from benchmark.report.tables.floors import floor_note
 from benchmark.report.tables.table import ABSENT, Entry, Table, group_key, group_title, mean_text, number, updates
 
 NO_RESULTS = "Scored on held-out training images: these numbers choose settings and are no results."
+MADE = "The anomalies are made from held-out normal images (docs/selection.md): how real ones do is another matter."
 
 
 def auroc_table(group: Group) -> Table:
@@ -94,6 +96,8 @@ def _auroc_notes(group: Group, means: Sequence[Mean], several: bool) -> list[str
         notes.append(f"{ABSENT} stands for a cell that is not done.")
     if group.evaluate_on != "test":
         notes.append(NO_RESULTS)
+    if group.evaluate_on == SYNTHETIC:
+        notes.append(MADE)
     return notes
 
 
