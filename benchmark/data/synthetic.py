@@ -33,9 +33,8 @@ of their order. Arithmetic is in float64 and rounded to whole pixels, which hide
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
 from math import ceil, cos, pi, sin, sqrt
+from threading import Lock
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -56,6 +55,8 @@ LEAST_LEVELS = 8  # and by at least so many of 255 levels
 TRIES = 100  # draws of one image at most
 KEPT = 10  # splits whose made images stay in memory
 
+_made: dict[tuple[str, int, bytes, bytes], Tensor] = {}  # of data, seed, rows and kinds; oldest first
+_making = Lock()
 Image = np.ndarray  # (C, H, W) float64 of 0..255
 Draw = np.random.Generator
 
@@ -67,7 +68,8 @@ def _rectangle(draw: Draw, shape: Sequence[int], least: float, most: float) -> t
     tall, wide = sqrt(area * ratio), sqrt(area / ratio)
     if draw.random() < 0.5:
         tall, wide = wide, tall
-    return tuple(int(min(max(round(side), 1), most)) for side, most in zip((tall, wide), shape[-2:], strict=True))  # type: ignore[return-value]
+    height, width = shape[-2:]
+    return min(max(round(tall), 1), height), min(max(round(wide), 1), width)
 
 
 def _place(draw: Draw, shape: Sequence[int], size: Sequence[int]) -> tuple[slice, slice, slice]:
@@ -150,26 +152,6 @@ def kinds_of(evaluate_on: str, other_kinds: Sequence[str]) -> tuple[str, ...]:
     return KINDS if evaluate_on == NAME else tuple(other_kinds)
 
 
-@dataclass(frozen=True)
-class _Wanted:
-    """Made images as a key of a cache: the same rows of the same data, from the same seed, are the same."""
-
-    data: ImageData
-    index: Tensor
-    kind: Tensor
-    seed: int
-
-    @property
-    def key(self) -> tuple[str, int, bytes, bytes]:
-        return self.data.version, self.seed, self.index.numpy().tobytes(), self.kind.numpy().tobytes()
-
-    def __hash__(self) -> int:
-        return hash(self.key)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Wanted) and self.key == other.key
-
-
 def synthetic_images(data: ImageData, index: Tensor, target: Tensor, seed: int) -> Tensor:
     """The evaluated images of a split of ``evaluate_on=synthetic``: uint8 (M, C, H, W).
 
@@ -177,20 +159,26 @@ def synthetic_images(data: ImageData, index: Tensor, target: Tensor, seed: int) 
     split's ``eval_seed``. Those that hardly changed after ``TRIES`` draws are counted in a warning. What was made for
     the last ``KEPT`` splits stays in memory.
     """
-    return _made(_Wanted(data, index, target // len(data.class_names), seed))
+    kind = target // len(data.class_names)
+    key = data.version, seed, index.numpy().tobytes(), kind.numpy().tobytes()
+    with _making:
+        if key not in _made:
+            _made[key] = _make(data.train_images[index].clone(), index, kind, seed)
+        while len(_made) > KEPT:
+            _made.pop(next(iter(_made)))
+        return _made[key]
 
 
-@lru_cache(maxsize=KEPT)
-def _made(wanted: _Wanted) -> Tensor:
-    images = wanted.data.train_images[wanted.index].clone()
-    anomalous, faint = wanted.kind.nonzero().flatten().tolist(), dict.fromkeys(KINDS, 0)
+def _make(images: Tensor, index: Tensor, kind: Tensor, seed: int) -> Tensor:
+    """Change those ``images`` (M, C, H, W) whose ``kind`` (M,) is not 0, and return all."""
+    anomalous, faint = kind.nonzero().flatten().tolist(), dict.fromkeys(KINDS, 0)
     for i in anomalous:
-        kind = KINDS[int(wanted.kind[i]) - 1]
-        made, is_one = make_anomaly(images[i].numpy(), kind, derive_seed(wanted.seed, int(wanted.index[i]), kind))
+        name = KINDS[int(kind[i]) - 1]
+        made, is_one = make_anomaly(images[i].numpy(), name, derive_seed(seed, int(index[i]), name))
         images[i] = torch.from_numpy(made)
-        faint[kind] += not is_one
+        faint[name] += not is_one
     if any(faint.values()):
-        found = ", ".join(f"{count} {kind}" for kind, count in faint.items() if count)
+        found = ", ".join(f"{count} {name}" for name, count in faint.items() if count)
         warn(
             f"{sum(faint.values())} of {len(anomalous)} synthetic anomalies hardly differ from the images they are "
             f"made of, after {TRIES} draws each ({found}); they count as anomalies all the same"
