@@ -69,10 +69,10 @@ def trust(synthetic: pd.DataFrame, real: pd.DataFrame) -> tuple[list[Trust], lis
         if not made:
             lines.append(f"{dataset}: no class and seed that all settings have in both; nothing is compared")
             continue
-        other = _real_means(CHOSEN_ON.get(dataset, ""), real, made)
         models = list(dict.fromkeys(model for model, _, _ in made))
         for model in ["", *models] if len(models) > 1 else models:
             part = {key: value for key, value in made.items() if model in ("", key[0])}
+            other = _real_means(CHOSEN_ON.get(dataset, ""), real, part)
             found.append(_trust(dataset, model, part, true, other, classes))
     if not found:
         raise UsageError(
@@ -115,7 +115,7 @@ def _means(
 
 
 def _real_means(dataset: str, real: pd.DataFrame, keys: Iterable[Key]) -> dict[Key, float]:
-    """Real AUROC on another data set, of those of ``keys`` that have cells there."""
+    """Real AUROC on another data set, of those of ``keys`` that have cells there: over all classes that they have."""
     settings: dict[str, list[str]] = {}
     for model, setting, _ in keys:
         settings.setdefault(model, []).append(setting)
