@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
@@ -141,9 +141,14 @@ def refuse_mixed(frame: pd.DataFrame) -> bool:
 
 def best_model(choices: Sequence[Choice]) -> Choice | None:
     """The best of all models for one data set, of equal ones the first by name; None if they have other cells each."""
-    if len({(one.split, one.conditions, one.classes, one.cells) for one in choices}) != 1:
+    if len({(one.split, _of_data(one.conditions), one.classes, one.cells) for one in choices}) != 1:
         return None
     return min(choices, key=lambda one: (-one.chosen.mean, one.model))
+
+
+def _of_data(conditions: Iterable[str]) -> tuple[str, ...]:
+    """Conditions but for those of training: settings of one model, which mean nothing to another (epochs of PCA)."""
+    return tuple(each for each in conditions if each.partition("=")[0] not in ("epochs", "batch_size"))
 
 
 def _one_split(model: str, frame: pd.DataFrame, lines: list[str]) -> pd.DataFrame:

@@ -252,6 +252,17 @@ def test_models_are_compared_on_the_cells_that_all_have(records, frame_of):
     assert "none is the best" in choices_table(choices).notes[1]
 
 
+def test_epochs_that_a_model_does_not_have_keep_it_from_no_comparison(records, frame_of):
+    records.job(made("epochs=3", 0, 0.6), made("epochs=3", 0, 0.7, model="pca"))
+    choices, _ = choose(frame_of())
+    assert {one.conditions for one in choices} == {(), ("epochs=3",)}
+    best = best_model(choices)
+    assert best is not None
+    assert best.model == "pca"
+    records.job(made("train_fraction=0.5", 0, 0.9, model="vae"))
+    assert best_model(choose(frame_of())[0]) is None
+
+
 def test_real_and_synthetic_anomalies_do_not_mix(records, frame_of):
     records.job(cell("", "mnist", 0, 0.5), made("latent=2", 0, 0.9, dataset="mnist"))
     with pytest.raises(UsageError, match=r"1 of the 2 cells are evaluated on real anomalies, 1 on synthetic ones"):
