@@ -1,7 +1,7 @@
 # Two commands on a fresh machine: `make benchmark` and `make test`. Everything lands in .venv and one data folder.
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: help setup data benchmark report bench test soak audit lint clean
+.PHONY: help setup data benchmark report bench test soak audit docs lint clean
 
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -48,6 +48,10 @@ soak: $(STAMP)  ## kills, outages, many writers, ten thousand cells, into result
 audit: $(STAMP)  ## known vulnerabilities in the versions of requirements.lock, by pip-audit
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet "pip-audit>=2.9"
 	$(BIN)/python -m tests.tools.audit
+
+docs: $(STAMP)  ## the site of README, docs/ and results/ with the leaderboard, checked, into build/site/html
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --editable '.[test,docs]' --constraint requirements.lock
+	$(BIN)/python -m tests.tools.site
 
 lint: $(STAMP)  ## ruff, as pre-commit runs it
 	$(BIN)/ruff check .

@@ -35,6 +35,10 @@ class Axes:
     seed: int
     evaluate_on: str = "test"
 
+    def stream(self, purpose: str) -> int:
+        """Seed of one of the streams of random numbers: init, order, noise, labels or score."""
+        return derive_seed(purpose, self.model, self.dataset, self.split, self.normal_class, self.seed)
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -64,9 +68,8 @@ class Cell:
         return cell_code(self.axes.model, self.config["model"]["_target_"])
 
     def stream(self, purpose: str) -> int:
-        """Seed of one of the cell's streams of random numbers: init, order, noise, labels or score."""
-        axes = self.axes
-        return derive_seed(purpose, axes.model, axes.dataset, axes.split, axes.normal_class, axes.seed)
+        """Seed of one of the cell's streams of random numbers."""
+        return self.axes.stream(purpose)
 
 
 def cell_path(axes: Axes, fingerprint: str) -> Path:

@@ -53,7 +53,7 @@ def _run(config: Any) -> int:
     from benchmark.models.refusals import arguments_of
     from benchmark.sweep.job import lay_out_job
 
-    lay_out_job(config)  # refuses what cannot be built
+    config = lay_out_job(config).config  # refuses what cannot be built
     torch.set_num_threads(1)
     data = load_images(config.dataset, data_dir(config.data_dir))
 

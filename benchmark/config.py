@@ -37,7 +37,7 @@ class SourceConfig:
 class DatasetConfig:
     """A labelled image data set with an official training and test split."""
 
-    name: str = MISSING
+    name: str | None = MISSING  # null: that of the folder at `path`
     torchvision_class: str | None = None  # class in torchvision.datasets
     _target_: str | None = None  # instead: a function that returns images and labels (docs/your_own.md)
     options: dict[str, Any] = field(default_factory=dict)  # further constructor arguments, e.g. split: letters
@@ -48,6 +48,12 @@ class DatasetConfig:
     image_size: int = 28  # images of another size are resized to this square
     made_from: str | None = None  # data set whose raw files these are; its images are made into sequences
     other_kinds: list[str] = field(default_factory=list)  # anomalies of a class itself: label = class + n x classes
+    path: str | None = None  # images of one's own: a folder, a CSV or an .npz file (docs/own_images.md); below: of it
+    channels: int | None = None  # 1 (grey) | 3 (RGB) | null: as the files have it
+    keep_aspect: bool = False  # fit images into the square instead of stretching them to it
+    on_bad: str = "stop"  # stop: bad images are listed and nothing is trained | skip: they are left out and named
+    skipped: list[str] = field(default_factory=list)  # found, not typed: what was left out, and why
+    content: str | None = None  # found, not typed: SHA-256 of the images and labels
 
 
 @dataclass
@@ -60,7 +66,7 @@ class SplitConfig:
     train_fraction: float = 1.0  # share of the normal training images that is used
     contamination: float = 0.0  # share of anomalous images among the training images
     calibration_share: float = 0.1  # of the training images, kept from training to set thresholds
-    evaluate_on: str = "test"  # test | validation (held-out training images only, to choose hyper-parameters)
+    evaluate_on: str = "test"  # test | validation, synthetic (held-out training images only, to choose by)
     test_limit: int | None = None  # evaluate on this many images (stratified by class); null: all of them
 
 
@@ -85,6 +91,8 @@ class TrackingConfig:
     enabled: bool = True
     uri: str | None = None  # null: MLFLOW_TRACKING_URI, else SQLite in output_dir
     figures: bool = True  # draw and log a figure for every cell
+    models: str = "best"  # which cells of a job get a model: best (by AUROC, else the first) | all | off
+    history_seconds: float | None = 10.0  # at least, between two looks at a cell in training; null: none before its end
 
 
 @dataclass

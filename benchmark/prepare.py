@@ -1,7 +1,8 @@
 """Fetch and check data sets: ``python -m benchmark.prepare [dataset=NAME[,NAME...]|all] [data_dir=FOLDER]``.
 
 Runs never download; this command does, once. Files come from the sources in ``conf/dataset/NAME.yaml``, in their order,
-and SHA-256 decides which are taken. Without arguments it prepares mnist and fashion_mnist. ``--config-dir FOLDER`` adds
+and SHA-256 decides which are taken. ``dataset=folder dataset.path=PATH`` reads images of your own
+(docs/own_images.md). Without arguments it prepares mnist and fashion_mnist. ``--config-dir FOLDER`` adds
 the data sets of a folder of your own.
 """
 
@@ -16,7 +17,12 @@ from benchmark.config import UsageError
 from benchmark.say import one_line
 from benchmark.sweep.arguments import parse, small_command
 
-KEYS = {"dataset": "NAME[,NAME...] or all", "data_dir": "a folder"}
+OWN = ("path", "name", "image_size", "channels", "keep_aspect", "on_bad")  # settings of dataset=folder
+KEYS = {
+    "dataset": "NAME[,NAME...] or all",
+    "data_dir": "a folder",
+    **{f"dataset.{key}": "as python -m benchmark takes it" for key in OWN},
+}
 DEFAULT = "mnist,fashion_mnist"
 
 
@@ -35,6 +41,12 @@ def main(arguments: list[str]) -> int:
     own, words = _own_folder(arguments)
     settings = parse(words, KEYS)
     names, folder = _names(settings.get("dataset", DEFAULT), own), data_dir(settings.get("data_dir"))
+    typed = {key.partition(".")[2]: value for key, value in settings.items() if key.startswith("dataset.")}
+    if typed and names != ["folder"]:
+        raise UsageError(f"dataset.{next(iter(typed))} is of dataset=folder. Type: dataset=folder dataset.path=...")
+    if names == ["folder"]:
+        _prepare_own(typed, folder)
+        return 0
     done = [_prepare(name, folder, own) for name in names]  # all of them, whatever becomes of the first
     return 0 if all(done) else 1
 
@@ -62,11 +74,28 @@ def _names(given: str, own: str | None) -> list[str]:
     from benchmark.data import dataset_names
 
     there = dataset_names(own)
-    names = there if given == "all" else given.split(",")
+    names = [name for name in there if name != "folder"] if given == "all" else given.split(",")
     for name in names:
         if name not in there:
             raise UsageError(f"dataset={name}: there is no such dataset. There is: {', '.join(there)}, or all")
     return names
+
+
+def _prepare_own(typed: dict[str, str], folder: Path) -> None:
+    """Read images of one's own into the cache, or look at every file of them once more."""
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    from benchmark.data import load_dataset_config
+    from benchmark.data.folder import complete
+
+    dataset = load_dataset_config("folder")
+    for key, value in typed.items():
+        try:
+            OmegaConf.update(dataset, key, None if value == "null" else value)
+        except OmegaConfBaseException as error:
+            raise UsageError(f"dataset.{key}={value} is not allowed ({str(error).splitlines()[0]})") from error
+    print(complete(dataset, folder, thorough=True), flush=True)
 
 
 def _prepare(name: str, folder: Path, own: str | None) -> bool:

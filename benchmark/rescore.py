@@ -65,7 +65,7 @@ def main(arguments: list[str]) -> int:
     typed = "python -m benchmark.rescore " + shlex.join(arguments)
     sweep = Sweep(command, typed, start)
     sweep.take(jobs(groups, experiment, output_dir, command.jobs[0].config.rules, typed))
-    check_jobs([job.config for job in sweep.jobs], command.launcher)
+    check_jobs([job.config for job in sweep.jobs], command.launcher, recorded=True)
     return sweep.run([]) or (1 if faults else 0)
 
 

@@ -5,9 +5,13 @@ from __future__ import annotations
 import sys
 
 
-def one_line(error: BaseException, most: int = 200) -> str:
-    """What an error says, in one line of at most so many characters."""
-    return " ".join(str(error).split())[:most]
+def one_line(error: object, most: int = 200) -> str:
+    """What an error or a foreign text says, in one line of at most so many characters, all of them printable.
+
+    >>> one_line("a\\n  \\x1b[31mb")
+    'a ?[31mb'
+    """
+    return "".join(c if c.isprintable() else "?" for c in " ".join(str(error).split()))[:most]
 
 
 def named(error: BaseException, most: int = 200) -> str:

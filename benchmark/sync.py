@@ -64,6 +64,7 @@ def _send(tracker: Tracker, job: PlannedJob, records: list[Record], waiting: lis
             sent.sent += 1
         else:
             sent.refused += 1
+    tracker.log_models(records)
     if known is None:
         done = [record for record in records if record.state == "done"]
         tracker.end_job(parent, "FINISHED" if len(done) == len(job.cells) else "FAILED", means(records))

@@ -21,6 +21,7 @@ COMMANDS = {
     "benchmark.prepare": (["--help"], "prepare"),
     "benchmark.forget": (["experiment=small"], "benchmark.forget"),
     "benchmark.committee": (["--help"], "benchmark.committee"),
+    "benchmark.verify": (["--help"], "benchmark.verify"),
 }
 
 

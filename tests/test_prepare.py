@@ -105,9 +105,9 @@ def test_digits_need_nothing(tmp_path, capsys):
         ("dataset=cifar", "prepare: dataset=cifar: there is no such dataset. There is: digits, "),
         (
             "data=mnist",
-            "prepare: data=mnist is not known; did you mean dataset=...? Allowed: dataset=..., data_dir=...\n",
+            "prepare: data=mnist is not known; did you mean dataset=...? Allowed: dataset=..., data_dir=..., ",
         ),
-        ("mnist", "prepare: mnist is not known; Allowed: dataset=..., data_dir=...\n"),
+        ("mnist", "prepare: mnist is not known; Allowed: dataset=..., data_dir=..., dataset.path=..., "),
         ("data_dir=", "prepare: data_dir= has no value. Type data_dir=<a value>, or leave it out\n"),
     ],
 )

@@ -10,6 +10,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from benchmark.config import CONF_DIR
 from benchmark.data import dataset_names
@@ -32,12 +33,23 @@ def commands(text: str, module: str) -> list[str]:
 
 
 @pytest.mark.parametrize("command", sorted(set(commands(README, "benchmark") + commands(YAML, "benchmark"))))
-def test_every_documented_command_composes(command: str) -> None:
+def test_every_documented_command_composes(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     launcher = re.search(r"\+launcher=(\w+)", command)
     if launcher is not None and not is_installed({"slurm": "submitit_slurm"}.get(launcher[1], launcher[1])):
         pytest.skip(f"the launcher {launcher[1]} is not installed")
+    if "dataset.path=~/parts" in command:
+        parts(tmp_path / "parts")
+        monkeypatch.setenv("HOME", str(tmp_path))
+        monkeypatch.setenv("BENCHMARK_DATA", str(tmp_path / "data"))
     if "--help" not in command:
         assert compose_jobs(shlex.split(command))
+
+
+def parts(folder: Path) -> None:
+    """Images of one's own, as README has them."""
+    folder.mkdir()
+    for number in range(12):
+        Image.new("L", (8, 8), number).save(folder / f"{number}.png")
 
 
 def test_reports_and_preparations_in_the_readme_are_understood() -> None:

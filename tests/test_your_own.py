@@ -169,7 +169,7 @@ NOISY = '"scores": {k: v + torch.rand(()) for k, v in reconstruction_scores(imag
 @pytest.mark.parametrize(
     ("before", "after", "says"),
     [
-        ("", "", "mine: 16 of 16 checks passed"),
+        ("", "", "mine: 17 of 17 checks passed"),
         ("error = (", "error = 0 * (", "failed  training improves what it is for on normal images: reconstruction of"),
         (SCORES, NOISY, "failed  scores are the same when asked twice: reconstruction is"),
         ('("encoder", "decoder")', '("encoder",)', "failed  every parameter belongs to a phase: decoder.weight is tr"),

@@ -33,8 +33,8 @@ def tiny(name: str, **changes: object) -> dict[str, object]:
     return {key: value for key, value in {**TINY, **changes}.items() if key in keywords}
 
 
-def build(name: str, seed: int = 0, **changes: object) -> Model:
+def build(name: str, seed: int = 0, image_shape: tuple[int, int, int] = (1, 28, 28), **changes: object) -> Model:
     """A tiny model with weights from ``seed``."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return model_class(name)((1, 28, 28), **tiny(name, **changes))
+        return model_class(name)(image_shape, **tiny(name, **changes))

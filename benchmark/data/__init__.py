@@ -7,6 +7,8 @@ from typing import Any
 
 from benchmark.config import CONF_DIR, DatasetConfig, UsageError
 
+OWN_KEYS = ("channels", "keep_aspect", "on_bad", "skipped", "content")  # of data sets with a path
+
 
 def dataset_names(own: str | Path | None = None) -> list[str]:
     """Names of the data sets that have a configuration, here or in the folder ``own`` of somebody else's."""
@@ -21,6 +23,25 @@ def load_dataset_config(name: str, own: str | Path | None = None) -> Any:
     if name not in there:
         raise UsageError(f"dataset={name}: there is no such dataset. There is: {', '.join(sorted(there))}")
     return OmegaConf.merge(OmegaConf.structured(DatasetConfig), OmegaConf.load(there[name]))
+
+
+def is_own(dataset: Any) -> bool:
+    """Whether a data set's images are files at a path that is typed (``data/folder.py``)."""
+    return dataset.get("path") is not None
+
+
+def refuse_own_keys(dataset: Any) -> None:
+    """Raise ``UsageError`` for a setting of one's own images where a data set of another kind would pass over it."""
+    if is_own(dataset):
+        if dataset.torchvision_class is not None or dataset._target_ is not None:
+            raise UsageError(f"dataset.path is not of {dataset.name}. Type: dataset=folder dataset.path={dataset.path}")
+        return
+    plain = DatasetConfig()
+    for key in OWN_KEYS:
+        if key in dataset and dataset[key] != getattr(plain, key):
+            raise UsageError(
+                f"dataset.{key} is for images of your own alone. Leave it out, or type: dataset=folder dataset.path=..."
+            )
 
 
 def _configurations(own: str | Path | None) -> dict[str, Path]:

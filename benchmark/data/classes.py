@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from benchmark.config import UsageError
 
 NORMAL, ANOMALOUS = "split.normal_class", "split.anomalous_class"  # the class trained on, or the one left out
+MOST = 10**9  # indices are below
 
 
 def class_setting(split: Any) -> tuple[str, Any]:
@@ -33,30 +34,95 @@ def is_old(split: Any) -> bool:
     return split.name == "leave_one_out" and split.normal_class is not None and split.anomalous_class in (None, "all")
 
 
-def resolve_classes(value: Any, class_names: Sequence[str], key: str = NORMAL) -> list[int]:
+def refuse_names(names: Sequence[str]) -> None:
+    """Raise ``UsageError`` for a class name that stands there twice, or that one of the places it goes to would act on.
+
+    Those are tables of every kind, pages, and configurations, where ``${...}`` and ``???`` stand for something else.
+    """
+    for i, name in enumerate(names):
+        if name in names[:i]:
+            raise UsageError(f"dataset.classes names {name[:40]!r} twice: every class and kind needs a name of its own")
+        allowed = None
+        if not name or name[0] in "=+-@" or any(c in "[]<>" or not c.isprintable() for c in name):
+            allowed = "not empty, without = + - @ in front, and without brackets [ ] < > and control characters"
+        elif "${" in name or name == "???":
+            allowed = "without ${, and not ???, which configurations take for something else"
+        if allowed is not None:
+            raise UsageError(f"dataset.classes: {name[:40]!r} is not allowed: a class name must be {allowed}")
+
+
+def refuse_ambiguous(value: Any, names: Sequence[str], key: str = NORMAL) -> None:
+    """Raise ``UsageError`` for a number that is one class's index and another one's name; in quotes it is the name.
+
+    Where both are the same class, as in MNIST, there is nothing to confuse.
+    """
+    for item in value if isinstance(value, Sequence) and not isinstance(value, str) else [value]:
+        if isinstance(item, bool) or not isinstance(item, int) or not 0 <= item < len(names):
+            continue
+        if str(item) in names and (other := names.index(str(item))) != item:
+            raise UsageError(
+                f"{key}={item} can be two classes: the one called {item} (index {other}) and the one of index {item} "
+                f"({names[item]}). Type the name in quotes: {key}=\"'{item}'\" or {key}=\"'{names[item]}'\""
+            )
+
+
+def resolve_classes(
+    value: Any, class_names: Sequence[str], key: str = NORMAL, trainable: Collection[int] | None = None
+) -> list[int]:
     """Class indices for the setting ``key``: "all", an index, a name in any case, or a list of these.
 
-    Raises ``UsageError`` naming what is allowed.
+    ``trainable`` are the classes that leave training images (``data/splits.py``), which "all" stands for and others
+    are refused; None: all. Raises ``UsageError`` naming what is allowed.
 
     >>> resolve_classes("Sneaker", ["Sandal", "Shirt", "Sneaker"]), resolve_classes("all", ["a", "b"])
     ([2], [0, 1])
+    >>> resolve_classes("all", ["crack", "good", "scratch"], trainable=[1])
+    [1]
     """
+    allowed = range(len(class_names)) if trainable is None else sorted(trainable)
+    if not allowed:
+        raise UsageError(
+            f"{key}={value} leaves no training images: no two classes have any. Type: split=one_vs_rest"
+            if key != NORMAL
+            else f"{key}={value} leaves no training images: no class has any"
+        )
     if isinstance(value, str) and value.lower() == "all":
-        return list(range(len(class_names)))
+        return list(allowed)
     values = [value] if isinstance(value, str | int | float | bool | None) else list(value)
     lower = [name.lower() for name in class_names]
     found = []
     for item in values:
         if isinstance(item, str) and item.lower() in lower:
             found.append(lower.index(item.lower()))
-        elif not isinstance(item, bool | float | None) and str(item).isdigit() and int(item) < len(class_names):
-            found.append(int(item))
+        elif (index := _index(item)) is not None and index < len(class_names):
+            found.append(index)
+        elif index is not None and str(item) in class_names:
+            found.append(class_names.index(str(item)))
         else:
             names = ", ".join(f"{i} ({name})" for i, name in enumerate(class_names))
             raise UsageError(
                 f"{key}={item} is not a class of this data set; allowed: all, or an index or name of "
                 f"{names}. Type for example: {key}=3"
             )
+        if found[-1] not in allowed:
+            raise UsageError(_untrainable(item, class_names, key, allowed))
     if not found or len(set(found)) != len(found):
         raise UsageError(f"{key}={value} must name at least one class, and none twice")
     return found
+
+
+def _index(item: Any) -> int | None:
+    """A number as it is typed; one of many digits is none."""
+    if isinstance(item, bool | float | None) or (isinstance(item, int) and not 0 <= item < MOST):
+        return None
+    text = str(item)
+    return int(text) if text.isdecimal() and len(text) < len(str(MOST)) else None
+
+
+def _untrainable(item: Any, names: Sequence[str], key: str, allowed: Sequence[int]) -> str:
+    """One line for a class of which no images would be left to train on."""
+    can = ", ".join(f"{i} ({names[i]})" for i in allowed)
+    return (
+        f"{key}={item} is not allowed: no training images would be left; allowed: all, or an index or name of {can}. "
+        f"Type: {key}={names[allowed[0]]}"
+    )

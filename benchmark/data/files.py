@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import hashlib
 import os
@@ -12,6 +13,7 @@ from typing import Any
 from benchmark.config import UsageError
 from benchmark.data import dataset_names
 from benchmark.data.writing import replacing
+from benchmark.say import one_line
 
 CHUNK = 1 << 20
 VARIABLE = "BENCHMARK_DATA"
@@ -24,11 +26,46 @@ class SourceError(Exception):
 def data_dir(setting: str | None = None) -> Path:
     """The setting ``data_dir`` if given, else the variable BENCHMARK_DATA, else a folder in the user's cache."""
     if setting is not None:
-        return Path(setting).expanduser().absolute()
+        return typed_path(setting, "data_dir").absolute()
     if os.environ.get(VARIABLE, "") != "":
-        return Path(os.environ[VARIABLE]).expanduser().absolute()
+        return typed_path(os.environ[VARIABLE], VARIABLE).absolute()
     cache = os.environ.get("XDG_CACHE_HOME", "")
     return (Path(cache) if cache != "" else Path.home() / ".cache") / "generative-anomaly-benchmark"
+
+
+def typed_path(setting: str, key: str) -> Path:
+    """The path that is typed as ``key``, with ~ as a home. Raises ``UsageError`` for one that no file can have."""
+    try:
+        path = Path(setting).expanduser()
+        os.stat(path)
+    except FileNotFoundError:
+        return path
+    except (RuntimeError, ValueError) as error:  # ~ of a user that there is not; a zero byte
+        raise UsageError(f"{key}={setting!r} cannot be a path: {one_line(error)}. Type {key}=<another>") from error
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise UsageError(f"{key}={setting[:40]}... is too long for a path. Type {key}=<a shorter one>") from error
+    return path
+
+
+def expanded(path: Path) -> Path:
+    """``path`` with ~ as a home; as it is where there is no such user."""
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        return path
+
+
+def stamp_of(path: Path) -> tuple[int, int, int]:
+    """Size and times of change, of the content and of anything else; of a file that is not there, what no file has.
+
+    The latter changes with permissions too, and nobody can set it back.
+    """
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):
+        return -1, 0, 0
+    return found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def sha256_of(path: Path) -> str:

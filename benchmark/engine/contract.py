@@ -17,13 +17,15 @@ from torch import Tensor
 from benchmark.data.images import ImageData
 from benchmark.engine.fleet import Fleet, to_pixels
 from benchmark.engine.metrics import auroc
-from benchmark.engine.score import Scoring, View, score_images
+from benchmark.engine.pictures import generated_images
+from benchmark.engine.score import QUANTITIES, Scoring, View, score_images
 from benchmark.engine.state import Settings, Training
 from benchmark.engine.train import Member, train, train_in_company
 from benchmark.models.base import Model
 
 MEMBERS = ((0, 1), (3, 2), (7, 5), (5, 3))  # normal class and seed of a fleet's cells
-BATCH, EPOCH = 32, 120  # images of a batch and of an epoch
+BATCH, EPOCH, EPOCHS = 32, 120, 3  # images of a batch and of an epoch, and epochs
+SHOWN = 60  # images that are scored
 
 
 class Broken(AssertionError):
@@ -37,6 +39,7 @@ class Subject:
     build: Callable[[int], Model]
     data: ImageData
     convolutions: bool = False  # stacked ones round otherwise
+    brief: bool = False  # two steps on eight images each, twelve are scored: for large images
 
     @property
     def members(self) -> list[tuple[int, int]]:
@@ -45,21 +48,22 @@ class Subject:
 
     @cached_property
     def fleet(self) -> Fleet:
-        """One cell, trained for three epochs."""
-        return self.trained(self.members[:1])[0]
+        """One cell, trained for three epochs, or for one if in brief."""
+        return self.trained(self.members[:1], 1 if self.brief else EPOCHS)[0]
 
     @property
     def images(self) -> Tensor:
-        return self.data.test_images[:60]
+        return self.data.test_images[: 12 if self.brief else SHOWN]
 
     def trained(
-        self, members: Sequence[tuple[int, int]], epochs: int = 3, images: Tensor | None = None, **how: Any
+        self, members: Sequence[tuple[int, int]], epochs: int = EPOCHS, images: Tensor | None = None, **how: Any
     ) -> tuple[Fleet, list[Training]]:
         """A fleet of cells trained on their classes, and what became of them."""
         fleet = Fleet([self.build(seed) for _, seed in members])
-        rows = [(self.data.train_labels == label).nonzero().flatten()[:EPOCH] for label, _ in members]
+        batch, epoch = (8, 16) if self.brief else (BATCH, EPOCH)
+        rows = [(self.data.train_labels == label).nonzero().flatten()[:epoch] for label, _ in members]
         company = how.pop("in_company", False)
-        settings = Settings(epochs, BATCH, **{"epoch_size": EPOCH, **how})
+        settings = Settings(epochs, batch, **{"epoch_size": epoch, **how})
         shown = self.data.train_images if images is None else images
         cells = [Member(index, seed, seed + 100) for index, (_, seed) in zip(rows, members, strict=True)]
         return fleet, (train_in_company if company else train)(fleet, shown, cells, settings)
@@ -140,6 +144,24 @@ def scores_are_finite_and_not_constant(subject: Subject) -> None:
         _require(values.shape == (len(subject.images),), f"{name} has shape {tuple(values.shape)}, not one an image")
         _require(bool(torch.isfinite(values).all()), f"{name} is not finite")
         _require(float(values.std()) > 0, f"{name} is the same for every image")
+
+
+def what_it_says_of_images_has_their_shape(subject: Subject) -> None:
+    images, model = subject.images, subject.fleet.model
+    view, wanted = View(torch.arange(len(images)), 11), ("scores", *QUANTITIES, "code", "reconstruction")
+    (found,) = score_images(subject.fleet, images, [view], Scoring(256), wanted)
+    count = len(images)
+    shapes = {name: (tuple(values.shape), (count,)) for name, values in found.quantities.items()}
+    if found.reconstruction is not None:
+        shapes["reconstruction"] = tuple(found.reconstruction.shape), tuple(images.shape)
+    if found.code is not None:
+        shapes["code"] = tuple(found.code.shape[:1]), (count,)
+    if model.sample_shape or found.code is not None:
+        drawn = generated_images(model, found.code, 2, 0, subject.fleet.decoder(0))
+        if drawn is not None:
+            shapes["a sample"] = tuple(drawn.shape), (2, *images.shape[1:])
+    for name, (shape, expected) in shapes.items():
+        _require(shape == expected, f"{name} of {count} images has shape {shape}, not {expected}")
 
 
 def scores_are_the_same_when_asked_twice(subject: Subject) -> None:
@@ -254,6 +276,7 @@ CHECKS: tuple[Callable[[Subject], None], ...] = (
     training_improves_what_it_is_for_on_normal_images,
     losses_are_recorded_and_finite,
     scores_are_finite_and_not_constant,
+    what_it_says_of_images_has_their_shape,
     scores_are_the_same_when_asked_twice,
     scores_do_not_depend_on_the_batch,
     scores_do_not_depend_on_the_order,
@@ -262,6 +285,15 @@ CHECKS: tuple[Callable[[Subject], None], ...] = (
     equal_seeds_give_equal_scores_and_others_others,
     a_cell_sees_only_its_own_images,
 )
+IN_BRIEF: tuple[Callable[[Subject], None], ...] = (
+    the_headline_is_a_named_score,
+    every_parameter_belongs_to_a_phase,
+    scores_are_finite_and_not_constant,
+    what_it_says_of_images_has_their_shape,
+    scores_are_the_same_when_asked_twice,
+    scores_do_not_depend_on_the_batch,
+    scores_survive_saving_and_loading,
+)  # of every model on large images in colour too
 OF_FLEETS: tuple[Callable[[Subject], None], ...] = (
     a_fleet_gives_what_its_cells_give_alone,
     losses_in_a_fleet_are_those_alone,

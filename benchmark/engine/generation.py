@@ -6,6 +6,7 @@ The Frechet distance here is on this project's own small classifier, one for eac
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -30,9 +31,12 @@ def judge_samples(
 ) -> list[dict[str, float]]:
     """What the classifier says of each cell's generated images; nothing where that is not asked for, or takes minutes.
 
-    ``found`` is what the cells' models say of the evaluated images.
+    Nor where all training images are of one class, whose classifier tells nothing. ``found`` is what the cells' models
+    say of the evaluated images.
     """
     if not cells[0].config["trainer"]["generation_metrics"] or fleet.model.samples_slowly:
+        return [{} for _ in cells]
+    if len(data.train_labels.unique()) < 2:
         return [{} for _ in cells]
     return [_judge(fleet, i, cell, data, found[i].code) for i, cell in enumerate(cells)]
 
@@ -72,7 +76,7 @@ def generation_metrics(
         **{f"generation/share_{int(mode)}": float(shares[mode]) for mode in modes},
         "generation/frechet_classifier": frechet_distance(fit_gaussian(features), reference),
         "generation/frechet_classifier_real": frechet_distance(fit_gaussian(real[1::2]), reference),
-        "generation/classifier_accuracy": classifier.accuracy,
+        **({} if math.isnan(classifier.accuracy) else {"generation/classifier_accuracy": classifier.accuracy}),
     }
 
 

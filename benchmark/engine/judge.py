@@ -57,7 +57,7 @@ class Network(nn.Module):
 
 @dataclass(frozen=True)
 class Classifier:
-    """A trained network and its accuracy on the official test split."""
+    """A trained network and its accuracy on the official test split; NaN where that has no images."""
 
     network: Network
     accuracy: float

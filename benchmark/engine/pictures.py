@@ -12,7 +12,7 @@ from torch import Tensor
 from benchmark.cells import Cell
 from benchmark.engine.fleet import Decoder, Fleet, to_pixels
 from benchmark.engine.prior import PRIOR_RADIUS
-from benchmark.engine.score import Scored, Scoring, View, score_images
+from benchmark.engine.score import Scored, Scoring, View, score_unequal
 from benchmark.models.base import Model
 
 Arrays = dict[str, np.ndarray]
@@ -21,6 +21,7 @@ BATCH = 256  # images generated at once
 PANEL = 8  # images in each group of the contact sheet
 SAMPLES = 32  # generated images kept
 STYLES = 8  # styles that are shown in every class
+PASSES = 10_000  # of a model that draws an image pixel by pixel, at most
 GRID = 15  # decoded images along each axis of a 2-D latent space
 STEPS = 10  # decoded images on the line between two codes
 
@@ -34,41 +35,46 @@ class Panel:
 
 
 def pictures(
-    fleet: Fleet, cells: Sequence[Cell], images: Tensor, found: Sequence[Scored], precision: str
+    fleet: Fleet,
+    cells: Sequence[Cell],
+    images: Tensor,
+    rows: Sequence[Tensor],
+    found: Sequence[Scored],
+    precision: str,
 ) -> list[dict[str, Arrays]]:
     """Of every cell ``images``: contact sheet, samples, styles, line between codes; and ``latent`` of 2-D codes.
 
-    ``images`` are those of the evaluated split, uint8 (N, C, H, W) on the fleet's device; ``found`` is what the cells'
-    models say of the evaluated ones among them.
+    ``images`` are uint8 (N, C, H, W) on the fleet's device, and ``rows`` (M,) those among them that each cell is
+    evaluated on; ``found`` is what the cells' models say of these.
     """
     scores = [scored.scores[fleet.model.headline] for scored in found]
     panels = [_panel(cell, values) for cell, values in zip(cells, scores, strict=True)]
     views = [
-        View(cell.split.eval_index[panel.chosen], cell.stream("score"))
-        for cell, panel in zip(cells, panels, strict=True)
+        View(own[panel.chosen], cell.stream("score")) for cell, panel, own in zip(cells, panels, rows, strict=True)
     ]
-    how = Scoring(len(panels[0].chosen), precision)
-    shown = score_images(fleet, images, views, how, ("reconstruction",))
+    how = Scoring(max(len(panel.chosen) for panel in panels), precision)
+    shown = score_unequal(fleet, images, views, how, ("reconstruction",))
     result = []
     for i, cell in enumerate(cells):
         decode, code, seed = fleet.decoder(i), found[i].code, cell.stream("score")
-        sheet = _sheet(cell, panels[i], images, scores[i], shown[i].reconstruction)
-        line = _interpolation(cell, code, decode, images) if code is not None else {}
+        own = rows[i].to(images.device)
+        panel = images[own[panels[i].chosen.to(own.device)]]
+        sheet = _sheet(cell, panels[i], panel, scores[i], shown[i].reconstruction)
+        line = _interpolation(cell, code, decode, images, own) if code is not None else {}
         latent = _latent_space(cell, code, decode) if code is not None and code.shape[1] == 2 else {}
         files = {"images": sheet | _samples(fleet.model, code, seed, decode) | line}
         result.append({"latent": latent | line, **files} if latent else files)
     return result
 
 
-def _sheet(cell: Cell, panel: Panel, images: Tensor, scores: Tensor, reconstruction: Tensor | None) -> Arrays:
-    """The contact sheet: images, their scores and, where the model has them, reconstructions."""
-    rows = cell.split.eval_index[panel.chosen]
+def _sheet(cell: Cell, panel: Panel, shown: Tensor, scores: Tensor, reconstruction: Tensor | None) -> Arrays:
+    """The contact sheet: the ``shown`` images, their scores and, where the model has them, reconstructions."""
     content = {
-        "index": rows.numpy(),
+        "index": cell.split.eval_index[panel.chosen].numpy(),
         "label": cell.split.eval_label[panel.chosen].numpy().astype(np.uint8),
         "target": cell.split.eval_target[panel.chosen].numpy(),
         "group": np.array(panel.groups),
-        "input": side_by_side(images[rows.to(images.device)]),
+        "input": side_by_side(shown),
         "score": scores[panel.chosen].numpy(),
     }
     return content if reconstruction is None else content | {"reconstruction": _to_uint8(reconstruction)}
@@ -82,9 +88,12 @@ def _samples(model: Model, code: Tensor | None, seed: int, decode: Decoder) -> A
 
 
 def generated_images(model: Model, code: Tensor | None, count: int, seed: int, decode: Decoder) -> Tensor | None:
-    """``count`` generated images (B, C, H, W) from noise of the given seed; None if the model generates nothing."""
+    """``count`` generated images (B, C, H, W) from noise of the given seed; None if the model generates nothing.
+
+    Nor does it here if it needs a pass a pixel, of more than PASSES: a flow's samples of 3 x 64 x 64 take minutes.
+    """
     shape = model.sample_shape if code is None else model.sample_shape or tuple(code.shape[1:])
-    if not shape:
+    if not shape or (model.samples_slowly and len(shape) == 1 and shape[0] > PASSES):
         return None
     noise = torch.randn(count, *shape, generator=torch.Generator().manual_seed(seed))
     parts = [decode("sample", part) for part in noise.split(BATCH)]
@@ -136,10 +145,13 @@ def _latent_space(cell: Cell, code: Tensor, decode: Decoder) -> Arrays:
     }
 
 
-def _interpolation(cell: Cell, code: Tensor, decode: Decoder, images: Tensor) -> Arrays:
-    """Images decoded along the straight line between the codes of two normal images; empty without a decoder."""
+def _interpolation(cell: Cell, code: Tensor, decode: Decoder, images: Tensor, rows: Tensor) -> Arrays:
+    """Images decoded along the straight line between the codes of two normal images; empty without a decoder.
+
+    ``rows`` (M,) are those of the evaluated images.
+    """
     positions = (cell.split.eval_label == 0).nonzero().flatten()
-    pixels = to_pixels(images[cell.split.eval_index[positions].to(images.device)]).flatten(1).cpu()
+    pixels = to_pixels(images[rows[positions.to(rows.device)]]).flatten(1).cpu()
     far = (pixels - pixels[0]).square().sum(1)  # in pixels: every model is asked for the same two images
     ends = positions[torch.stack([torch.tensor(0), far.argsort()[int(0.9 * (len(far) - 1))]])]
     line = torch.lerp(code[ends[0]], code[ends[1]], torch.linspace(0, 1, STEPS).unsqueeze(1))  # (STEPS, D)
@@ -149,7 +161,7 @@ def _interpolation(cell: Cell, code: Tensor, decode: Decoder, images: Tensor) ->
     return {
         "interpolation": _to_uint8(decoded),
         "interpolation_codes": line.numpy().astype(np.float32),
-        "interpolation_ends": side_by_side(images[cell.split.eval_index[ends].to(images.device)]),
+        "interpolation_ends": side_by_side(images[rows[ends.to(rows.device)]]),
     }
 
 

@@ -128,11 +128,11 @@ class Bench:
             scale = rule.scale(kept)
             return rule.combine(asked, scale), rule.combine(kept, scale)
         state = rule.fit(self.reference, self.calibration)
-        asked, kept = (_in_batches(rule, seen, state, self.batch_size) for seen in (self.asked, self.calibration))
+        asked, kept = (in_batches(rule, seen, state, self.batch_size) for seen in (self.asked, self.calibration))
         return asked, kept
 
 
-def _in_batches(rule: Rule, seen: Seen, state: Mapping[str, Tensor], size: int) -> Tensor:
+def in_batches(rule: Rule, seen: Seen, state: Mapping[str, Tensor], size: int) -> Tensor:
     """The scores of images (N, C, H, W), ``size`` at once: (N,)."""
     parts = [seen.images.new_zeros(0)]
     for first in range(0, len(seen.images), size):

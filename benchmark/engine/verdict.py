@@ -23,6 +23,11 @@ class Images:
     label: np.ndarray  # uint8 (N,), 1 = anomalous
     target: np.ndarray  # int64 (N,), class labels
 
+    @property
+    def has_anomalies(self) -> bool:
+        """Whether there is anything to be found: without, no AUROC is recorded, nor what is made of anomalies."""
+        return bool(self.label.any())
+
     def arrays(self, scores: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
         """What ``scores.npz`` holds of them: ``scores`` are by name, each (N,)."""
         label = self.label.astype(np.uint8)
@@ -34,7 +39,9 @@ class Images:
         return {name: float(value) for name, value in found.items()}
 
     def quality(self, scores: Mapping[str, np.ndarray], headline: str) -> dict[str, float]:
-        """How well the scores, by name and each (N,), tell anomalous images from normal ones."""
+        """How well the scores, by name and each (N,), tell anomalous images from normal ones; {} without anomalies."""
+        if not self.has_anomalies:
+            return {}
         values = scores[headline]
         return {
             "auroc": metrics.auroc(self.label, values),
@@ -47,7 +54,7 @@ class Images:
     def at_threshold(self, scores: np.ndarray, calibration: np.ndarray | None) -> dict[str, float]:
         """What the conformal threshold does; without enough calibration images there is none, and nothing is said.
 
-        ``scores`` (N,) and ``calibration`` (C,) are headline scores.
+        ``scores`` (N,) and ``calibration`` (C,) are headline scores. Without anomalies it is the false alarms alone.
         """
         if calibration is None:
             return {"n_calibration": 0.0}
@@ -55,7 +62,10 @@ class Images:
         threshold = metrics.conformal_threshold(calibration, ALPHA)
         if threshold is None:
             return result
-        return result | {"threshold": threshold, **metrics.at_threshold(self.label, scores, threshold)}
+        found = metrics.at_threshold(self.label, scores, threshold)
+        if not self.has_anomalies:
+            found = {"false_alarm_rate": found["false_alarm_rate"]} if len(self.label) else {}
+        return result | {"threshold": threshold, **found}
 
     def against_kinds(self, scores: np.ndarray, classes: int, other_kinds: Sequence[str]) -> dict[str, float]:
         """AUROC of the headline scores (N,) against each kind of anomaly alone, where the data set has several."""

@@ -57,7 +57,9 @@ class Range:
         return f"a list of {count}{kind}s, each {low.removeprefix('of ')}"
 
 
-Network = Literal["dense", "conv"]
+Network = Literal["dense", "conv"]  # in YAML also AUTO
+AUTO = "auto"
+COLOURS, WIDE = 3, 48  # channels of images, and pixels of width from which on, that AUTO makes convolutional
 Activation = Literal["relu", "leaky_relu", "silu"]
 Schedule = Literal["constant", "cosine"]
 PixelLoss = Literal["l2", "l1", "bernoulli"]
@@ -77,6 +79,19 @@ OpenShare = Annotated[float, Range(0, 1, with_low=False, with_high=False)]
 ShareAbove0 = Annotated[float, Range(0, 1, with_low=False)]
 ShareBelow1 = Annotated[float, Range(0, 1, with_high=False)]
 Betas = Annotated[Sequence[float], Range(0, 1, with_high=False, length=2)]  # Adam's
+
+
+def network_for(image_shape: tuple[int, int, int]) -> Network:
+    """What AUTO stands for on images of this shape (C, H, W): dense only for small ones of one colour, or sequences.
+
+    A dense layer has a weight for each pixel of each channel and each hidden unit: 3 million for 256 of them on images
+    of 3 x 64 x 64, and no notion of what is near to what.
+
+    >>> network_for((1, 28, 28)), network_for((3, 32, 32)), network_for((1, 64, 64))
+    ('dense', 'conv', 'conv')
+    """
+    channels, _, width = image_shape
+    return "conv" if channels == COLOURS or width >= WIDE else "dense"
 
 
 @dataclass(frozen=True)

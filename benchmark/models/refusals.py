@@ -10,8 +10,11 @@ from typing import Any
 from benchmark.chosen import choices_of
 from benchmark.config import CONF_DIR, UsageError
 from benchmark.models import constructor, model_class, model_names
+from benchmark.models.keywords import AUTO, Keyword, Network
 
 RESERVED = ("name", "_target_")  # keys of a model that are no keywords of its constructor
+MOST_PIXELS = 10_000  # of images whose principal axes are taken from their covariance
+NETWORK = "network"  # of a model that has a dense and a convolutional one
 
 
 def arguments_of(model: Mapping[str, Any]) -> dict[str, Any]:
@@ -44,9 +47,14 @@ def refuse_model(model: Any) -> None:
             near = get_close_matches(key, keywords, 1)
             hint = f"did you mean model.{near[0]}? " if near else ""
             raise UsageError(f"model.{key}: model {name} has no such key; {hint}It has: {', '.join(keywords)}")
+        also = f", {AUTO}" if chooses_network(keywords, key) else ""
+        if value == AUTO and also:  # the images decide, once they are there
+            continue
         if (allowed := keywords[key].allowed(value)) is not None:
             example = f"model.{key}={keywords[key].written}"
-            raise UsageError(f"model.{key}={value} is not allowed: it must be {allowed}. Type for example: {example}")
+            raise UsageError(
+                f"model.{key}={value} is not allowed: it must be {allowed}{also}. Type for example: {example}"
+            )
     if missing := [key for key in keywords if key not in plain]:
         line = f"{missing[0]}: {keywords[missing[0]].written}"
         if missing[0] in shipped:
@@ -95,6 +103,7 @@ def refuse_built(model: Any) -> None:
         )
     if model.phases and type(model).loss is Model.loss:
         raise ValueError("it has phases but no loss. Write: def loss(self, phase, images, noise)")
+    _refuse_axes(model)
     modules = {name.split(".")[0] for name, _ in model.named_parameters()}
     for phase in model.phases:
         for name in phase.modules:
@@ -104,6 +113,24 @@ def refuse_built(model: Any) -> None:
                 )
     if model.epochs < 1 and model.phases:
         raise ValueError("its epochs are not set. Write in __init__: self.epochs, self.batch_size = epochs, batch_size")
+
+
+def _refuse_axes(model: Any) -> None:
+    """Raise ``ValueError`` for principal axes of images whose covariance is too large to take its eigenvectors."""
+    from benchmark.models.parts.fitted import Fitted
+
+    if not isinstance(model, Fitted) or model.features != "pca" or type(model)._fit_axes is not Fitted._fit_axes:
+        return
+    if (pixels := model.pixel_mean.numel()) > MOST_PIXELS:
+        raise ValueError(
+            f"features=pca takes the eigenvectors of a covariance of {pixels:,} x {pixels:,}: minutes and gigabytes. "
+            "Type model.features=pixels, or a smaller dataset.image_size"
+        )
+
+
+def chooses_network(keywords: Mapping[str, Keyword], key: str = NETWORK) -> bool:
+    """Whether a keyword of a constructor chooses between a dense and a convolutional network."""
+    return key == NETWORK and key in keywords and keywords[key].annotation == Network
 
 
 def is_shipped(model: Any) -> bool:

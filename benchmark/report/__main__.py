@@ -23,8 +23,15 @@ KEYS = {
     "replace": "true | false: even if done cells of the report in that folder would be lost, or files that no report "
     "wrote; default: false",
     "stale": "true | false: publish even cells of other code or numerics than these; default: false",
+    "explorer": "true | false: also explorer.html, the images on which models and rules disagree most, with what each "
+    "model makes of them, from weights and data; default: false",
     "source": "folders: the cells below output_dir | mlflow: the MLflow store",
     "uri": "for source=mlflow: address of the store; default: MLFLOW_TRACKING_URI, else the one in output_dir",
+    "beside": "a published experiment (a folder of results) whose columns stand beside these, marked, as committed",
+    "beside_model": "only these models of it: ae,vae; default: all",
+    "scores": "a Parquet file to write, with the scores of every image; docs/verify.md has a reader",
+    "scores_of": "headline | chosen: and the chosen rule | all: and every rule; default: chosen",
+    "scores_seed": "only cells of these seeds: 0 or 0,1; default: all",
     "figures": "true: PNG, which the page shows | pdf: also PDF | rules: models by rules alone | false: none",
 }
 HELP = help_text(
@@ -55,7 +62,7 @@ def main(arguments: list[str]) -> int:
 def parse(arguments: list[str]) -> dict[str, Any]:
     """The settings in ``key=value`` arguments. Raises ``UsageError`` for anything else."""
     settings: dict[str, Any] = {**arguments_of(arguments, KEYS)}
-    for key in ("publish", "replace", "stale"):
+    for key in ("publish", "replace", "stale", "explorer"):
         if key in settings:
             settings[key] = true_or_false(settings, key, True)
     drawn = {"true": True, "false": False}
@@ -70,6 +77,7 @@ def show(report: Report, settings: dict[str, Any]) -> None:
     from rich.text import Text
 
     from benchmark.report.manifest import MAIN
+    from benchmark.report.page import EXPLORER
     from benchmark.report.tables.formats import to_rich
 
     terminal = sys.stdout.isatty()
@@ -90,9 +98,12 @@ def show(report: Report, settings: dict[str, Any]) -> None:
     folder = report.results_dir.as_posix()
     shown = [
         *MAIN,
+        *(name for name in (EXPLORER,) if name in report.files),
         *(f"{name}/" for name in ("tables", "figures") if any(f.startswith(f"{name}/") for f in report.files)),
     ]
     console.print(Text(f"\n{len(report.files)} files in {folder}: {', '.join(shown)}"))
+    if "scores" in settings:
+        console.print(Text(f"Scores of every image in {settings['scores']}: docs/verify.md has a reader."))
     console.print(Text("Next:"))
     for command in _next(folder, settings):
         console.print(Text(f"  {command}"), soft_wrap=True)

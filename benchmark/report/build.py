@@ -12,9 +12,13 @@ from typing import TYPE_CHECKING
 from benchmark.cells import NUMERICS_VERSION
 from benchmark.config import UsageError
 from benchmark.data.writing import scratch
+from benchmark.report.beside import set_beside
+from benchmark.report.committed import published
 from benchmark.report.frame import build_frame, read_frame, write_frame
+from benchmark.report.hashes import has_scores, score_hashes
 from benchmark.report.manifest import build_manifest, compare, move, refuse_foreign, write_manifest
-from benchmark.report.page import Plate, build_page
+from benchmark.report.page import EXPLORER, Plate, build_page
+from benchmark.report.scores import Wish, read_wish, write_scores
 from benchmark.report.statistics import groups
 from benchmark.report.tables.formats import escape_markdown, latex_document, to_csv, to_latex, to_markdown
 from benchmark.report.tables.sections import build_tables
@@ -28,6 +32,7 @@ if TYPE_CHECKING:
     from benchmark.store.records import Record
 
 SOURCES = ("folders", "mlflow")
+LONG = ("origins", "rules")  # of the manifest, which the page leaves to it
 FIGURES = (True, False, "pdf", "rules")  # PNG; none; PNG and PDF; that of models and rules alone
 
 
@@ -60,6 +65,12 @@ def build_report(
     publish: bool = False,
     replace: bool = False,
     stale: bool = False,
+    beside: str | None = None,
+    beside_model: str | None = None,
+    scores: str | Path | None = None,
+    scores_of: str = "chosen",
+    scores_seed: str | None = None,
+    explorer: bool = False,
     command: str = "",
 ) -> Report:
     """Read the records of ``experiment`` and write tables, figures, page and manifest to ``results_dir``.
@@ -68,7 +79,10 @@ def build_report(
     one). ``results_dir`` is ``reports/<experiment>`` below ``output_dir`` by default, and ``results/<experiment>`` with
     ``publish``. A folder that was named, or is published, is guarded: unless ``replace`` allows it, no done cell that
     is in its report is lost, and no file that no report wrote is overwritten. Cells of other code or numerics than
-    these are not published unless ``stale`` allows it. Raises ``NoRecords`` if there are none.
+    these are not published unless ``stale`` allows it. ``beside`` names a published experiment whose columns stand
+    beside these (``report/beside.py``), those of ``beside_model`` alone. ``scores`` is a Parquet file for the
+    scores of every image (``report/scores.py``), which ``scores_of`` and ``scores_seed`` narrow. ``explorer`` makes
+    ``explorer.html`` as well, for which the data must be there. Raises ``NoRecords`` if there are none.
     """
     if source not in SOURCES:
         raise UsageError(f"source={source} is not allowed: it must be {' or '.join(SOURCES)}. Type: source=folders")
@@ -77,16 +91,47 @@ def build_report(
     output_dir = Path(output_dir)
     if publish and results_dir is not None:
         raise UsageError(f"publish=true writes to results/{experiment}: leave out results_dir={results_dir}")
-    guarded = (publish or results_dir is not None) and not replace
+    kept = publish or results_dir is not None
     default = Path("results", experiment) if publish else output_dir / "reports" / experiment
-    place = Place(Path(results_dir) if results_dir is not None else default, guarded, not stale)
+    folder = Path(results_dir) if results_dir is not None else default
+    folder = folder if folder.name not in ("", "..") else folder.resolve()  # it is made beside, under another name
+    place = Place(folder, kept and not replace, not stale, kept)
+    if beside is not None and place.is_published:
+        raise UsageError(
+            f"beside={beside} is not allowed here: what is published holds its own cells alone. Leave out "
+            f"{'publish=true' if publish else f'results_dir={results_dir}'}, or beside={beside}"
+        )
+    if beside is None and beside_model is not None:
+        raise UsageError(f"beside_model={beside_model} narrows beside=NAME, which is missing. Type: beside=paper")
+    wanted = Wanted(
+        experiment,
+        figures,
+        command,
+        beside,
+        beside_model,
+        read_wish(scores, scores_of, scores_seed, replace),
+        explorer,
+    )
     if source == "folders":
-        return _build(experiment, output_dir, place, figures, command)
+        return _build(wanted, output_dir, place)
     from benchmark.tracking.download import fetch_cells
 
     with tempfile.TemporaryDirectory() as folder:
         fetched = fetch_cells(experiment, uri, output_dir, Path(folder))
-        return _build(experiment, Path(fetched), place, figures, command)
+        return _build(wanted, Path(fetched), place)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be in a report."""
+
+    experiment: str
+    figures: bool | str
+    command: str
+    beside: str | None  # a published experiment
+    beside_model: str | None  # the models to take of it; None: all
+    scores: Wish | None  # the file of every image's scores
+    explorer: bool  # the page of images, for which the data must be there
 
 
 @dataclass(frozen=True)
@@ -96,13 +141,15 @@ class Place:
     folder: Path
     keeps: bool  # done cells of the report that is there, and files that are no report's
     current: bool  # in results/, no cells of other code or numerics
+    hashed: bool  # it is to be compared with: the manifest has hashes of scores
 
     @property
     def is_published(self) -> bool:
         return Path("results").resolve() in self.folder.resolve().parents
 
 
-def _build(experiment: str, output_dir: Path, place: Place, figures: bool | str, command: str) -> Report:
+def _build(wanted: Wanted, output_dir: Path, place: Place) -> Report:
+    experiment, figures = wanted.experiment, wanted.figures
     collection = collect(output_dir, experiment)
     if not collection.cells:
         raise NoRecords(
@@ -125,20 +172,44 @@ def _build(experiment: str, output_dir: Path, place: Place, figures: bool | str,
         difference = compare(frame, place.folder)
         if place.keeps and difference.lost:
             raise UsageError(f"{difference.lost}. {_how_to_replace(experiment)}")
-        with ThreadPoolExecutor(1) as beside:
-            drawing = beside.submit(_draw, made, collection, frame, figures) if figures else None
-            sections = build_tables(frame)
+        shown, others = frame, None
+        if wanted.beside is not None:
+            others = set_beside(collection.cells, frame, published(wanted.beside, "beside"), wanted.beside_model)
+            write_frame(others.frame, made / "beside.csv")
+            shown = others.after(frame)
+            collection = replace(collection, warnings=[*collection.warnings, *others.notes])
+        with ThreadPoolExecutor(1) as meanwhile:
+            drawing = meanwhile.submit(_draw, made, collection, shown, figures) if figures else None
+            sections = build_tables(shown)
             _write_tables(made, experiment, sections)
             plates = drawing.result() if drawing is not None else []
-        manifest = build_manifest(experiment, collection, frame, command)
-        page = build_page(experiment, frame, sections, plates, manifest)
+        hashes = _hashes(collection.cells) if place.hashed else {}
+        manifest = build_manifest(experiment, collection, frame, wanted.command, hashes)
+        manifest |= {"beside": others.source} if others is not None else {}
+        manifest |= {"scores": write_scores(collection.cells, wanted.scores)} if wanted.scores is not None else {}
+        page = build_page(
+            experiment, frame, sections, plates, {k: v for k, v in manifest.items() if k not in LONG}, wanted.explorer
+        )
         (made / "report.html").write_text(page, encoding="utf-8")
+        if wanted.explorer:
+            from benchmark.report.explorer.page import build_explorer
+
+            (made / EXPLORER).write_text(build_explorer(experiment, collection.cells), encoding="utf-8")
         names = [path.relative_to(made).as_posix() for path in made.rglob("*") if path.is_file()]
         write_manifest(made, manifest, names)
         if place.keeps:
             refuse_foreign(place.folder, names)
         files = move(made, place.folder)
     return Report(place.folder, frame, sections, [*collection.warnings, *difference.notes], files)
+
+
+def _hashes(cells: list[PlannedCell]) -> dict[str, dict[str, str]]:
+    """The hashes of each done cell's scores, by its fingerprint. Raises ``RecordError`` for scores that are damaged.
+
+    A record of before a cell's scores were kept, or one that was brought back without them, has none.
+    """
+    done = [cell.record for cell in cells if cell.state == "done" and cell.record is not None]
+    return {record.fingerprint: score_hashes(record) for record in done if has_scores(record)}
 
 
 def _refuse_stale(experiment: str, place: Place, cells: list[PlannedCell]) -> None:

@@ -1,20 +1,22 @@
 """The choice of a model's settings and rule for a data set, made on the cells of another data set (protocol.md).
 
 Everything compared is on held-out training images (``split.evaluate_on=validation``). What a choice would have been
-worth on the data set that it is made for is computed for information, and chooses nothing.
+worth on the data set that it is made for is computed for information, and chooses nothing. Cells on synthetic anomalies
+(``split.evaluate_on=synthetic``) choose for their own data set: no real anomaly of it has a part in that.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from benchmark.chosen import CHOSEN_ON
 from benchmark.config import UsageError
+from benchmark.data.synthetic import NAME as SYNTHETIC
 from benchmark.models import constructor, model_names
 from benchmark.models.refusals import shipped_keywords
 from benchmark.report.crossing import OWN, PREFIX, metric_of
@@ -34,7 +36,7 @@ class Candidate:
     setting: str  # what differs from the model's own YAML, in words such as latent=2; "" if nothing does
     rule: str
     mean: float  # on the data set that the choice is made on
-    tested: float  # on the one that it is made for; NaN where its cells are not there
+    tested: float  # on the one that it is made for; NaN where its cells are not there, or it is the same
 
     @property
     def name(self) -> str:
@@ -47,7 +49,7 @@ class Choice:
 
     model: str
     dataset: str  # that it is made for
-    chosen_on: str
+    chosen_on: str  # the same one where it is made on synthetic anomalies
     split: str
     conditions: tuple[str, ...]  # that all cells of the data set chosen on have, such as train_fraction=0.5
     candidates: Sequence[Candidate]  # best first; equal ones by setting and rule
@@ -60,6 +62,11 @@ class Choice:
     @property
     def chosen(self) -> Candidate:
         return self.candidates[0]
+
+    @property
+    def is_synthetic(self) -> bool:
+        """Whether it is made on synthetic anomalies."""
+        return self.chosen_on == self.dataset
 
     @property
     def tied(self) -> list[Candidate]:
@@ -84,18 +91,16 @@ class Choice:
 def choose(frame: pd.DataFrame) -> tuple[list[Choice], list[str]]:
     """Every choice that the cells of ``frame`` (``report/frame.py``) can make, and what to know of them, a line each.
 
-    For a model and a data set it takes the setting and rule of the largest AUROC on the other data set: the mean over
-    classes, each the mean over its seeds, of the cells that all settings have there. Raises ``UsageError`` for cells on
-    test images, for data sets that have no other one, and for settings that were not compared under one condition.
+    For a model and a data set it takes the setting and rule of the largest AUROC on the other data set, or on synthetic
+    anomalies of this one: the mean over classes, each the mean over its seeds, of the cells that all settings have
+    there; on synthetic anomalies that all models have, so that they can be compared (``best_model``). Raises
+    ``UsageError`` for cells on test images, for data sets that have no other one, for cells on both kinds of anomalies,
+    and for settings that were not compared under one condition.
     """
-    if (tested := int((frame["evaluate_on"] != "validation").sum()) if len(frame) else 0) > 0:
-        raise UsageError(
-            f"{tested} of the {len(frame)} cells are evaluated on test images, which choose nothing. Compare settings "
-            "in an experiment of its own, with: python -m benchmark -m split.evaluate_on=validation chosen=none ..."
-        )
+    is_synthetic = refuse_mixed(frame)
     datasets = list(dict.fromkeys(map(str, frame["dataset"])))
-    alone = [name for name in datasets if name not in CHOSEN_ON]
-    if len(alone) == len(datasets):
+    alone = [] if is_synthetic else [name for name in datasets if name not in CHOSEN_ON]
+    if alone and len(alone) == len(datasets):
         raise UsageError(no_other(alone))
     found, lines = [], [f"left out: {no_other(alone)}"] if alone else []
     judged = [name.removeprefix(PREFIX) for name in frame.columns if name.startswith(PREFIX)]
@@ -104,20 +109,62 @@ def choose(frame: pd.DataFrame) -> tuple[list[Choice], list[str]]:
             f"left out: {', '.join(others)}. A rule is chosen by its name: one of other settings needs a file "
             "of its own in conf/rule"
         )
-    for model in dict.fromkeys(map(str, frame["model"])):
-        part = frame[frame["model"] == model]
-        split = "one_vs_rest" if "one_vs_rest" in set(part["split"]) else str(part["split"].iloc[0])
-        if (left := sorted(set(part["split"]) - {split})) != []:
-            lines.append(f"{model}: chosen on cells of {split}; those of {', '.join(left)} are left out")
-        part = part[part["split"] == split]
-        for dataset, other in CHOSEN_ON.items():
-            made = _choose(model, dataset, other, split, part)
+    pairs = {name: name for name in datasets} if is_synthetic else CHOSEN_ON
+    parts = {model: _one_split(model, frame, lines) for model in dict.fromkeys(map(str, frame["model"]))}
+    narrow = {name: _shared_by_all(name, parts) for name in datasets} if is_synthetic else {}
+    for model, part in parts.items():
+        for dataset, other in pairs.items():
+            made = _choose(model, dataset, other, part, narrow.get(dataset))
             if isinstance(made, Choice):
                 found.append(made)
                 lines += made.notes
-            else:
+            elif not is_synthetic or dataset in set(part["dataset"]):
                 lines.append(f"{model} on {dataset}: {made}")
     return found, [*lines, *_unequal(found)]
+
+
+def refuse_mixed(frame: pd.DataFrame) -> bool:
+    """Whether the cells are on synthetic anomalies. Raises ``UsageError`` for any on test images, and for a mixture."""
+    on = Counter(frame["evaluate_on"])
+    if tested := len(frame) - on["validation"] - on[SYNTHETIC]:
+        raise UsageError(
+            f"{tested} of the {len(frame)} cells are evaluated on test images, which choose nothing. Compare settings "
+            "in an experiment of its own, with: python -m benchmark -m split.evaluate_on=validation chosen=none ..."
+        )
+    if len(on) > 1:
+        raise UsageError(
+            f"{on['validation']} of the {len(frame)} cells are evaluated on real anomalies, {on[SYNTHETIC]} on "
+            "synthetic ones: one choice is made on one kind. Give each an experiment_name of its own"
+        )
+    return on[SYNTHETIC] > 0
+
+
+def best_model(choices: Sequence[Choice]) -> Choice | None:
+    """The best of all models for one data set, of equal ones the first by name; None if they have other cells each."""
+    if len({(one.split, _of_data(one.conditions), one.classes, one.cells) for one in choices}) != 1:
+        return None
+    return min(choices, key=lambda one: (-one.chosen.mean, one.model))
+
+
+def _of_data(conditions: Iterable[str]) -> tuple[str, ...]:
+    """Conditions but for those of training: settings of one model, which mean nothing to another (epochs of PCA)."""
+    return tuple(each for each in conditions if each.partition("=")[0] not in ("epochs", "batch_size"))
+
+
+def _one_split(model: str, frame: pd.DataFrame, lines: list[str]) -> pd.DataFrame:
+    """The model's cells of the split that is chosen on; others are said in ``lines``."""
+    part = frame[frame["model"] == model]
+    split = "one_vs_rest" if "one_vs_rest" in set(part["split"]) else str(part["split"].iloc[0])
+    if (left := sorted(set(part["split"]) - {split})) != []:
+        lines.append(f"{model}: chosen on cells of {split}; those of {', '.join(left)} are left out")
+    return part[part["split"] == split]
+
+
+def _shared_by_all(dataset: str, parts: Mapping[str, pd.DataFrame]) -> set[tuple[int, int]] | None:
+    """The classes and seeds that every setting of every model has; None where there are none."""
+    compared = (compared_of(model, dataset, part[part["dataset"] == dataset]) for model, part in parts.items())
+    shared = [one.shared(one.choosable) for one in compared if one.choosable]
+    return set.intersection(*shared) or None if shared else None
 
 
 def no_other(datasets: Sequence[str]) -> str:
@@ -127,7 +174,7 @@ def no_other(datasets: Sequence[str]) -> str:
 
 
 @dataclass(frozen=True)
-class _Compared:
+class Compared:
     """The cells of a model on a data set."""
 
     conditions: tuple[str, ...]
@@ -151,17 +198,23 @@ class _Compared:
         return fmean(fmean(cells[key] for key in sorted(shared) if key[0] == number) for number in classes)
 
 
-def _choose(model: str, dataset: str, other: str, split: str, frame: pd.DataFrame) -> Choice | str:
-    """The choice, or why there is none."""
-    here, there = (_compared(model, name, frame[frame["dataset"] == name]) for name in (dataset, other))
+def _choose(
+    model: str, dataset: str, other: str, frame: pd.DataFrame, narrow: set[tuple[int, int]] | None
+) -> Choice | str:
+    """The choice, or why there is none. ``narrow`` are the classes and seeds to compare on, None for all there are."""
+    here, there = (compared_of(model, name, frame[frame["dataset"] == name]) for name in (dataset, other))
     if not there.values:
         return f"no cells on {other}, on which it would be chosen"
     settings = there.choosable
     if not settings:
         return f"every setting has a cell on {other} that diverged"
-    if not (shared := there.shared(settings)):
+    done = (frame["dataset"] == other) & (frame["state"] == "done")
+    if done.any() and frame["auroc"][done].isna().all():
+        return f"no cell on {other} has an AUROC, as none had anomalous images to evaluate"
+    if not (shared := narrow or there.shared(settings)):
         return f"no class and seed on {other} that all {len(settings)} settings have. {_how_to_finish()}"
     tested = here.shared([setting for setting in settings if here.values.get(setting, {}).get(OWN)])
+    tested = set() if dataset == other else tested
     rules = sorted({rule for setting in settings for rule in there.values[setting]})
     candidates = [
         Candidate(setting, rule, mean, here.mean(setting, rule, tested))
@@ -173,7 +226,7 @@ def _choose(model: str, dataset: str, other: str, split: str, frame: pd.DataFram
         model=model,
         dataset=dataset,
         chosen_on=other,
-        split=split,
+        split=str(frame["split"].iloc[0]),
         conditions=there.conditions,
         candidates=sorted(candidates, key=lambda one: (-one.mean, one.setting, one.rule)),
         settings=len(there.values),
@@ -185,13 +238,13 @@ def _choose(model: str, dataset: str, other: str, split: str, frame: pd.DataFram
 
 
 def _notes(
-    there: _Compared, other: str, settings: Sequence[str], rules: Sequence[str], shared: set[tuple[int, int]]
+    there: Compared, other: str, settings: Sequence[str], rules: Sequence[str], shared: set[tuple[int, int]]
 ) -> list[str]:
     notes = [f"{name or 'as in its YAML'} diverged on {other} and cannot be chosen" for name in there.diverged]
     most = set.union(*(set(there.values[setting][OWN]) for setting in settings))
     if len(shared) < len(most):
         notes.append(
-            f"compared on {len(shared)} of the {len(most)} cells a setting on {other}, those that all settings have. "
+            f"compared on {len(shared)} of the {len(most)} cells a setting on {other}, those that all others have too. "
             f"{_how_to_finish()}"
         )
     for rule in rules:
@@ -203,7 +256,7 @@ def _notes(
     return notes
 
 
-def _compared(model: str, dataset: str, frame: pd.DataFrame) -> _Compared:
+def compared_of(model: str, dataset: str, frame: pd.DataFrame) -> Compared:
     """What is done, as settings by rules. Raises ``UsageError`` if not all settings have the same conditions."""
     there = [rule for rule in (OWN, *rule_names()) if metric_of(rule) in frame]
     columns = {metric_of(rule): rule for rule in there if not is_floor(rule)}
@@ -229,7 +282,7 @@ def _compared(model: str, dataset: str, frame: pd.DataFrame) -> _Compared:
             f"{model} on {dataset}: cells were compared under several conditions ({first}; {second}), which are no "
             "settings. Compare all settings under one, in an experiment of its own"
         )
-    return _Compared(next(iter(conditions), ()), values, sorted(diverged))
+    return Compared(next(iter(conditions), ()), values, sorted(diverged))
 
 
 def _parted(variant: str, known: Sequence[str] | None) -> tuple[str, tuple[str, ...]]:
@@ -284,20 +337,24 @@ def refuse_settings(choice: Choice) -> None:
             raise UsageError(f"the chosen {key}={value} is not one that {choice.model} takes: it must be {allowed}")
 
 
-def chosen_yaml(choice: Choice, source: str, command: str) -> str:
-    """The file in ``conf/chosen``: only what differs from the model's own YAML, and how it came to be.
+def chosen_yaml(choice: Choice, source: str, command: str, name: str | None = None) -> str:
+    """The file of a folder ``chosen``: only what differs from the model's own YAML, and how it came to be.
 
-    ``source`` says where the cells are from, ``command`` which one writes the file.
+    ``source`` says where the cells are from, ``command`` which one writes the file; ``name`` is that of a file in a
+    folder of somebody's own.
     """
     import yaml
 
     one, shipped = choice.chosen, choice.shipped
     where = "" if choice.split == "one_vs_rest" else f" split={choice.split}"
+    typed = f" dataset={choice.dataset}" if name is None else f" dataset=... chosen={name} --config-dir=..."
+    on = "validation images of its training split"
+    if choice.is_synthetic:
+        on = "synthetic anomalies made from held-out normal images"
     lines = [
         "# @package _global_",
-        f"# python -m benchmark model={choice.model} dataset={choice.dataset}{where}",
-        f"# Chosen on {choice.chosen_on}, validation images of its training split "
-        f"({', '.join([choice.split, *choice.conditions])}),",
+        f"# python -m benchmark model={choice.model}{typed}{where}",
+        f"# Chosen on {choice.chosen_on}, {on} ({', '.join([choice.split, *choice.conditions])}),",
         f"# among {choice.settings} settings and {len(choice.rules)} rules: mean AUROC there {one.mean:.4f} "
         f"({choice.cells} cells, {len(choice.classes)} classes).",
     ]

@@ -37,11 +37,12 @@ def build_frame(cells: Sequence[PlannedCell]) -> pd.DataFrame:
 
     rows = [_row(cell) for cell in cells]
     known = _classes(cells)
-    planned: dict[str, set[int]] = {}
+    planned: dict[tuple[str, str], set[int]] = {}
     for row in rows:
-        planned.setdefault(row["dataset"], set()).add(row["normal_class"])
+        planned.setdefault((row["dataset"], row["split"]), set()).add(row["normal_class"])
     for row in rows:
-        row["n_classes"] = max(known.get(row["dataset"], 0), len(planned[row["dataset"]]))
+        key = row["dataset"], row["split"]
+        row["n_classes"] = max(known.get(key, 0), len(planned[key]))
     rows.sort(key=_order)
     names = {name for row in rows for name in row}
     others = sorted(names - set(FIRST) - set(LAST))
@@ -104,18 +105,22 @@ def _row(cell: PlannedCell) -> dict[str, Any]:
     return row
 
 
-def _classes(cells: Sequence[PlannedCell]) -> dict[str, int]:
-    """How many classes each data set has, by the configuration of one cell of each version of its data."""
-    found: dict[tuple[str, str], int] = {}
+def _classes(cells: Sequence[PlannedCell]) -> dict[tuple[str, str], int]:
+    """How many classes can be the normal one (the one left out): by data set and split, over versions of the data.
+
+    Those of the data set, by the configuration of one cell of each version, unless the split says that some have test
+    images only.
+    """
+    found: dict[tuple[str, str], int] = {}  # data set and version
+    largest: dict[tuple[str, str], int] = {}
     for cell in cells:
         if cell.state == "done" and cell.record is not None:
             version = (cell.axes.dataset, cell.record.status.data_version)
             if version not in found:  # a configuration takes longer to read than the rest of a record
                 dataset = cell.record.config().get("dataset")
                 found[version] = len(dataset.get("classes") or []) if isinstance(dataset, dict) else 0
-    largest: dict[str, int] = {}
-    for (dataset, _), count in found.items():
-        largest[dataset] = max(largest.get(dataset, 0), count)
+            key = (cell.axes.dataset, cell.axes.split)
+            largest[key] = max(largest.get(key, 0), int(cell.record.status.split.get("classes", found[version])))
     return largest
 
 
@@ -128,7 +133,7 @@ def _order(row: dict[str, Any]) -> tuple[Any, ...]:
     return (
         rank_of(row["dataset"], DATASETS),
         rank_of(row["split"], SPLITS),
-        rank_of(row["evaluate_on"], ("test", "validation")),
+        rank_of(row["evaluate_on"], ("test", "validation", "synthetic")),
         rank_of(row["model"], MODELS),
         row["variant"],
         row["normal_class"],

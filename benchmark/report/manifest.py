@@ -1,6 +1,8 @@
 """What made a report and which files are its own; how a new one takes the place of the last.
 
-The manifest names commands, revision, configurations, versions, hardware, every cell's fingerprint and every file.
+The manifest names commands, revision, configurations, versions, hardware, every cell's fingerprint and every file. For
+whoever compares (``report/committed.py`` reads it): which environment, code, data and split each cell is of, the rules
+that judged with their code, and of a folder that is kept the hashes of each cell's scores.
 """
 
 from __future__ import annotations
@@ -8,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -21,21 +23,41 @@ from benchmark.store.experiments import Collection, hide_paths
 if TYPE_CHECKING:
     import pandas as pd
 
+    from benchmark.store.records import Record
+
 MANIFEST = "manifest.json"
 MAIN = ("report.html", "tables.md", "tables.tex", "cells.csv", MANIFEST)  # files that every report has
 AXES = ("model", "variant", "dataset", "split", "evaluate_on", "normal_class", "seed")  # what names a cell
 
 
-def build_manifest(experiment: str, collection: Collection, frame: pd.DataFrame, command: str) -> dict[str, Any]:
-    """The manifest without its list of files, ready for JSON. It names no folder of the machine that made it."""
+def build_manifest(
+    experiment: str,
+    collection: Collection,
+    frame: pd.DataFrame,
+    command: str,
+    hashes: Mapping[str, Mapping[str, str]] | None = None,
+) -> dict[str, Any]:
+    """The manifest without its list of files, ready for JSON. It names no folder of the machine that made it.
+
+    ``hashes`` are those of each cell's scores, by its fingerprint.
+    """
     done = [cell.record for cell in collection.cells if cell.state == "done" and cell.record is not None]
-    environments = Counter(json.dumps(record.environment(), sort_keys=True) for record in done)
+    made_in = [json.dumps(record.environment(), sort_keys=True) for record in done]
+    environments = Counter(made_in)
+    numbers = {text: number for number, text in enumerate(environments)}
+    commands = list(dict.fromkeys(hide_paths(job.command) for job in collection.jobs))
+    made = {
+        record.fingerprint: json.dumps(_origin(record, numbers[text]))
+        for record, text in zip(done, made_in, strict=True)
+    }
+    origins = list(dict.fromkeys(made.values()))
+    places = {text: place for place, text in enumerate(origins)}
     return {
         "experiment": experiment,
         "made_by": hide_paths(command),
         "report_git_revision": git_revision(),
         "last_cell_finished": max((record.status.finished for record in done), default=""),
-        "commands": list(dict.fromkeys(hide_paths(job.command) for job in collection.jobs)),
+        "commands": commands,
         "jobs": [
             {
                 "overrides": [hide_paths(override) for override in job.overrides],
@@ -43,12 +65,18 @@ def build_manifest(experiment: str, collection: Collection, frame: pd.DataFrame,
                 "config_hash": job.config_hash,
                 "started": job.started,
                 "cells": len(job.cells),
+                "command": commands.index(hide_paths(job.command)),
             }
             for job in collection.jobs
         ],
-        "environments": [{**json.loads(text), "cells": count} for text, count in environments.items()],
+        "environments": [_environment(json.loads(text), count) for text, count in environments.items()],
+        "origins": [json.loads(text) for text in origins],
+        "rules": _rules(done),
         "warnings": collection.warnings,
-        "cells": [_cell(row) for row in frame.to_dict("records")],
+        "cells": [
+            _cell(row) | _traces(places.get(made.get(row["fingerprint"], "")), (hashes or {}).get(row["fingerprint"]))
+            for row in frame.to_dict("records")
+        ],
     }
 
 
@@ -56,6 +84,51 @@ def _cell(row: dict[str, Any]) -> dict[str, Any]:
     names = ("dataset", "split", "evaluate_on", "normal_class", "model", "variant", "seed", "state", "fingerprint")
     auroc = row["auroc"]
     return {name: row[name] for name in names} | {"auroc": None if auroc != auroc else auroc}
+
+
+def _traces(origin: int | None, hashes: Mapping[str, str] | None) -> dict[str, Any]:
+    """Where a cell is from (its place in ``origins``), and the hashes of its scores; nothing of what is not known."""
+    known = {} if origin is None else {"origin": origin}
+    return known | ({"scores_sha256": dict(hashes)} if hashes else {})
+
+
+def _environment(environment: dict[str, Any], cells: int) -> dict[str, Any]:
+    return environment | {"vendor": vendor_of(environment), "cells": cells}
+
+
+def vendor_of(environment: Mapping[str, Any]) -> str:
+    """Who made the processor that a cell ran on, by its name: Intel, AMD or "unknown".
+
+    Last digits depend on it (``benchmark/instructions.py``), and records name the processor alone.
+
+    >>> vendor_of({"cpu": "AMD EPYC 7763 64-Core Processor"}), vendor_of({"cpu": "Intel(R) Xeon(R) Processor"})
+    ('AMD', 'Intel')
+    """
+    name = str(environment.get("cpu", ""))
+    return next((vendor for vendor in ("Intel", "AMD") if vendor in name), "unknown")
+
+
+def _origin(record: Record, environment: int) -> dict[str, Any]:
+    """What decides a cell's numbers and does not stand in its row, but for its configuration."""
+    status = record.status
+    return {
+        "environment": environment,
+        "numerics": status.numerics,
+        "code": status.code,
+        "data_version": status.data_version,
+        "split_version": status.split.get("version"),
+    }
+
+
+def _rules(records: Iterable[Record]) -> list[dict[str, Any]]:
+    """The rules that judged, each as often as its configuration or code differs, with the number of their cells."""
+    found: Counter[str] = Counter()
+    for record in records:
+        for name, entry in record.rules().items():
+            if "reason" not in entry:  # it applies to the model
+                told = {"name": name, "code": entry.get("code", ""), "config": entry.get("config", {})}
+                found[json.dumps(told, sort_keys=True)] += 1
+    return [{**json.loads(text), "cells": found[text]} for text in sorted(found)]
 
 
 def write_manifest(folder: Path, manifest: dict[str, Any], files: Iterable[str]) -> None:

@@ -14,6 +14,7 @@ from benchmark.report.tables.table import Table
 if TYPE_CHECKING:
     import pandas as pd
 
+EXPLORER = "explorer.html"  # the page beside it, where one was asked for
 TEMPLATE = Path(__file__).with_name("page.html")
 AXES = ("model", "variant", "dataset", "split", "normal_class", "seed", "state", "reason")  # of cells that are not done
 
@@ -35,6 +36,7 @@ def build_page(
     sections: Mapping[str, Sequence[Table]],
     plates: Sequence[Plate],
     manifest: Mapping[str, Any],
+    explorer: bool = False,
 ) -> str:
     """The page as text. Everything that comes from records is escaped; figures are shown from ``figures/``."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -57,6 +59,7 @@ def build_page(
             {"heading": heading, "tables": tables, "plates": [plate for plate in plates if plate.section == heading]}
             for heading, tables in sections.items()
         ],
+        explorer=EXPLORER if explorer else "",
         glossary=GLOSSARY,
         made_by=manifest["made_by"],
         revision=str(manifest["report_git_revision"])[:12],

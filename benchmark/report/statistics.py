@@ -59,6 +59,12 @@ class Group:
         """How a column is named in tables and figures: with MARK where it is below a floor."""
         return f"{label} {MARK}" if label in self.below else label
 
+    @cached_property
+    def without_anomalies(self) -> set[tuple[str, int]]:
+        """Column and class of the done cells that have no AUROC, as there were no anomalous images to evaluate."""
+        rows = self.frame[(self.frame["state"] == "done") & (self.frame["n_test_anomalous"] == 0)]
+        return set(zip(rows["label"], map(int, rows["normal_class"]), strict=True))
+
     @property
     def n_classes(self) -> int:
         return int(self.frame["n_classes"].max())

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from benchmark.cells import Axes
+from benchmark.data.layouts import shown
 from benchmark.data.writing import replacing
 from benchmark.store.files import RecordError, read_json, write_json
 from benchmark.store.finished import code_fault
@@ -170,7 +171,7 @@ def _open(output_dir: Path, entry: Entry) -> tuple[str, str, Record | None]:
         return UNREADABLE, str(error), None
     if record.fingerprint != entry.fingerprint:
         return MISSING, "its folder holds a cell of another fingerprint", None
-    return record.state, record.status.reason or "", record
+    return record.state, shown(" ".join((record.status.reason or "").split())), record
 
 
 def _guess_variant(job: PlannedJob) -> str:

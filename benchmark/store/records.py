@@ -155,7 +155,12 @@ class Record:
         path = self.path / WEIGHTS_FILE
         try:
             self._compare(path)
-            return torch.load(path, map_location="cpu", weights_only=True)
+            found = torch.load(path, map_location="cpu", weights_only=True)
+            if not isinstance(found, Mapping) or not all(
+                isinstance(name, str) and isinstance(value, torch.Tensor) for name, value in found.items()
+            ):
+                raise ValueError("it holds no weights by name")
+            return found
         except Exception as error:  # torch names a damaged file in many ways
             raise _unreadable(path, error) from error
 
@@ -252,6 +257,15 @@ def read_record(path: str | Path) -> Record:
         return Record(path, status, read_metrics(read_json(file, again), status.state))
     except ValueError as error:
         raise RecordError(f"{file}: {error}; {again}") from error
+
+
+def auroc_text(metrics: Mapping[str, float]) -> str:
+    """What the metrics of a cell that is done say first.
+
+    >>> auroc_text({"auroc": 0.98765}), auroc_text({"n_test_anomalous": 0.0})
+    ('AUROC 0.9877', 'no AUROC, as there were no anomalies to evaluate')
+    """
+    return f"AUROC {metrics['auroc']:.4f}" if "auroc" in metrics else "no AUROC, as there were no anomalies to evaluate"
 
 
 def means(records: Sequence[Record]) -> dict[str, float]:

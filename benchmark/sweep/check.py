@@ -11,7 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark import instructions
 from benchmark.config import LONGEST, UsageError, is_plain_name, refusal
-from benchmark.data.classes import ANOMALOUS, NORMAL, class_setting, is_old, resolve_classes
+from benchmark.data.classes import (
+    ANOMALOUS,
+    NORMAL,
+    class_setting,
+    is_old,
+    refuse_ambiguous,
+    refuse_names,
+    resolve_classes,
+)
 from benchmark.models.refusals import is_shipped, refuse_model
 from benchmark.rules import refuse_rules
 from benchmark.say import warn
@@ -22,7 +30,8 @@ if TYPE_CHECKING:
 CHOICES = {
     "precision": ("auto", "fp32", "tf32", "bf16"),
     "trainer.strategy": ("auto", "loop", "vmap"),
-    "split.evaluate_on": ("test", "validation"),
+    "split.evaluate_on": ("test", "validation", "synthetic"),
+    "tracking.models": ("best", "all", "off"),
 }
 COUNTS = (
     *("trainer.epochs", "trainer.batch_size", "trainer.workers", "trainer.score_batch_size"),
@@ -37,17 +46,27 @@ NUMBERS: dict[str, tuple[Callable[[float], bool], str, str]] = {
         "a number of seconds of at least 0, or null for no checkpoints",
         "60",
     ),
+    "tracking.history_seconds": (
+        lambda x: 0 <= x < float("inf"),
+        "a number of seconds of at least 0, or null to send a cell's history when it is done",
+        "10",
+    ),
 }  # key -> whether a number is allowed, what is, an example
 NAMES = {"experiment_name": "latent", "dataset.name": "mnist", "split.name": "one_vs_rest"}  # folders -> an example
 SEEDS = 2**32  # seeds are below
 
 
-def check_jobs(configs: list[Any], launcher: Launcher) -> None:
-    """Raise ``UsageError`` for the first thing that would keep one of these jobs from running as ``launcher`` does."""
+def check_jobs(configs: list[Any], launcher: Launcher, recorded: bool = False) -> None:
+    """Raise ``UsageError`` for the first thing that would keep one of these jobs from running as ``launcher`` does.
+
+    ``recorded``: they are of records, where a class is always its index, and a number cannot be meant as a name.
+    """
     from benchmark.tracking.client import refuse, tracking_uri
 
     for config in configs:
         key, classes = class_setting(config.split)
+        if not recorded:
+            refuse_ambiguous(classes, config.dataset.classes, key)
         resolve_classes(classes, config.dataset.classes, key)
     _warn_of_old_key(configs)
     for config in {(c.dataset.name, c.data_dir): c for c in configs}.values():
@@ -130,8 +149,8 @@ def validate(config: Any) -> None:
         name = _get(config, key)
         if not is_plain_name(name):
             allowed = f"a name for a folder, without / and not beginning with a dot, of at most {LONGEST} bytes"
-            raise UsageError(refusal(key, repr(name[:40]), allowed, f"{key}={example}"))
-    _validate_classes([*config.dataset.classes, *config.dataset.other_kinds])
+            raise UsageError(refusal(key, repr((name or "")[:40]), allowed, f"{key}={example}"))
+    refuse_names(_class_names(config.dataset))
     seeds(config)
 
 
@@ -148,14 +167,12 @@ def seeds(config: Any) -> list[int]:
     return values
 
 
-def _validate_classes(classes: list[str]) -> None:
-    """Class names stand in tables of every kind: none twice, none that a spreadsheet or a page would act upon."""
-    for i, name in enumerate(classes):
-        if name in classes[:i]:
-            raise UsageError(f"dataset.classes names {name[:40]!r} twice: every class and kind needs a name of its own")
-        if not name or name[0] in "=+-@" or any(c in "[]<>" or not c.isprintable() for c in name):
-            allowed = "not empty, without = + - @ in front, and without brackets [ ] < > and control characters"
-            raise UsageError(f"dataset.classes: {name[:40]!r} is not allowed: a class name must be {allowed}")
+def _class_names(dataset: Any) -> list[str]:
+    """Names of classes and other kinds as they are written, so that ``???`` is one too."""
+    from omegaconf import OmegaConf
+
+    plain = (OmegaConf.to_container(each, resolve=True) for each in (dataset.classes, dataset.other_kinds))
+    return [str(name) for names in plain for name in names]
 
 
 def _validate_labels(model: Any, count: int) -> None:

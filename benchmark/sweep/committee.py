@@ -20,6 +20,7 @@ from omegaconf import OmegaConf
 from benchmark.cells import NUMERICS_VERSION, Axes, cell_path
 from benchmark.code_hash import cell_code, code_now
 from benchmark.config import UsageError
+from benchmark.data.synthetic import kinds_of
 from benchmark.engine.committee import FORMULA, NAME, TARGET, combine
 from benchmark.engine.verdict import Images, score_arrays
 from benchmark.say import named
@@ -28,7 +29,7 @@ from benchmark.store.experiments import PlannedCell, column_label, write_job
 from benchmark.store.finished import finished_in
 from benchmark.store.format import Entry, Member, PlannedJob, Status
 from benchmark.store.leases import Leases, lock
-from benchmark.store.records import Content, write_record
+from benchmark.store.records import Content, auroc_text, write_record
 from benchmark.sweep.job import now
 from benchmark.sweep.members import Column, committee_variant
 from benchmark.sweep.votes import Seat, Vote, refuse_others, refuse_unknown_rules, unfit, vote_of
@@ -167,11 +168,12 @@ def make(cells: Sequence[Committee], output_dir: Path, experiment: str) -> Itera
 def _made(cell: Committee, folder: Path, experiment: str) -> Ended:
     there = finished_in(folder, cell.fingerprint)
     if there is not None and there.status.members == cell.members:
-        return Ended(cell, "done", f"AUROC {there.metrics['auroc']:.4f}", before=True)
+        return Ended(cell, "done", auroc_text(there.metrics), before=True)
     started = now()
     votes = [vote_of(seat) for seat in cell.seats]
     of_member, first = votes[0].seat.record.config(), votes[0].seat.record.status
-    metrics, arrays = judge(votes, of_member["dataset"])
+    kinds = kinds_of(cell.axes.evaluate_on, of_member["dataset"].get("other_kinds") or ())
+    metrics, arrays = judge(votes, len(of_member["dataset"]["classes"]), kinds)
     status = Status(
         state="done",
         fingerprint=cell.fingerprint,
@@ -189,11 +191,13 @@ def _made(cell: Committee, folder: Path, experiment: str) -> Ended:
     )
     config = OmegaConf.to_yaml(OmegaConf.create(_config(cell, of_member, experiment)))
     write_record(folder, status, Content(config, environment("cpu", "fp32"), metrics, arrays))
-    return Ended(cell, "done", f"AUROC {metrics['auroc']:.4f}")
+    return Ended(cell, "done", auroc_text(metrics))
 
 
-def judge(votes: Sequence[Vote], dataset: dict[str, Any]) -> tuple[dict[str, float], dict[str, dict[str, np.ndarray]]]:
-    """Metrics and arrays of a committee, as a record has them; ``dataset`` is that section of a configuration.
+def judge(
+    votes: Sequence[Vote], classes: int, kinds: Sequence[str]
+) -> tuple[dict[str, float], dict[str, dict[str, np.ndarray]]]:
+    """Metrics and arrays of a committee, as a record has them; of so many ``classes`` and ``kinds`` of anomalies.
 
     ``calibration.npz`` has besides what each member's scores were brought to one scale by: ``mean`` and ``sd`` (M,).
     """
@@ -207,7 +211,7 @@ def judge(votes: Sequence[Vote], dataset: dict[str, Any]) -> tuple[dict[str, flo
         **{key: sum(cell[key] for cell in cells) for key in COSTS if all(key in cell for cell in cells)},
         **images.counts(int(votes[0].seat.record.metrics["n_train"])),
         **images.at_threshold(found.scores, found.calibration),
-        **images.against_kinds(found.scores, len(dataset["classes"]), dataset.get("other_kinds") or ()),
+        **images.against_kinds(found.scores, classes, kinds),
     }
     calibration = {"index": votes[0].calibrated, **score_arrays({NAME: found.calibration})}
     return metrics, {

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from benchmark.config import CONF_DIR, Config, UsageError
+from benchmark.data import is_own, refuse_own_keys
 from benchmark.sweep.check import validate
 from benchmark.sweep.explain import explain, refuse_keys, refuse_preset_choices, refuse_typed_choices
 from benchmark.sweep.flags import CommandLine, read_flags
@@ -67,12 +68,30 @@ def compose_line(line: CommandLine) -> ComposedCommand:
         for job in composed:
             refuse_keys(job.config, job.overrides)
             _composed(job.overrides, lambda job=job: _resolve(job.config))
+    said = _complete([job.config for job in composed])
     for job in composed:
         validate(job.config)
+    for text in said:
+        print(text, file=sys.stderr, flush=True)
     launcher = _launcher(base.hydra, len(composed))
     if not line.multirun and not launcher.is_basic:
         raise UsageError(f"the launcher {launcher.name} runs the jobs of a sweep: add -m")
     return ComposedCommand(composed, launcher)
+
+
+def _complete(configs: Sequence[Any]) -> list[str]:
+    """Fill in what only the images of somebody's own data set say; they are read here, if that is to be done.
+
+    Returns what is to be said of them.
+    """
+    for config in configs:
+        refuse_own_keys(config.dataset)
+    own = [config for config in configs if is_own(config.dataset)]
+    if not own:
+        return []
+    from benchmark.data.folder import complete_all
+
+    return complete_all(own)
 
 
 def check_composition(line: CommandLine) -> dict[str, str]:

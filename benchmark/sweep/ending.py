@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import OmegaConf
 
 from benchmark.cells import NUMERICS_VERSION, Cell
+from benchmark.data.layouts import shown
 from benchmark.say import named
 from benchmark.store.environment import environment
 from benchmark.store.files import RecordError
 from benchmark.store.format import Status
-from benchmark.store.records import Content, Record, read_record, write_record
+from benchmark.store.records import Content, Record, auroc_text, read_record, write_record
 from benchmark.sweep.job import Job, now
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def write(job: Job, end: End) -> Record:
         variant=cell.variant,
         headline=cell.config["model"]["headline"],
         chosen_rule=job.config.chosen_rule,
-        split={"version": cell.split.version, "hash": cell.split.hash},
+        split=_split(cell),
         data_version=job.data.version,
         started=end.started,
         finished=now(),
@@ -83,6 +84,13 @@ def write(job: Job, end: End) -> Record:
         return Record(path, replace(status, state="failed", reason=why), {}, written=False)
 
 
+def _split(cell: Cell) -> dict[str, Any]:
+    """What the status says of the split; the number of classes where not every one can be the normal one."""
+    split = cell.split
+    noted = {"version": split.version, "hash": split.hash}
+    return noted if split.classes is None else {**noted, "classes": split.classes}
+
+
 def told(rules: Mapping[str, Mapping[str, Any]], reasons: Mapping[str, str]) -> dict[str, Any]:
     """How rules stand in a record: configuration, code, and why one does not apply to the model, if it does not."""
     return {name: {**rule, **({"reason": reasons[name]} if name in reasons else {})} for name, rule in rules.items()}
@@ -90,5 +98,5 @@ def told(rules: Mapping[str, Mapping[str, Any]], reasons: Mapping[str, str]) -> 
 
 def show(progress: Progress, cell: Cell, record: Record, how: str = "") -> None:
     """Say what became of the cell."""
-    what = f"{how}AUROC {record.metrics['auroc']:.4f}" if record.state == "done" else record.status.reason
+    what = f"{how}{auroc_text(record.metrics)}" if record.state == "done" else shown(record.status.reason or "")
     progress.cell_done(cell.name, record.state, what)

@@ -73,7 +73,7 @@ def read_flags(arguments: Sequence[str]) -> CommandLine:
     if unknown:
         raise UsageError(_unknown(unknown[0], list(arguments)))
     flags = vars(found)
-    line = CommandLine(_rules_together(flags.pop("overrides")), flags)
+    line = CommandLine(_with_home(_rules_together(flags.pop("overrides"))), flags)
     for name, why in TOO_MUCH.items():
         if flags[name] is not None:
             raise UsageError(why)
@@ -97,6 +97,12 @@ def _rules_together(overrides: Sequence[str]) -> list[str]:
     """``rule=a,b`` is one job judged by both, as ``rule=[a,b]``: a cell is trained once, whatever judges it."""
     several = re.compile(r"rule=(\w+(?:,\w+)+)")
     return [f"rule=[{found[1]}]" if (found := several.fullmatch(each)) else each for each in overrides]
+
+
+def _with_home(overrides: Sequence[str]) -> list[str]:
+    """``dataset.path=~/parts`` with the home folder written out: no shell does so there, and Hydra knows no ~."""
+    key, home = "dataset.path=", re.compile(r"(?<=[=,])~(?=/)")
+    return [home.sub(lambda _: os.path.expanduser("~"), each) if each.startswith(key) else each for each in overrides]
 
 
 def check_config_dir(folder: str) -> None:

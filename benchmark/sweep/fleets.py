@@ -16,9 +16,9 @@ from threading import Event
 from typing import TypeVar
 
 import torch
-from torch import nn
 
 from benchmark.engine.device import available_cores
+from benchmark.engine.strategy import strategy_of
 from benchmark.models.base import Model
 from benchmark.sweep.signals import wait_for_threads
 
@@ -49,10 +49,7 @@ def lay_out_fleets(model: Model, device: str, cells: int, strategy: str = "auto"
     None: one worker a core on a CPU, else one.
     """
     on_cpu = torch.device(device).type == "cpu"
-    if not model.vmappable or not model.phases:
-        strategy = "loop"
-    elif strategy == "auto":
-        strategy = "loop" if on_cpu and _has_convolutions(model) else "vmap"
+    strategy = strategy_of(model, device, strategy)
     if workers is None:
         workers = available_cores() if on_cpu else 1
     if strategy == "loop":
@@ -62,10 +59,6 @@ def lay_out_fleets(model: Model, device: str, cells: int, strategy: str = "auto"
     else:
         size = -(-cells // workers)
     return Fleets(strategy, max(1, min(workers, -(-cells // max(size, 1)))), max(size, 1))
-
-
-def _has_convolutions(model: Model) -> bool:
-    return any(isinstance(module, nn.Conv2d | nn.ConvTranspose2d) for module in model.modules())
 
 
 def run_fleets(

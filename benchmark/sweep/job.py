@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,14 +17,17 @@ from omegaconf import OmegaConf
 
 from benchmark.cells import Axes, Cell, fingerprint
 from benchmark.config import UsageError
+from benchmark.data import is_own
 from benchmark.data.classes import class_setting, resolve_classes
 from benchmark.data.files import data_dir
+from benchmark.data.folder import complete
 from benchmark.data.images import ImageData, load_images
-from benchmark.data.splits import make_split
+from benchmark.data.splits import make_split, trainable_classes
 from benchmark.engine.device import resolve_device
 from benchmark.engine.state import Settings
 from benchmark.models import constructor, model_class
-from benchmark.models.refusals import arguments_of, refuse_built
+from benchmark.models.keywords import AUTO, network_for
+from benchmark.models.refusals import NETWORK, arguments_of, chooses_network, refuse_built
 from benchmark.rules import build_rule, labelled, rule_code, shipped
 from benchmark.say import one_line
 from benchmark.store.checkpoints import Checkpoints
@@ -120,7 +124,9 @@ class Layout:
     def cells(self) -> list[Cell]:
         """A cell for each class and seed."""
         key, classes = class_setting(self.config.split)
-        chosen = resolve_classes(classes, self.data.class_names, key)
+        chosen = resolve_classes(
+            classes, self.data.class_names, key, trainable_classes(self.data, self.config.split.name)
+        )
         changes = variant(self.config)
         return [self._cell(number, seed, changes) for number in chosen for seed in seeds(self.config)]
 
@@ -164,7 +170,10 @@ def lay_out_job(
     ``device`` is the device and precision; None: those that the configuration stands for on this machine.
     """
     device, precision = resolve_device(config.device, config.precision) if device is None else device
+    if is_own(config.dataset):  # of a worker, which composes it once more
+        complete(config.dataset, data_dir(config.data_dir))
     data = load_images(config.dataset, data_dir(config.data_dir))
+    config = _with_network(config, data)
     layout = Layout(config, data, device, precision)
     _refuse_model(layout)
     cells = layout.cells()
@@ -180,6 +189,18 @@ def lay_out_job(
         overrides=overrides,
         cores=cores,
     )
+
+
+def _with_network(config: Any, data: ImageData) -> Any:
+    """The configuration with the network that "auto" stands for on these images, as records and fingerprints have it.
+
+    A network that was typed, or written by a preset or a choice, stays; so does that of a record.
+    """
+    if config.model.get(NETWORK) != AUTO or not chooses_network(constructor(config.model._target_)):
+        return config
+    config = copy.deepcopy(config)
+    config.model[NETWORK] = network_for(data.image_shape)
+    return config
 
 
 def as_stored(config: Any) -> dict[str, Any]:
@@ -232,6 +253,7 @@ def variant(config: Any) -> str:
     """
     defaults = {key: _listed(keyword.default) for key, keyword in constructor(config.model._target_).items()}
     plain = arguments_of(OmegaConf.to_container(config.model, resolve=True))
+    plain = {key: value for key, value in plain.items() if (key, value) != (NETWORK, AUTO)}  # not laid out yet
     changes = [f"{key}={_short(value)}" for key, value in plain.items() if value != defaults[key]]
     for section, key, default in (
         ("trainer", "epochs", None),

@@ -16,6 +16,7 @@ from benchmark.say import one_line
 from benchmark.store.experiments import PlannedCell
 from benchmark.store.files import RecordError
 from benchmark.store.finished import code_fault
+from benchmark.store.foreign import refuse_model
 from benchmark.store.records import Record
 from benchmark.sweep.job import Job, lay_out_job
 
@@ -43,6 +44,7 @@ def grouped(cells: Sequence[PlannedCell]) -> list[Group]:
     for cell in cells:
         assert cell.record is not None
         config = cell.record.config()
+        refuse_model(cell.record, config)
         split = {key: value for key, value in config["split"].items() if key != "normal_class"}
         key = json.dumps({**config, "split": split, "experiment_name": "", "rules": {}}, sort_keys=True, default=str)
         found.setdefault(key, []).append((config, cell.record))

@@ -30,8 +30,14 @@ def judged_record(job: Job, cell: Cell) -> Record | None:
 
 def left(job: Job, record: Record) -> list[str]:
     """What is to be noted in a record of a finished cell: rules that have not judged it, and the chosen one."""
-    chosen = job.config.chosen_rule
-    return lacking(record, job.rules) + (["its chosen rule"] if record.status.chosen_rule != chosen else [])
+    return lacking(record, job.rules) + (
+        ["its chosen rule"] if record.status.chosen_rule != _chosen(job, record) else []
+    )
+
+
+def _chosen(job: Job, record: Record) -> str | None:
+    """The rule to be noted as chosen: the job's, or the one that was noted by another job, if this one has none."""
+    return job.config.chosen_rule or record.status.chosen_rule
 
 
 def rescore(work: Work, finished: Mapping[str, Record], cells: Sequence[Cell]) -> Iterator[Record]:
@@ -58,7 +64,7 @@ def _rescored(work: Work, cell: Cell, record: Record) -> Record:
     job, names = work.job, lacking(record, work.job.rules)
     ruled = _judged(work, cell, record, names) if names else Ruled()
     entries = told({name: job.rules[name] for name in names}, ruled.reasons)
-    noted = replace(record, status=replace(record.status, chosen_rule=job.config.chosen_rule))
+    noted = replace(record, status=replace(record.status, chosen_rule=_chosen(job, record)))
     return add_rules(noted, entries, rule_metrics(cell, ruled), rule_arrays(ruled).get("rules", {}))
 
 
@@ -69,5 +75,5 @@ def _judged(work: Work, cell: Cell, record: Record, names: Sequence[str]) -> Rul
     model = build_model(job, cell)
     model.load_state_dict(record.weights())
     how = Scoring(job.config.trainer.score_batch_size, job.precision, work.stop, job.rules_built(names))
-    (ruled,) = judge_again(Fleet([model], job.device), [cell], job.images, how)
+    (ruled,) = judge_again(Fleet([model], job.device), [cell], job.data, job.images, how)
     return ruled

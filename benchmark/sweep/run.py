@@ -23,12 +23,11 @@ from benchmark.sweep.ending import show
 from benchmark.sweep.fleets import lay_out_fleets, run_fleets
 from benchmark.sweep.job import Job, now
 from benchmark.sweep.rescoring import judged_record, left, rescore
-from benchmark.sweep.steps import Work, build_model, run_fleet
+from benchmark.sweep.steps import EpochWatch, Work, build_model, run_fleet, unwatched
 
 if TYPE_CHECKING:
     from benchmark.sweep.progress import Progress
     from benchmark.tracking.background import BackgroundTracker
-    from benchmark.tracking.tracker import Tracker
 
 
 @dataclass(frozen=True)
@@ -49,7 +48,7 @@ class JobResult:
     busy: list[Busy]
 
 
-def run_job(job: Job, tracker: Tracker | BackgroundTracker | None, progress: Progress) -> JobResult:
+def run_job(job: Job, tracker: BackgroundTracker | None, progress: Progress) -> JobResult:
     """Train, score and record every cell of a job that is not finished yet.
 
     A cell that fails or diverges is recorded as such and never stops the others. A cell that another process trains
@@ -67,8 +66,8 @@ def run_job(job: Job, tracker: Tracker | BackgroundTracker | None, progress: Pro
         tracker.log_missing(description, records)
         return JobResult(records, len(finished), busy)
     with (
-        _tracked(tracker, description, records) as track,
-        closing(_run_cells(job, todo, progress)) as cells,  # an interrupt ends its fleets
+        _tracked(tracker, description, records) as (track, watch),
+        closing(_run_cells(job, todo, progress, watch)) as cells,  # an interrupt ends its fleets
     ):
         for found in cells:
             if isinstance(found, Busy):
@@ -110,14 +109,20 @@ def _finished(job: Job, progress: Progress) -> dict[str, Record]:
 
 @contextmanager
 def _tracked(
-    tracker: Tracker | BackgroundTracker | None, description: PlannedJob, finished: Sequence[Record]
-) -> Iterator[Callable[[Record], None]]:
-    """The job's run in MLflow, with the cells that were finished before; what it gives takes each further record."""
+    tracker: BackgroundTracker | None, description: PlannedJob, finished: Sequence[Record]
+) -> Iterator[tuple[Callable[[Record], None], EpochWatch]]:
+    """The job's run in MLflow, with the cells that were finished before.
+
+    The first of what it gives takes each further record, the second the epochs of cells in training.
+    """
     if tracker is None:
-        yield lambda record: None
+        yield lambda record: None, unwatched
         return
-    parent: Any = tracker.start_job(description)
+    parent = tracker.start_job(description)
     seen: list[Record] = []
+
+    def watch(cell: Cell, started: str, history: list[dict[str, Any]]) -> None:
+        tracker.log_epoch(cell, started, history, parent)
 
     def track(record: Record) -> None:
         seen.append(record)
@@ -128,13 +133,14 @@ def _tracked(
         track(record)
     ended = "KILLED"
     try:
-        yield track
+        yield track, watch
+        tracker.log_models(seen)
         ended = "FAILED" if any(record.state != "done" for record in seen) else "FINISHED"
     finally:
         tracker.end_job(parent, ended, means(seen))
 
 
-def _run_cells(job: Job, cells: Sequence[Cell], progress: Progress) -> Iterator[Record | Busy]:
+def _run_cells(job: Job, cells: Sequence[Cell], progress: Progress, watch: EpochWatch) -> Iterator[Record | Busy]:
     """Yield what became of every cell as its fleet ends."""
     if not cells:
         return
@@ -151,7 +157,7 @@ def _run_cells(job: Job, cells: Sequence[Cell], progress: Progress) -> Iterator[
             for cell in fleet:
                 if cell.fingerprint in others:
                     _say(progress, cell, others[cell.fingerprint])
-            work = Work(job, fleets.strategy, progress, stop)
+            work = Work(job, fleets.strategy, progress, stop, watch)
             mine = [cell for cell in fleet if cell.fingerprint not in others]
             trained = _trained(job, mine)
             again = [cell for cell in mine if cell.fingerprint in trained]

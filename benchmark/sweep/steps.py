@@ -8,20 +8,19 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from threading import Event, Lock
-from typing import TYPE_CHECKING, TypeVar
+from threading import Event
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import torch
 
 from benchmark.cells import Cell
 from benchmark.data.splits import told_classes
+from benchmark.engine import build
 from benchmark.engine.evaluate import evaluate
 from benchmark.engine.fleet import Fleet
 from benchmark.engine.score import Scoring
 from benchmark.engine.state import Interrupted, Misfit, Snapshot, Training
 from benchmark.engine.train import Member, Watch, train, train_in_company
-from benchmark.models import model_class
-from benchmark.models.refusals import arguments_of
 from benchmark.say import named
 from benchmark.store.records import Record
 from benchmark.sweep.ending import End, show, write
@@ -31,9 +30,13 @@ if TYPE_CHECKING:
     from benchmark.models.base import Model
     from benchmark.sweep.progress import Progress
 
+EpochWatch = Callable[[Cell, str, list[dict[str, Any]]], None]  # of a cell: when it started, its history so far
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-_BUILD_LOCK = Lock()  # torch's global generator is seeded while a model is built
+
+
+def unwatched(cell: Cell, started: str, history: list[dict[str, Any]]) -> None:
+    """Nobody is told of epochs."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,7 @@ class Work:
     strategy: str  # loop | vmap
     progress: Progress
     stop: Event  # set once the job is given up
+    watch: EpochWatch = unwatched
 
 
 @dataclass(frozen=True)
@@ -123,7 +127,7 @@ def _train(work: Work, starts: Sequence[Start]) -> Trained:
             work.progress.say(f"  {start.cell.name}: goes on after epoch {start.epoch} of {job.settings.epochs}")
     fleet = Fleet([build_model(job, cell) for cell in cells], job.device)
     members = [_member(job, start, fleet.model.label_share) for start in starts]
-    reporter = _epoch_reporter(cells, job.settings.epochs, work.progress)
+    reporter = _epoch_reporter(work, cells, started)
     watch = Watch(reporter, job.checkpoints.keeper(cells, resumed), work.stop)
     train_cells = train_in_company if work.strategy == "vmap" and job.device == "cpu" else train
     trainings = train_cells(fleet, job.images["train"], members, job.settings, watch)
@@ -134,12 +138,7 @@ def _train(work: Work, starts: Sequence[Start]) -> Trained:
 
 def build_model(job: Job, cell: Cell) -> Model:
     """The cell's model with its first weights, which depend on the cell's own seed alone."""
-    settings = cell.config["model"]
-    with _BUILD_LOCK, torch.random.fork_rng(devices=[]):
-        torch.manual_seed(cell.stream("init"))
-        model = model_class(settings["_target_"])(job.data.image_shape, **arguments_of(settings))
-    model.batch_size = job.settings.batch_size  # which trainer.batch_size may have changed
-    return model
+    return build.build_model(cell.config["model"], job.data.image_shape, cell.stream("init"), job.settings.batch_size)
 
 
 def _member(job: Job, start: Start, share: float) -> Member:
@@ -149,12 +148,15 @@ def _member(job: Job, start: Start, share: float) -> Member:
     return Member(cell.split.train_index, cell.stream("order"), cell.stream("noise"), told, start.snapshot)
 
 
-def _epoch_reporter(cells: Sequence[Cell], epochs: int, progress: Progress) -> Callable[[int, list[Training]], None]:
+def _epoch_reporter(work: Work, cells: Sequence[Cell], started: str) -> Callable[[int, list[Training]], None]:
+    epochs = work.job.settings.epochs
+
     def report(epoch: int, trainings: list[Training]) -> None:
         for cell, training in zip(cells, trainings, strict=True):
             row = training.history[-1]
             losses = {name.removeprefix("train/"): value for name, value in row.items() if name.startswith("train/")}
-            progress.update(cell.name, epoch, epochs, losses)
+            work.progress.update(cell.name, epoch, epochs, losses)
+            work.watch(cell, started, training.history)
 
     return report
 

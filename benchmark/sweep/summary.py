@@ -38,6 +38,7 @@ class Outcome:
     state: str
     name: str
     what: str  # and why, if it is not done
+    without_auroc: bool = False  # done, but there were no anomalies
 
 
 def summarise(planned: Sequence[Planned], results: Sequence[JobResult], start: float) -> int:
@@ -53,9 +54,20 @@ def summarise(planned: Sequence[Planned], results: Sequence[JobResult], start: f
     for outcome in outcomes:
         if outcome.state != "done":
             print(f"  {outcome.state}: {outcome.name}: {outcome.what}")
+    _say_what_is_not_known(outcomes)
     if done:
         _say_what_is_next(planned)
     return 0 if done == len(outcomes) else 1
+
+
+def _say_what_is_not_known(outcomes: Sequence[Outcome]) -> None:
+    """That cells have no AUROC, why, and what gives one."""
+    if count := sum(outcome.without_auroc for outcome in outcomes):
+        cells = "1 cell has" if count == 1 else f"{count} cells have"
+        print(
+            f"{cells} no AUROC: there were no anomalous images to evaluate. Scores and thresholds are kept; "
+            "split.evaluate_on=synthetic makes anomalies of held-out normal images, which give one."
+        )
 
 
 def _say_what_is_next(planned: Sequence[Planned]) -> None:
@@ -98,7 +110,8 @@ def _outcome(record: Record) -> Outcome:
     axes = record.axes
     parts = (axes.model, axes.dataset, str(axes.normal_class), f"seed {axes.seed}", record.status.variant)
     name = " ".join(part for part in parts if part)
-    return Outcome(record.state, name, f"{record.status.reason} ({record.path})")
+    without = record.state == "done" and "auroc" not in record.metrics
+    return Outcome(record.state, name, f"{record.status.reason} ({record.path})", without)
 
 
 def _running(name: str, holder: str) -> Outcome:

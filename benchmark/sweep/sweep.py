@@ -133,7 +133,8 @@ class Sweep:
         key = store_of(config)
         if key not in self.trackers:
             open_it = partial(Tracker.open, config.tracking, config.output_dir, config.experiment_name)
-            self.trackers[key] = BackgroundTracker(open_it) if self.launcher.is_basic else open_it()
+            seconds = config.tracking.history_seconds
+            self.trackers[key] = BackgroundTracker(open_it, seconds) if self.launcher.is_basic else open_it()
         return self.trackers[key]
 
     def close(self, interrupted: bool = False) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from benchmark.engine.device import resolve_device
@@ -30,6 +31,7 @@ class Luggage:
         from hydra.core.hydra_config import HydraConfig
 
         from benchmark.sweep.job import lay_out_job
+        from benchmark.tracking.background import BackgroundTracker
         from benchmark.tracking.tracker import Tracker
 
         hydra = HydraConfig.get()
@@ -38,10 +40,17 @@ class Luggage:
             end_with_parent()
         device = resolve_device(*self.devices[config.device, config.precision])
         job = lay_out_job(config, self.command, list(hydra.overrides.task), device, self.launcher.cores())
-        tracker = None
-        if config.tracking.enabled and store_of(config) not in self.tracking_off:
-            tracker = Tracker.open(config.tracking, config.output_dir, config.experiment_name)
-        do_job(job, tracker, is_worker=True)
+        if not config.tracking.enabled or store_of(config) in self.tracking_off:
+            do_job(job, None, is_worker=True)
+            return
+        open_it = partial(Tracker.open, config.tracking, config.output_dir, config.experiment_name)
+        tracker = BackgroundTracker(open_it, config.tracking.history_seconds)
+        try:
+            do_job(job, tracker, is_worker=True)
+        except BaseException:
+            tracker.close(give_up=True)
+            raise
+        tracker.close()
 
 
 def do_job(job: Job, tracker: Any, is_worker: bool = False) -> JobResult:

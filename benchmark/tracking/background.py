@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
+from benchmark.tracking.watched import Training, Watched
+
 if TYPE_CHECKING:
+    from benchmark.cells import Cell
     from benchmark.store.format import PlannedJob
     from benchmark.store.records import Record
     from benchmark.tracking.tracker import Tracker
@@ -22,8 +26,9 @@ class BackgroundTracker:
     the first cell waiting. What a call raises (a tracker itself only warns) is raised by ``close``.
     """
 
-    def __init__(self, open_tracker: Callable[[], Tracker | None]) -> None:
+    def __init__(self, open_tracker: Callable[[], Tracker | None], history_seconds: float | None = None) -> None:
         self.open_tracker = open_tracker
+        self.watched = Watched(history_seconds)
         self.thread = ThreadPoolExecutor(1, thread_name_prefix="tracker")
         self.calls: list[Future[Any]] = []
         self.given_up = Event()
@@ -32,14 +37,33 @@ class BackgroundTracker:
     def start_job(self, job: PlannedJob) -> Parent:
         return self._call(lambda tracker: tracker.start_job(job))
 
+    def log_epoch(self, cell: Cell, started: str, history: Sequence[Mapping[str, float]], parent: Parent) -> None:
+        """Take note of an epoch of a cell in training. It returns at once, and most often nothing is sent."""
+        if self.watched.add(Training(cell, started, history, parent)):
+            self._call(self._log_history)
+
+    def _log_history(self, tracker: Tracker) -> None:
+        start = time.monotonic()
+        try:
+            for training in self.watched.take() if not self.given_up.is_set() else ():
+                tracker.log_history([training], training.parent.result())
+        finally:
+            self.watched.sent(time.monotonic() - start)
+
     def log_cell(self, record: Record, parent: Parent) -> None:
+        self.watched.drop(record.fingerprint)
         self._call(lambda tracker: None if self.given_up.is_set() else tracker.log_cell(record, parent.result()))
 
     def log_missing(self, job: PlannedJob, records: Sequence[Record]) -> None:
         finished = list(records)
         self._call(lambda tracker: None if self.given_up.is_set() else tracker.log_missing(job, finished))
 
+    def log_models(self, records: Sequence[Record]) -> None:
+        finished = list(records)
+        self._call(lambda tracker: None if self.given_up.is_set() else tracker.log_models(finished))
+
     def end_job(self, parent: Parent, status: str, means: Mapping[str, float] | None = None) -> None:
+        self.watched.clear()
         self._call(lambda tracker: tracker.end_job(parent.result(), status, means))
 
     def close(self, give_up: bool = False) -> None:

@@ -1,6 +1,6 @@
 """The store that MLflow keeps runs in: its address, who may use it, and the one made in ``output_dir``.
 
-Only this module and ``tracker`` import mlflow.
+``tests/tracking/test_tracker.py`` lists the modules that import mlflow.
 """
 
 from __future__ import annotations

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from benchmark.engine.colours import in_colour
+from benchmark.store.records import auroc_text
+
 if TYPE_CHECKING:
     from benchmark.store.records import Record
 
@@ -35,14 +38,19 @@ def cell_figure(record: Record, path: Path) -> Path:
     variant = f" {record.status.variant}" if record.status.variant != "" else ""
     figure.suptitle(
         f"{axes.model}{variant} on {axes.dataset}, {axes.split} class {axes.normal_class} "
-        f"({axes.normal_class_name}), seed {axes.seed}: AUROC {record.metrics['auroc']:.4f}",
+        f"({axes.normal_class_name}), seed {axes.seed}: {auroc_text(record.metrics)}",
         parse_math=False,  # a $ in a name is a $
     )
     grid = figure.add_gridspec(
         2, 3, height_ratios=[1.6, 1], left=0.085, right=0.985, top=0.92, bottom=0.05, hspace=0.25, wspace=0.25
     )
-    draw_roc(figure.add_subplot(grid[0, 0]), label, values)
-    draw_histogram(figure.add_subplot(grid[0, 1]), label, values, headline)
+    if "auroc" in record.metrics:
+        draw_roc(figure.add_subplot(grid[0, 0]), label, values)
+    if len(values) == 0:  # nothing was evaluated
+        values = (record.calibration() or {}).get(f"score/{headline}", values)
+        label = np.zeros(len(values), np.uint8)
+    if len(values):
+        draw_histogram(figure.add_subplot(grid[0, 1]), label, values, headline)
     if history is not None:
         draw_history(figure.add_subplot(grid[0, 2]), history)
     if images is not None:
@@ -79,6 +87,8 @@ def draw_histogram(axis: Any, label: np.ndarray, values: np.ndarray, headline: s
     """Scores of normal and anomalous images, each as shares of its own images; the top 0.5% are cut off."""
     bins = np.linspace(values.min(), np.quantile(values, 0.995), 50)
     for kind, name, colour in ((0, "normal", NORMAL), (1, "anomalous", ANOMALOUS)):
+        if not (label == kind).any():
+            continue
         counts, _ = np.histogram(np.clip(values[label == kind], bins[0], bins[-1]), bins)
         axis.stairs(counts / max(counts.sum(), 1), bins, fill=True, color=colour, alpha=0.6, label=name)
     axis.set(xlabel=f"score: {headline}", ylabel="share of images")
@@ -108,20 +118,21 @@ def draw_contact_sheet(axis: Any, images: dict[str, np.ndarray]) -> None:
 
 
 def contact_sheet(images: dict[str, np.ndarray]) -> tuple[np.ndarray, list[tuple[float, str]]]:
-    """The sheet as one uint8 image, and the horizontal middle and name of each group."""
-    rows = [images["input"]]
+    """The sheet as one uint8 image, grey or in colour, and the horizontal middle and name of each group."""
+    rows = [in_colour(images["input"])]
     shown = SHOWN if rows[0].shape[2] < WIDE else SHOWN // 4
     if "reconstruction" in images:
-        residual = np.abs(images["input"].astype(int) - images["reconstruction"].astype(int)).astype(np.uint8)
-        rows += [images["reconstruction"], residual]
+        rows.append(in_colour(images["reconstruction"]))
+        rows.append(np.abs(rows[0].astype(int) - rows[1].astype(int)).astype(np.uint8))
+    edge = ((0, 0), (1, 1), (1, 1), *[(0, 0)] * (rows[0].ndim - 3))
     blocks, ticks, left = [], [], 0
     for group, name in GROUPS.items():
         chosen = np.flatnonzero(images["group"] == group)[:shown]
         if len(chosen) == 0:
             continue
-        tiles = [np.pad(row[chosen], ((0, 0), (1, 1), (1, 1)), constant_values=255) for row in rows]
+        tiles = [np.pad(row[chosen], edge, constant_values=255) for row in rows]
         block = np.concatenate([np.concatenate(list(row), axis=1) for row in tiles], axis=0)
-        gap = np.full((block.shape[0], 12), 255, np.uint8)
+        gap = np.full((block.shape[0], 12, *block.shape[2:]), 255, np.uint8)
         ticks.append((left + block.shape[1] / 2, name))
         left += block.shape[1] + gap.shape[1]
         blocks += [block, gap]

@@ -17,13 +17,16 @@ def close_dead_runs(client: Any) -> int:
     """End runs as KILLED that a process left RUNNING when it died; returns how many.
 
     Only runs that name their process are looked at. One of this machine is looked up; another counts as dead when its
-    heartbeat has stopped.
+    heartbeat has stopped, and that of the run above it: a cell in training has that of its job.
     """
     experiments = [experiment.experiment_id for experiment in pages(client.search_experiments)]
     closed = 0
-    for run in pages(client.search_runs, experiment_ids=experiments, filter_string="attributes.status = 'RUNNING'"):
+    running = pages(client.search_runs, experiment_ids=experiments, filter_string="attributes.status = 'RUNNING'")
+    heartbeats = {run.info.run_id: _owner_of(run.data.tags)[1] for run in running}
+    for run in running:
         process, heartbeat = _owner_of(run.data.tags)
-        if process is not None and not process.is_alive(heartbeat):
+        above = heartbeats.get(run.data.tags.get("mlflow.parentRunId", ""), 0.0)
+        if process is not None and not process.is_alive(max(heartbeat, above)):
             client.set_terminated(run.info.run_id, "KILLED")
             closed += 1
     return closed

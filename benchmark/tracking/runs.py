@@ -5,20 +5,34 @@ from __future__ import annotations
 import json
 import tempfile
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from benchmark.store.records import Record
 from benchmark.tracking.heartbeat import owner_tags
+from benchmark.tracking.live import RUNNING, Open
+from benchmark.tracking.origin import PROGRAM, origin_tags
 from benchmark.tracking.patience import heard
-from benchmark.tracking.texts import flatten, metrics_of, milliseconds, name_of, rules_of, tags_of
+from benchmark.tracking.texts import (
+    ATTEMPT,
+    MAX_METRICS,
+    MAX_PARAMS,
+    MAX_VALUE,
+    NOTE,
+    PARENT,
+    cell_tags,
+    description_of,
+    flatten,
+    metrics_of,
+    milliseconds,
+    name_of,
+    rules_of,
+    tags_of,
+)
 
 RULES = "rules"  # tag of a cell's run: which rules have judged it
 RULED = "/rule_"  # in the names of metrics under a rule
-MAX_METRICS = 1000  # of one log_batch
-MAX_PARAMS = 100
-MAX_VALUE = 6000  # characters of a parameter
 
 
 @dataclass(frozen=True)
@@ -30,32 +44,41 @@ class CellRuns:
     output_dir: Path
     figures: bool  # a figure with each run
 
-    def log(self, record: Record, parent: str | None) -> None:
-        """A run with everything of a cell's folder, below the run of its job."""
-        from mlflow.entities import Metric, Param
+    def log(self, record: Record, parent: str | None, command: str = PROGRAM, begun: Open | None = None) -> None:
+        """A run with everything of a cell's folder, below the run of its job: ``begun``, if it has one already.
+
+        What became of the cell is told last: until then its run is that of a cell in training, and can be taken again.
+        """
+        from mlflow.entities import Metric, Param, RunTag
 
         status, config = record.status, record.config()
-        tags = {**asdict(record.axes), "kind": "cell", "state": record.state, "fingerprint": record.fingerprint}
+        tags = cell_tags(record.axes, record.fingerprint, record.path.absolute().relative_to(self.output_dir))
+        tags |= {"variant": status.variant, "headline": status.headline or "", ATTEMPT: status.started}
         tags |= {"code": status.code} if status.code else {}
-        tags |= {"variant": status.variant, "headline": status.headline or ""}
-        tags |= {RULES: rules_of(record)} if rules_of(record) else {}
-        tags |= {"git_revision": record.environment()["git_revision"]}
-        tags["cell_path"] = record.path.absolute().relative_to(self.output_dir).as_posix()
-        if status.reason is not None:
-            tags["reason"] = status.reason
-        if parent is not None:
-            tags["mlflow.parentRunId"] = parent
+        revision = str(record.environment()["git_revision"])
+        tags |= {"git_revision": revision, **origin_tags(command, revision)}
+        tags |= {PARENT: parent} if parent is not None else {}
         tags |= owner_tags()
-        run = self.client.create_run(
-            self.experiment_id, milliseconds(record.status.started), tags_of(tags), name_of(record)
-        )
-        run_id = run.info.run_id
+        ending = {"state": record.state, NOTE: description_of(record)}
+        ending |= {RULES: rules_of(record)} if rules_of(record) else {}
+        ending |= {"reason": status.reason} if status.reason is not None else {}
+        if begun is None:
+            started, first = milliseconds(status.started), tags_of({**tags, "state": RUNNING})
+            run = self.client.create_run(self.experiment_id, started, first, name_of(record))
+            begun, known = Open(run.info.run_id), set()
+        else:
+            ending = {**tags, **ending}
+            there = self.client.get_run(begun.run_id).data
+            known = set(there.params)
+            for key in {"reason", RULES} & there.tags.keys() - ending.keys():  # of an attempt whose end was cut short
+                self.client.delete_tag(begun.run_id, key)
+        run_id = begun.run_id
         heard()
         ended = "KILLED"
         try:
-            params = [Param(key, value[:MAX_VALUE]) for key, value in flatten(config)]
+            params = [Param(key, value[:MAX_VALUE]) for key, value in flatten(config) if key not in known]
             now = milliseconds(status.finished)
-            metrics = [Metric(key, value, now, step) for key, value, step in metrics_of(record)]
+            metrics = [Metric(key, value, now, step) for key, value, step in begun.missing(metrics_of(record))]
             self.client.log_batch(run_id, metrics=metrics[:MAX_METRICS], params=params[:MAX_PARAMS])
             for i in range(MAX_METRICS, len(metrics), MAX_METRICS):
                 self.client.log_batch(run_id, metrics=metrics[i : i + MAX_METRICS])
@@ -69,6 +92,7 @@ class CellRuns:
             heard()
             if self.figures and record.state == "done":
                 self._log_figure(run_id, record)
+            self.client.log_batch(run_id, tags=[RunTag(*tag) for tag in tags_of(ending).items()])
             ended = "FINISHED" if record.state == "done" else "FAILED"
         finally:
             self.client.set_terminated(run_id, ended, milliseconds(record.status.finished))

@@ -9,8 +9,9 @@ import contextlib
 import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from benchmark.say import named, warn
 from benchmark.store.format import PlannedJob
@@ -20,9 +21,15 @@ from benchmark.store.records import Record, means
 from benchmark.tracking.client import connect, create_store, public, silent, tracking_uri, write_ahead
 from benchmark.tracking.forgotten import is_forgotten
 from benchmark.tracking.heartbeat import HEARTBEAT, close_dead_runs, owner_tags, sign_of_life
+from benchmark.tracking.live import LiveRuns, Open, is_unfinished
+from benchmark.tracking.models import chosen, log_model
+from benchmark.tracking.origin import PROGRAM, origin_tags
 from benchmark.tracking.patience import SilentError, bounded, did_not_answer, heard, patience
 from benchmark.tracking.runs import RULES, CellRuns
-from benchmark.tracking.texts import milliseconds, name_of, rules_of, tags_of
+from benchmark.tracking.texts import ATTEMPT, NOTE, description_of_job, milliseconds, name_of, rules_of, tags_of
+
+if TYPE_CHECKING:
+    from benchmark.tracking.watched import Training
 
 Result = TypeVar("Result")
 MAX_ATTEMPTS = 100  # runs of one cell that are looked at
@@ -33,16 +40,25 @@ class Tracker:
     """Writes jobs and cells to one MLflow experiment through ``MlflowClient``."""
 
     def __init__(
-        self, client: Any, experiment_id: str, output_dir: Path, figures: bool, experiment_name: str = ""
+        self,
+        client: Any,
+        experiment_id: str,
+        output_dir: Path,
+        figures: bool,
+        experiment_name: str = "",
+        models: str = "off",
     ) -> None:
         self.client, self.experiment_id, self.experiment_name = client, experiment_id, experiment_name
-        self.output_dir = Path(output_dir)
+        self.output_dir, self.models = Path(output_dir), models
         self.runs = CellRuns(client, experiment_id, self.output_dir, figures)
         self.warned = False
         self.missed: dict[str, list[Record]] = {}  # of each job, what MLflow did not take
         self.patience = patience()  # seconds that a call may wait for an answer
         self.silent_until = 0.0  # monotonic time before which a server that did not answer is not asked again
         self.pulses: dict[str, Pulse] = {}  # of the jobs that run
+        self.commands: dict[str | None, str] = {}  # that made them
+        self.live = LiveRuns(client, experiment_id)
+        self.running: dict[str, Open] = {}  # runs of cells in training, by their fingerprints
 
     @classmethod
     def open(cls, config: Any, output_dir: str | Path, experiment_name: str) -> Tracker | None:
@@ -77,7 +93,7 @@ class Tracker:
                 f"and python -m benchmark.sync experiment={experiment_name} sends them"
             )
             return None
-        return cls(client, experiment_id, output_dir, config.figures, experiment_name)
+        return cls(client, experiment_id, output_dir, config.figures, experiment_name, config.models)
 
     def start_job(self, job: PlannedJob) -> str | None:
         """Start the parent run of a job (as in its file in ``experiments/``); returns its id."""
@@ -85,10 +101,12 @@ class Tracker:
         name = f"{axes.model} {axes.dataset} {axes.split}: {len(job.cells)} cells"
         tags = {key: getattr(axes, key) for key in ("model", "dataset", "split", "evaluate_on")}
         tags |= {"kind": "job", "job": job.job, "git_revision": job.git_revision, "command": job.command}
+        tags |= {**origin_tags(job.command, job.git_revision), NOTE: description_of_job(job)}
 
         def start() -> str:
             run = self.client.create_run(self.experiment_id, run_name=name, tags=tags_of(tags | owner_tags()))
             run_id = run.info.run_id
+            self.commands[run_id] = job.command
             self.pulses[run_id] = Pulse(lambda: self.client.set_tag(run_id, HEARTBEAT, sign_of_life()))
             return run_id
 
@@ -105,6 +123,9 @@ class Tracker:
             for record in self.missed.pop(parent, []):
                 self.log_cell(record, parent)
             self.missed.pop(parent, None)
+            for fingerprint in [one for one, run in self.running.items() if run.parent == parent]:
+                given_up = self.running.pop(fingerprint)
+                self._attempt("the end of a cell", partial(self.client.set_terminated, given_up.run_id, "KILLED"))
             if parent in self.pulses:
                 self.pulses.pop(parent).stop()
             now = int(time.time() * 1000)
@@ -125,11 +146,14 @@ class Tracker:
 
         def log() -> bool:
             with lock(self.output_dir, f"mlflow-{record.fingerprint[:1]}"):  # another process may be about to log it
-                known = self._runs(record)
+                found = self._all_runs(record.fingerprint, record.status.code)
+                known = _holding(found, record)
                 if known and not _has_rules(known, record):
                     self.runs.add_rules(known[0].info.run_id, record)
                 elif not known:
-                    self.runs.log(record, parent)
+                    command = self.commands.get(parent, PROGRAM)
+                    self.runs.log(record, parent, command, self._begun(found, record))
+                self.running.pop(record.fingerprint, None)
             return True
 
         if self._attempt(name_of(record), log):
@@ -137,6 +161,49 @@ class Tracker:
         if parent is not None:
             self.missed.setdefault(parent, []).append(record)
         return False
+
+    def log_history(self, trainings: Sequence[Training], parent: str | None) -> None:
+        """Tell what the epochs of cells in training said by now; a cell that has no run yet gets one.
+
+        One whose record MLflow has already, and that is trained again, is left as it is.
+        """
+        for training in trainings if parent is not None else ():
+            self._attempt(f"the history of {training.cell.name}", partial(self._log_history, training, parent))
+
+    def _log_history(self, training: Training, parent: str) -> None:
+        cell = training.cell
+        if cell.fingerprint not in self.running:
+            with lock(self.output_dir, f"mlflow-{cell.fingerprint[:1]}"):
+                found = self._all_runs(cell.fingerprint, cell.code)
+                if any(run.info.status == "FINISHED" for run in found):
+                    return
+                earlier = next(filter(is_unfinished, found), None)
+                command = self.commands.get(parent, PROGRAM)
+                self.running[cell.fingerprint] = self.live.begin(training, parent, command, earlier)
+            heard()
+        self.live.add_history(self.running[cell.fingerprint], training.history)
+
+    def log_models(self, records: Sequence[Record]) -> None:
+        """Log models of a job's cells, of which ``tracking.models`` says; a cell whose run has one keeps it."""
+        for record in chosen(records, self.models):
+            self._attempt(f"the model of {name_of(record)}", partial(self._log_model, record))
+
+    def _log_model(self, record: Record) -> None:
+        with lock(self.output_dir, f"mlflow-{record.fingerprint[:1]}"):
+            for run in self._runs(record)[:1]:  # MLflow did not take the cell: nor does it get a model
+                outputs = self.client.get_run(run.info.run_id).outputs
+                if not outputs or not outputs.model_outputs:
+                    log_model(self.client, self.experiment_id, run.info.run_id, record)
+
+    def _begun(self, found: Sequence[Any], record: Record) -> Open | None:
+        """The run that the cell of a record had while it was trained, or that was left by a process that died."""
+        if record.fingerprint in self.running:
+            return self.running[record.fingerprint]
+        for run in filter(is_unfinished, found):
+            same = run.data.tags.get(ATTEMPT) == record.status.started
+            if same or (record.state == "done" and run.info.status == "KILLED"):
+                return self.live.opened(run)
+        return None
 
     def log_missing(self, job: PlannedJob, records: Sequence[Record]) -> None:
         """Log those cells of a finished job that MLflow does not have, below its newest run, or a new one."""
@@ -149,6 +216,7 @@ class Tracker:
         parent = self.start_job(job) if missing and known is None else known
         for record in missing:
             self.log_cell(record, parent)
+        self.log_models(records)
         if missing and known is None:
             self.end_job(parent, "FINISHED", means(records))
 
@@ -163,12 +231,11 @@ class Tracker:
 
     def _runs(self, record: Record) -> list[Any]:
         """The runs that hold the cell, the newest first, whatever rules have said of it."""
-        query = f"tags.fingerprint = '{record.fingerprint}' and attributes.status = "
-        query += "'FINISHED'" if record.state == "done" else "'FAILED'"
-        if record.status.code:
-            query += f" and tags.code = '{record.status.code}'"
-        if record.state != "done":
-            query += f" and attributes.start_time = {milliseconds(record.status.started)}"
+        return _holding(self._all_runs(record.fingerprint, record.status.code), record)
+
+    def _all_runs(self, fingerprint: str, code: str) -> list[Any]:
+        """The runs of a cell as trained by this code, the newest first, however they ended."""
+        query = f"tags.fingerprint = '{fingerprint}'" + (f" and tags.code = '{code}'" if code else "")
         found = self.client.search_runs([self.experiment_id], query, max_results=MAX_ATTEMPTS)
         heard()
         return [run for run in found if not is_forgotten(run)]
@@ -213,6 +280,17 @@ class Tracker:
                 self.patience /= 2
                 self.silent_until = time.monotonic() + SILENCE
             return None
+
+
+def _holding(runs: Sequence[Any], record: Record) -> list[Any]:
+    """Those of a cell's runs that hold its record: of one that is not done, this attempt."""
+    if record.state == "done":
+        return [run for run in runs if run.info.status == "FINISHED"]
+    started = record.status.started
+    failed = [run for run in runs if run.info.status == "FAILED"]
+    return [
+        run for run in failed if run.info.start_time == milliseconds(started) or run.data.tags.get(ATTEMPT) == started
+    ]
 
 
 def _has_rules(runs: Sequence[Any], record: Record) -> bool:

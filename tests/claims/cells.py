@@ -12,6 +12,7 @@ from benchmark.report.frame import read_frame
 from benchmark.report.statistics import Group, groups
 from benchmark.report.tables.paired import POOLED, SEPARATED, Comparison, comparisons
 from benchmark.report.tables.published import read_published
+from benchmark.report.trust import Trust, trust
 from tests.claims.claim import Absent
 
 ROOT = Path(__file__).parents[2]
@@ -47,6 +48,14 @@ def per_class(
     if values.isna().any():
         raise Absent(f"results/{experiment} has no {metric} of {model} on {dataset}")
     return values
+
+
+@cache
+def trusts() -> list[Trust]:
+    """What choices on synthetic anomalies (results/synthetic) are worth on real ones (results/selection)."""
+    found, lines = trust(frame("synthetic"), frame("selection"))
+    assert lines == [], lines
+    return found
 
 
 def mean(experiment: str, model: str, dataset: str, metric: str = "auroc", variant: str = "") -> float:

@@ -9,7 +9,7 @@ import yaml
 from benchmark.config import CONF_DIR
 from benchmark.report.crossing import OWN, metric_of, rules_of
 from benchmark.report.statistics import MARK, class_mean
-from tests.claims.cells import ROOT, auroc, floors_below, frame, group
+from tests.claims.cells import ROOT, auroc, floors_below, frame, group, trusts
 from tests.tools.speed.gan_tables import expected
 
 CLASSES = {"mnist": (0, 3, 8), "fashion_mnist": (0, 5, 6)}  # of the family table
@@ -100,10 +100,24 @@ def _chosen_table() -> list[str]:
     return lines
 
 
+def trust_tables() -> list[list[str]]:
+    """A row for each data set and model: what its choice on synthetic anomalies is worth on real ones."""
+    lines = []
+    for one in trusts():
+        model, setting, rule = one.chosen
+        name = f"{'' if one.model else f'`{model}`, '}{setting or 'as in its YAML'}, `{rule}`"
+        correlations = (one.rank_correlation, one.over_rules, one.over_settings)
+        shown = [*(f"{value:.2f}" for value in correlations), *(f"{x:.3f}" for x in (one.best, *one.regrets.values()))]
+        model_name = f"`{one.model}`" if one.model else "all"
+        lines.append(f"| {' | '.join([TITLES[one.dataset], model_name, name, *shown])} |")
+    return [lines]
+
+
 BLOCKS: dict[str, Callable[[], list[list[str]]]] = {
     "quick": quick_tables,
     "family": family_tables,
     "rules": rules_tables,
+    "trust": trust_tables,
 }  # by marker
 
 

@@ -11,7 +11,7 @@ from benchmark.report.crossing import Block, largest_block, metric_of
 from benchmark.report.statistics import groups
 from benchmark.report.tables.paired import SEPARATED, comparisons
 from benchmark.report.variance import analyse
-from tests.claims.cells import WORDS, auroc, frame, group, mean, per_class
+from tests.claims.cells import WORDS, auroc, frame, group, mean, per_class, trusts
 from tests.claims.claim import Absent
 from tests.claims.tables import CLASSES
 
@@ -47,6 +47,27 @@ def wins(experiment: str, first: str, second: str, datasets: Sequence[str] = tup
     """Classes in which the first is ahead."""
     pairs = [(per_class(experiment, first, d), per_class(experiment, second, d)) for d in datasets]
     return sum(int((a > b).sum()) for a, b in pairs)
+
+
+def trusted(*names: str, model: str = "") -> list[float]:
+    """Of the choice on synthetic anomalies, of all models together or one: values by name, MNIST's and Fashion-MNIST's.
+
+    A name is one of ``Trust``, or of its ``regrets`` after "regret ".
+    """
+    ours = {one.dataset: one for one in trusts() if one.model == model}
+    return [
+        ours[dataset].regrets[name.removeprefix("regret ")]
+        if name.startswith("regret ")
+        else getattr(ours[dataset], name)
+        for name in names
+        for dataset in CLASSES
+    ]
+
+
+def regrets_less(first: str, second: str) -> bool:
+    """Whether the regret of one choice is below that of another on both data sets."""
+    pairs = zip(trusted(f"regret {first}"), trusted(f"regret {second}"), strict=True)
+    return all(one < other for one, other in pairs)
 
 
 def false_alarms(experiment: str, models: Sequence[str] = ()) -> list[float]:

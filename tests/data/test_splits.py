@@ -9,9 +9,9 @@ import torch
 
 from benchmark.config import SplitConfig, UsageError
 from benchmark.data import load_dataset_config
-from benchmark.data.classes import resolve_classes
+from benchmark.data.classes import refuse_ambiguous, resolve_classes
 from benchmark.data.images import ImageData, load_images
-from benchmark.data.splits import NAMES, SPLIT_VERSION, make_split, told_classes
+from benchmark.data.splits import NAMES, SPLIT_VERSION, make_split, told_classes, trainable_classes
 from benchmark.seeds import derive_seed
 
 FASHION = list(load_dataset_config("fashion_mnist").classes)
@@ -242,6 +242,60 @@ def test_splits_that_leave_nothing_are_one_line(toy):
         split(toy, test_limit=1)
 
 
+def with_labels(toy, train, test) -> ImageData:
+    """Three classes, crack, good and scratch, of images with these labels."""
+    labels = (torch.tensor(label, dtype=torch.int64) for label in (train, test))
+    names, blank = ("crack", "good", "scratch"), torch.zeros(0, 1, 1, 1, dtype=torch.uint8)
+    train_labels, test_labels = labels
+    return ImageData("parts", names, blank, train_labels, blank, test_labels, version="0")
+
+
+@pytest.mark.parametrize("test", [[], [1] * 7])
+@pytest.mark.parametrize("test_limit", [None, 5])
+def test_without_anomalies_the_normal_images_are_evaluated_alone_and_calibration_is_kept(toy, test, test_limit):
+    found = split(with_labels(toy, [1] * 50, test), normal_class=1, test_limit=test_limit)
+    assert len(found.train_index) == found.nominal_train_size == 45
+    assert len(found.calibration_index) == 5
+    assert len(found.eval_index) == min(len(test), test_limit or 7)
+    assert (len(found.eval_label), int(found.eval_label.sum())) == (len(found.eval_index), 0)
+    assert found.eval_target.dtype == torch.int64
+    assert found.hash != split(with_labels(toy, [1] * 50, [*test, 1]), normal_class=1).hash
+
+
+def test_validation_of_one_class_holds_out_normal_images_alone(toy):
+    found = split(with_labels(toy, [1] * 50, []), normal_class=1, evaluate_on="validation")
+    assert (len(found.eval_index), int(found.eval_label.sum()), found.eval_source) == (10, 0, "train")
+    assert len(found.train_index) == found.nominal_train_size == 36
+
+
+def test_classes_of_defects_have_test_images_only_and_are_never_normal(toy):
+    data = with_labels(toy, [1] * 100, [0, 1, 1, 2, 0, 1])
+    assert trainable_classes(data, "one_vs_rest") == [1]
+    found = split(data, normal_class=1)
+    assert found.eval_label.tolist() == [1, 0, 0, 1, 1, 0]
+    assert (found.nominal_train_size, found.classes) == (len(found.train_index), 1)  # no class of defects counts
+    assert trainable_classes(data, "leave_one_out") == [0, 2]
+    left_out = split(data, "leave_one_out", normal_class=0)
+    assert (left_out.nominal_train_size, left_out.classes) == (len(left_out.train_index), 2)
+    assert trainable_classes(toy, "one_vs_rest") == trainable_classes(toy, "leave_one_out") == list(range(10))
+    assert split(toy).classes is None
+
+
+def test_a_class_without_training_images_is_refused_and_all_leaves_it_out():
+    names = ["crack", "good", "scratch"]
+    assert resolve_classes("all", names, trainable=[1]) == resolve_classes("Good", names, trainable=[1]) == [1]
+    for value in ("crack", 2, ["good", "scratch"]):
+        with pytest.raises(UsageError, match=r"no training images would be left; .* 1 \(good\). Type: split.norm"):
+            resolve_classes(value, names, trainable=[1])
+    with pytest.raises(UsageError, match=r"split.anomalous_class=all leaves no training images.* Type: split=one_vs_"):
+        resolve_classes("all", ["good"], "split.anomalous_class", [])
+
+
+def test_anomalies_alone_are_refused(toy):
+    with pytest.raises(UsageError, match="45 training images and 4 anomalous of 4 evaluated ones; at least one"):
+        split(with_labels(toy, [1] * 50, [0, 0, 2, 2]), normal_class=1)
+
+
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
@@ -278,7 +332,25 @@ def test_no_class_or_one_twice_is_refused(value):
 
 
 def test_a_digit_is_its_own_name():
-    assert resolve_classes("3", [str(i) for i in range(10)]) == [3]
+    digits = [str(i) for i in range(10)]
+    assert resolve_classes("3", digits) == [3]
+    refuse_ambiguous(3, digits)
+
+
+def test_a_number_that_is_one_class_s_index_and_another_s_name_is_refused():
+    for value in (1, [0, 1]):
+        with pytest.raises(UsageError, match=r"called 1 \(index 0\) and the one of index 1 \(2\)") as caught:
+            refuse_ambiguous(value, ["1", "2"])
+        assert str(caught.value).endswith("""split.normal_class="'1'" or split.normal_class="'2'\"""")
+    for value in (0, 2, "1", "all", None):
+        refuse_ambiguous(value, ["1", "2"])
+    assert [resolve_classes(value, ["1", "2"]) for value in ("1", 0, 2, "2")] == [[0], [0], [1], [1]]
+
+
+@pytest.mark.parametrize("value", ["9" * 5000, "²"])
+def test_no_index_is_one_line(value):
+    with pytest.raises(UsageError, match="is not a class of this data set"):
+        resolve_classes(value, ["1", "2"])
 
 
 def test_seeds_are_63_bits_and_never_change():

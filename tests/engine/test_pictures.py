@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from benchmark.engine.pictures import GRID, STEPS, _decoded_grid, side_by_side
+from benchmark.engine.colours import in_colour
+from benchmark.engine.pictures import GRID, PASSES, STEPS, _decoded_grid, generated_images, side_by_side
 from benchmark.store.records import read_record
 from tests.test_cli import run
+from tests.tiny_models import build
 
 
 @pytest.mark.parametrize(("channels", "columns"), [(1, 1), (3, 3), (4, 2), (7, 7), (8, 4), (12, 4)])
@@ -53,3 +55,21 @@ def test_a_decoded_grid_holds_each_image_at_its_place() -> None:
     assert np.array_equal(grid[3, :, 0, 0], (xs * 255).round().numpy())
     assert np.array_equal(grid[:, 3, 0, 1], (ys * 255).round().numpy())
     assert _decoded_grid(lambda *_: None, xs, ys) is None
+
+
+def test_three_square_channels_are_colours_where_they_are_shown() -> None:
+    images = torch.randint(0, 256, (2, 3, 5, 5), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    assert np.array_equal(in_colour(side_by_side(images)), images.permute(0, 2, 3, 1).numpy())
+    for shape in ((2, 1, 5, 5), (2, 8, 5, 5)):
+        grey = side_by_side(torch.zeros(shape, dtype=torch.uint8))
+        assert in_colour(grey) is grey
+
+
+def test_a_model_that_needs_a_pass_a_pixel_draws_no_large_images() -> None:
+    def decode(method: str, noise: torch.Tensor) -> torch.Tensor:
+        return noise.unflatten(1, (1, 2, -1))
+
+    model = build("flow")
+    assert generated_images(model, None, 2, 0, decode) is not None
+    model.sample_shape = (PASSES + 1,)
+    assert generated_images(model, None, 2, 0, decode) is None

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 
 from benchmark.code_hash import model_code
+from tests.faults import own_images
 
 PAGE = Path(__file__).parents[2] / "docs" / "bad_input.md"
 KMNIST = Path("data", "KMNIST", "raw")
@@ -331,6 +332,7 @@ CASES = [
         ("device=cpu precision=tf32", "precision=tf32 is of CUDA devices, not of cpu. Type: precision=fp32"),
         ("precision=fp16", "precision=fp16 is not allowed: it must be one of auto, fp32, tf32, bf16"),
     ),
+    *(Bad(own_images.KIND, *row[:3], lay_out=row[3]) for row in own_images.ROWS),
     data("no data at all", "train-images-idx3-ubyte is missing. Type: python -m benchmark.prepare dataset=mnist",
          lambda folder: shutil.rmtree(folder / "data"), "mnist"),
     data("a data set of torchvision that was not prepared", "data set kmnist is not in",
@@ -347,9 +349,9 @@ CASES = [
          legacy),
     data("`dataset.torchvision_class=Nist`", "dataset.torchvision_class=Nist: torchvision has no such data set",
          lambda folder: None, "kmnist", "dataset.torchvision_class=Nist"),
-    data("a class without training images", "one_vs_rest with class 9 of kmnist leaves 0 training images",
+    data("a class without training images", "split.normal_class=9 is not allowed: no training images would be left",
          rewrite(TRAIN_LABELS, labels(40, 9)), "kmnist", "split.normal_class=9"),
-    data("a test split of one class", "and 0 anomalous of 20 evaluated ones; at least one of each is needed",
+    data("a test split of one class, with others trained on", "and 20 anomalous of 20 evaluated ones; at",
          rewrite(TEST_LABELS, np.zeros(20, np.uint8))),
     record("`status.json` cut off", "status.json is not valid JSON", overwritten("status.json", '{"state": "done", ')),
     record("`status.json` of another schema", "status.json: lacks axes, fingerprint, state",

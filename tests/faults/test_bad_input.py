@@ -19,6 +19,7 @@ from benchmark.store.files import DAMAGED
 from benchmark.store.records import read_record
 from tests.faults.bad_input import CASES, PAGE, Bad, cell, edited, lay_out_data, other_auroc, other_weights, page
 from tests.faults.helpers import run_here
+from tests.faults.own_images import KIND
 from tests.test_cli import run
 
 GOOD = ["model=pca", "dataset=digits", "split.normal_class=[0,1]", "split.test_limit=50", "experiment_name=bad"]
@@ -80,6 +81,8 @@ def test_bad_input(case: Bad, place: Path, request: pytest.FixtureRequest) -> No
     if any("URL" in argument for argument in arguments):
         url = request.getfixturevalue("refusing")
         arguments = [argument.replace("URL", url) for argument in arguments]
+    if case.kind == KIND and not any(argument.startswith("data_dir=") for argument in arguments):
+        arguments.append(f"data_dir={place.with_name('data')}")  # where images of one's own are kept once read
     has_data = case.kind == "Presets" or any(argument.startswith("dataset=") for argument in arguments)
     if case.module == "benchmark" and not has_data:
         arguments.append("dataset=digits")

@@ -20,6 +20,7 @@ from benchmark.engine.fleet import Fleet, to_pixels
 from benchmark.engine.score import Scoring, View, score_images
 from benchmark.engine.state import Settings
 from benchmark.engine.train import Member, train
+from benchmark.models.refusals import refuse_built
 from tests.tiny_models import build
 
 SEED = 2**40 + 7
@@ -143,3 +144,18 @@ def test_a_fit_has_one_thread(digits: ImageData) -> None:
     with threadpool_limits(2):
         train(fleet, digits.train_images, [Member(torch.arange(4), 0, 0)], Settings(1, 1, 1))
     assert fleet.model.threads == {1}
+
+
+def test_gmm_has_the_same_axes_of_large_images_by_an_svd_of_them() -> None:
+    """Of 2,028 pixels; the other models take the eigenvectors of the covariance, and refuse images of 12,288."""
+    images = torch.rand(40, 3, 26, 26, generator=torch.Generator().manual_seed(0))
+    by_svd, by_covariance = (build(name, 3, images.shape[1:], features="pca") for name in ("gmm", "knn"))
+    for model in (by_svd, by_covariance):
+        model.fit_features(images)
+    cosines = (by_svd.axes * by_covariance.axes).sum(1).abs()
+    assert torch.allclose(cosines, torch.ones(8), atol=1e-5)
+    assert torch.allclose(by_svd.pixel_mean, by_covariance.pixel_mean, atol=1e-6)
+    refuse_built(build("gmm", 3, (3, 64, 64), features="pca"))
+    refuse_built(build("knn", 3, (3, 64, 64), features="pixels"))
+    with pytest.raises(ValueError, match=r"covariance of 12,288 x 12,288: .* Type model.features=pixels"):
+        refuse_built(build("knn", 3, (3, 64, 64), features="pca"))

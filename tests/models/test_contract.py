@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+import torch
 import yaml
 
 from benchmark.config import CONF_DIR
 from benchmark.data.images import ImageData
-from benchmark.engine.contract import CHECKS, OF_FLEETS, Subject
+from benchmark.engine.contract import CHECKS, IN_BRIEF, OF_FLEETS, Subject
 from benchmark.engine.fleet import Fleet
 from benchmark.models import constructor, model_class, model_names
+from benchmark.models.keywords import AUTO, network_for
+from benchmark.models.refusals import chooses_network
 from benchmark.sweep.fleets import lay_out_fleets
 from tests.tiny_models import build, tiny
 
@@ -56,6 +59,38 @@ def test_every_model_of_fleets(
     check(subjects[variant])
 
 
+FEW = {"classes": 2, "bound_steps": 2, "sample_steps": 2, "search_steps": 3, "candidates": 8}  # large images are slow
+
+
+@pytest.fixture(scope="module")
+def in_colour() -> dict[tuple[str, str | None], Subject]:
+    """Every variant on images of 3 x 64 x 64: stripes, upright or lying, in a colour of each image's own."""
+    draw = torch.Generator().manual_seed(0)
+    labels = torch.arange(48) % 2
+    wave = 0.5 + 0.4 * (torch.arange(64) / 3 + 6 * torch.rand(48, 1, generator=draw)).sin()  # (48, 64)
+    plain = torch.where(labels[:, None, None] == 1, wave[:, :, None], wave[:, None, :])  # (48, 64, 64)
+    colour = 0.3 + 0.7 * torch.rand(48, 3, 1, 1, generator=draw)
+    noise = 0.1 * torch.rand(48, 3, 64, 64, generator=draw)
+    pixels = ((plain.unsqueeze(1) * colour + noise) * 255).clamp(0, 255).byte()
+    data = ImageData("stripes", ("lying", "upright"), pixels[:36], labels[:36], pixels[36:], labels[36:], "0")
+    return {
+        (name, network): Subject(
+            lambda seed, n=name, v=(name, network): build(n, seed, data.image_shape, **FEW, **changes(v)),
+            data,
+            brief=True,
+        )
+        for name, network in VARIANTS
+    }
+
+
+@pytest.mark.parametrize("check", IN_BRIEF, ids=named)
+@pytest.mark.parametrize("variant", VARIANTS, ids=named)
+def test_every_model_on_images_of_64_pixels_in_colour(
+    variant: tuple[str, str | None], check: Callable[[Subject], None], in_colour: dict
+) -> None:
+    check(in_colour[variant])
+
+
 def test_configuration_mirrors_the_constructor() -> None:
     for name in model_names():
         written = yaml.safe_load((CONF_DIR / "model" / f"{name}.yaml").read_text())
@@ -63,6 +98,10 @@ def test_configuration_mirrors_the_constructor() -> None:
         cls = model_class(name)
         assert written.pop("_target_") == f"{cls.__module__}.{cls.__qualname__}"
         assert list(written) == list(constructor(name))
+        if chooses_network(constructor(name)) and written["network"] == AUTO:
+            written["network"] = network_for((1, 28, 28))
+        defaults = {key: keyword.default for key, keyword in constructor(name).items()}
+        assert {key: tuple(v) if isinstance(v, list) else v for key, v in written.items()} == defaults
         assert all(constructor(name)[key].accepts(value) for key, value in written.items())
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from benchmark.config import UsageError
-from benchmark.report.choice import Choice, choose, parsed
+from benchmark.report.choice import Choice, best_model, choose, chosen_yaml, parsed
 from benchmark.report.tables.choice import choices_table, compared_table
 
 
@@ -199,3 +199,83 @@ def test_settings_are_read_back_from_the_words_of_a_variant():
         "x": None,
     }
     assert parsed("") == {}
+
+
+# ---- on synthetic anomalies
+
+
+def made(setting: str, k: int, auroc: float, *, dataset: str = "parts", **more: Any) -> dict[str, Any]:
+    return cell(setting, dataset, k, auroc, **more) | {"evaluate_on": "synthetic"}
+
+
+def test_synthetic_anomalies_choose_for_their_own_data_set_and_the_model_too(records, frame_of):
+    records.job(
+        *(made("", k, 0.6, smoothed=0.7) for k in (0, 1)),
+        *(made("latent=2", k, 0.65, smoothed=0.8 - k / 10) for k in (0, 1)),
+        *(made("", k, 0.78, model="pca", smoothed=0.5) for k in (0, 1)),
+        made("", 0, 0.9, dataset="mnist"),  # mnist is a data set as any other here: fashion_mnist has no part
+    )
+    choices, lines = choose(frame_of())
+    assert [(one.dataset, one.model, one.chosen_on) for one in choices] == [
+        *(("mnist", "ae", "mnist"), ("parts", "ae", "parts"), ("parts", "pca", "parts"))
+    ]
+    parts = choices[1:]
+    assert [(one.chosen.setting, one.chosen.rule) for one in parts] == [("latent=2", "smoothed"), ("", "own")]
+    assert parts[0].chosen.mean == pytest.approx(0.75)
+    best = best_model(parts)
+    assert best is not None
+    assert best.model == "pca"
+    assert "not as many settings of every model were compared" in lines[0]
+    rows = [[entry.text for entry in row] for row in choices_table(parts).rows]
+    assert rows[0] == ["ae", "latent=2", "smoothed", "2", "2", "0.7500", "0.6000"]
+    assert [row[0].bold for row in choices_table(parts).rows] == [False, True]
+    assert [entry.text for entry in compared_table(parts[1]).rows[0]] == [
+        "as in its YAML",
+        "own (its headline)",
+        "chosen",
+        "0.7800",
+    ]
+
+
+def test_models_are_compared_on_the_cells_that_all_have(records, frame_of):
+    records.job(
+        *(made("", k, auroc) for k, auroc in enumerate((0.6, 0.9, 0.9))),
+        made("", 0, 0.7, model="pca"),
+    )
+    choices, lines = choose(frame_of())
+    assert [(one.model, one.chosen.mean, one.classes) for one in choices] == [("pca", 0.7, (0,)), ("ae", 0.6, (0,))]
+    assert any("ae on parts: compared on 1 of the 3 cells a setting on parts" in line for line in lines)
+    records.job(made("", 5, 0.99, model="vae"))
+    choices, _ = choose(frame_of())
+    assert [one.classes for one in choices] == [(0,), (0, 1, 2), (5,)], "no class that all have"
+    assert best_model(choices) is None
+    assert "none is the best" in choices_table(choices).notes[1]
+
+
+def test_epochs_that_a_model_does_not_have_keep_it_from_no_comparison(records, frame_of):
+    records.job(made("epochs=3", 0, 0.6), made("epochs=3", 0, 0.7, model="pca"))
+    choices, _ = choose(frame_of())
+    assert {one.conditions for one in choices} == {(), ("epochs=3",)}
+    best = best_model(choices)
+    assert best is not None
+    assert best.model == "pca"
+    records.job(made("train_fraction=0.5", 0, 0.9, model="vae"))
+    assert best_model(choose(frame_of())[0]) is None
+
+
+def test_real_and_synthetic_anomalies_do_not_mix(records, frame_of):
+    records.job(cell("", "mnist", 0, 0.5), made("latent=2", 0, 0.9, dataset="mnist"))
+    with pytest.raises(UsageError, match=r"1 of the 2 cells are evaluated on real anomalies, 1 on synthetic ones"):
+        choose(frame_of())
+    records.job(made("", 0, 0.9) | {"evaluate_on": "test"})
+    with pytest.raises(UsageError, match="1 of the 3 cells are evaluated on test images, which choose nothing"):
+        choose(frame_of())
+
+
+def test_what_is_written_says_on_what_it_was_chosen(records, frame_of):
+    records.job(made("latent=2", 0, 0.9, smoothed=0.95), made("", 0, 0.5, smoothed=0.6))
+    (choice,), _ = choose(frame_of())
+    text = chosen_yaml(choice, "experiment parts", "python -m benchmark.select ...", "parts_ae")
+    assert "# python -m benchmark model=ae dataset=... chosen=parts_ae --config-dir=..." in text
+    assert "# Chosen on parts, synthetic anomalies made from held-out normal images (one_vs_rest)," in text
+    assert text.endswith("model:\n  latent: 2\nchosen_rule: smoothed\n")

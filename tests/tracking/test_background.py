@@ -2,11 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from threading import Event
 
 import pytest
 
 from benchmark.tracking.background import BackgroundTracker
+
+
+@dataclass(frozen=True)
+class Named:
+    """A cell or its record, for all that the thread looks at."""
+
+    fingerprint: str
+
+
+ONE, TWO, THREE = map(Named, ("one", "two", "three"))
 
 
 class Log:
@@ -20,10 +31,10 @@ class Log:
         self.calls.append(("start", job["job"]))
         return f"run of {job['job']}"
 
-    def log_cell(self, record: str, parent: str) -> bool:
+    def log_cell(self, record: Named, parent: str) -> bool:
         if self.gate is not None:
             assert self.gate.wait(20)
-        self.calls.append(("cell", record, parent))
+        self.calls.append(("cell", record.fingerprint, parent))
         return True
 
     def end_job(self, parent: str, status: str, means: dict[str, float] | None) -> None:
@@ -38,8 +49,8 @@ def test_calls_are_made_in_order_by_one_thread_while_the_caller_goes_on() -> Non
     log = Log(gate)
     tracker = BackgroundTracker(lambda: log)
     parent = tracker.start_job({"job": "a"})
-    tracker.log_cell("one", parent)
-    tracker.log_cell("two", parent)
+    tracker.log_cell(ONE, parent)
+    tracker.log_cell(TWO, parent)
     tracker.end_job(parent, "FINISHED", {"auroc": 0.5})
     assert ("end", "run of a", "FINISHED", {"auroc": 0.5}) not in log.calls  # nobody waited for it
     gate.set()
@@ -58,8 +69,8 @@ def test_after_an_interrupt_the_cell_being_sent_is_finished_and_the_others_wait_
     log = Log(gate)
     tracker = BackgroundTracker(lambda: log)
     parent = tracker.start_job({"job": "a"})
-    for name in ("one", "two", "three"):
-        tracker.log_cell(name, parent)
+    for record in (ONE, TWO, THREE):
+        tracker.log_cell(record, parent)
     tracker.end_job(parent, "KILLED")
     while len(log.calls) < 1:
         pass
@@ -81,7 +92,7 @@ def test_nothing_is_opened_before_it_is_needed_and_a_tracker_that_cannot_be_open
     assert opened == []
     tracker = BackgroundTracker(nothing)
     parent = tracker.start_job({"job": "a"})
-    tracker.log_cell("one", parent)
+    tracker.log_cell(ONE, parent)
     tracker.end_job(parent, "FINISHED")
     tracker.close()
     assert opened == [1]

@@ -52,14 +52,6 @@ def _no_store_of_the_user() -> Iterator[None]:
         yield
 
 
-@pytest.fixture(scope="module")
-def blank(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store that ``Tracker.open`` has made from nothing: its migrations take seconds, so tests copy it."""
-    folder = tmp_path_factory.mktemp("blank") / "made" / "on the way"
-    Tracker.open(TrackingConfig(), folder, "blank").close()
-    return folder / "mlflow.db"
-
-
 @pytest.fixture
 def output(blank: Path, tmp_path: Path) -> Path:
     return output_dir(tmp_path / "outputs", blank)
@@ -271,6 +263,7 @@ def test_tags_say_which_cell_it_is(logged: Logged) -> None:
     assert abs(datetime.now(UTC) - datetime.fromisoformat(tags.pop("heartbeat"))) < timedelta(hours=1)
     assert tags == {
         "kind": "cell",
+        "attempt": record.status.started,
         "state": "done",
         "model": "vae",
         "dataset": "fashion_mnist",
@@ -430,11 +423,11 @@ def writes(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     return counted
 
 
-def test_a_cell_is_one_batch(output: Path, writes: Counter[str]) -> None:
+def test_what_a_cell_holds_is_one_batch(output: Path, writes: Counter[str]) -> None:
     tracker = connect(output)
     long = [{"epoch": e, "step": e, "train/reconstruction": 1 / e, "train/kl": 0.5} for e in range(1, 126)]
     assert tracker.log_cell(cell(output, history=long), None)
-    assert writes == {"create_run": 1, "log_batch": 1, "update_run_info": 1}
+    assert writes == {"create_run": 1, "log_batch": 2, "update_run_info": 1}, "and one that says what became of it"
 
 
 def test_what_is_too_much_for_one_batch_arrives_whole(output: Path, writes: Counter[str]) -> None:
@@ -452,7 +445,7 @@ def test_what_is_too_much_for_one_batch_arrives_whole(output: Path, writes: Coun
     assert len(run.data.params) == 131
     assert run.data.params["model.key129"] == "129"
     assert run.data.params["model.long"] == "x" * 6000
-    assert writes["log_batch"] <= 4
+    assert writes["log_batch"] <= 5
 
 
 def test_two_writers_at_once_lose_nothing(output: Path) -> None:
@@ -798,7 +791,7 @@ def test_a_run_cannot_write_outside_of_the_destination(output: Path, tmp_path: P
 # the house
 
 
-def test_three_modules_import_mlflow() -> None:
+def test_few_modules_import_mlflow() -> None:
     package = Path(benchmark.__file__).parent
     found = set()
     for path in package.rglob("*.py"):
@@ -807,7 +800,10 @@ def test_three_modules_import_mlflow() -> None:
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             if any(name.split(".")[0] == "mlflow" for name in names):
                 found.add(path.relative_to(package).as_posix())
-    assert found == {"tracking/client.py", "tracking/runs.py", "tracking/tracker.py"}
+    assert found == {
+        f"tracking/{name}.py"
+        for name in ("client", "live", "models", "origin", "registry", "runs", "served", "tracker")
+    }
 
 
 def test_what_further_rules_say_is_added_to_the_run_of_the_cell(output: Path) -> None:

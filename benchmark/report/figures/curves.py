@@ -71,9 +71,11 @@ def heat_map(group: Group) -> Figure:
 
 
 def headline(cell: PlannedCell) -> tuple[np.ndarray, np.ndarray]:
-    """Labels and headline scores of a cell, both (N,)."""
-    arrays = cell.record.scores()
-    return arrays["label"], arrays[f"score/{cell.record.status.headline}"]
+    """Labels and headline scores of a cell, both (N,): of its calibration images where it evaluated none."""
+    arrays, name = cell.record.scores(), f"score/{cell.record.status.headline}"
+    if len(arrays["label"]) == 0 and name in (kept := cell.record.calibration() or {}):
+        return np.zeros(len(kept[name]), np.uint8), kept[name]
+    return arrays["label"], arrays[name]
 
 
 def roc(cell: PlannedCell) -> np.ndarray:
@@ -84,8 +86,15 @@ def roc(cell: PlannedCell) -> np.ndarray:
     return np.interp(RATES, false_positive, true_positive)
 
 
-def roc_by_model(group: Group, cells: Sequence[PlannedCell]) -> Figure:
-    """A panel a model: its classes thin, their mean thick."""
+def with_anomalies(cells: Sequence[PlannedCell]) -> list[PlannedCell]:
+    """The cells that have an AUROC: that evaluated anomalous images."""
+    return [cell for cell in cells if "auroc" in cell.record.metrics]
+
+
+def roc_by_model(group: Group, cells: Sequence[PlannedCell]) -> Figure | None:
+    """A panel a model: its classes thin, their mean thick; None without anomalies."""
+    if not (cells := with_anomalies(cells)):
+        return None
     labels = [label for label in group.labels if any(cell.label == label for cell in cells)]
     columns = min(len(labels), 5)
     rows = math.ceil(len(labels) / columns)
@@ -104,8 +113,10 @@ def roc_by_model(group: Group, cells: Sequence[PlannedCell]) -> Figure:
     return figure
 
 
-def roc_by_class(group: Group, cells: Sequence[PlannedCell]) -> Figure:
-    """A panel a class: a line a model."""
+def roc_by_class(group: Group, cells: Sequence[PlannedCell]) -> Figure | None:
+    """A panel a class: a line a model; None without anomalies."""
+    if not (cells := with_anomalies(cells)):
+        return None
     classes = list(group.classes)
     columns = min(len(classes), 5)
     rows = math.ceil(len(classes) / columns)
@@ -172,18 +183,24 @@ def _histogram(axis: Any, cell: PlannedCell) -> None:
     from matplotlib.ticker import MaxNLocator
 
     label, score = headline(cell)
+    if len(score) == 0:
+        axis.text(0.5, 0.5, "no images", ha="center", va="center", transform=axis.transAxes, color="0.5")
+        axis.set_xticks([])
+        return
     low, high = float(score.min()), float(np.quantile(score, 0.995))
     if not high > low:
         high = low + 1
     edges = np.linspace(low, high, 41)
     for value, name, colour in ((0, "normal", NORMAL), (1, "anomalous", ANOMALOUS)):
         chosen = score[label == value]
+        if len(chosen) == 0:
+            continue
         heights = np.histogram(chosen, edges)[0] / max(len(chosen), 1)
         axis.stairs(heights, edges, fill=True, alpha=0.45, color=colour, label=name)
         axis.stairs(heights, edges, color=colour, linewidth=0.8)
-    axis.text(
-        0.98, 0.92, f"{cell.record.metrics['auroc']:.3f}", ha="right", va="top", transform=axis.transAxes, fontsize=8
-    )
+    metrics = cell.record.metrics
+    what = f"{metrics['auroc']:.3f}" if "auroc" in metrics else "calibration" if not metrics["n_test"] else ""
+    axis.text(0.98, 0.92, what, ha="right", va="top", transform=axis.transAxes, fontsize=8)
     axis.xaxis.set_major_locator(MaxNLocator(3))
     axis.tick_params(axis="x", labelsize=7, pad=1.5, length=2)
 

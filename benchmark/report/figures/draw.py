@@ -108,6 +108,8 @@ def cells_of(group: Group, cells: Sequence[PlannedCell]) -> list[PlannedCell]:
 def save(drawing: Figure, stem: Path, pdf: bool) -> None:
     """Save as ``stem``.png and with ``pdf`` as ``stem``.pdf, without dates. A PNG that is LARGE is cut to 128 colours.
 
+    Others are opaque, as matplotlib's are but for a fourth channel that says so in every pixel.
+
     By octree: the median cut gives nearly all colours to the greys of images, and the points of a map lose theirs.
     """
     from PIL import Image
@@ -115,10 +117,11 @@ def save(drawing: Figure, stem: Path, pdf: bool) -> None:
     png = stem.with_name(f"{stem.name}.png")
     _lay_out(drawing)
     drawing.savefig(png, dpi=DPI, metadata={"Software": None}, pil_kwargs={"optimize": True})
+    with Image.open(png) as image:
+        opaque = image.convert("RGB")
     if png.stat().st_size > LARGE:
-        with Image.open(png) as image:
-            cut = image.convert("RGB").quantize(128, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
-        cut.save(png, optimize=True)
+        opaque = opaque.quantize(128, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    opaque.save(png, optimize=True)
     if pdf:
         undated = dict.fromkeys(("CreationDate", "Creator", "Producer"))
         drawing.savefig(stem.with_name(f"{stem.name}.pdf"), dpi=DPI, metadata=undated)

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 def _heat_map(group: Group, cells: Sequence[PlannedCell]) -> Sketches:
     caption = "AUROC of the headline score, mean over seeds. Blank: not done. Classes in columns, then the mean."
+    if group.frame["auroc"].isna().all() and group.without_anomalies:
+        return
     yield "heatmap", "AUROC by class", caption, curves.heat_map(group)
 
 

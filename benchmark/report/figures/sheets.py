@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from benchmark.engine.colours import in_colour
 from benchmark.report.figures.style import DPI, class_lines, without_frame
 from benchmark.report.statistics import Group
 from benchmark.store.experiments import PlannedCell
@@ -69,7 +70,7 @@ def sheet_figure(group: Group, cells: Sequence[PlannedCell]) -> Figure | None:
     if not kept:
         return None
     rows = ROWS if all("reconstruction" in images for images in kept.values()) else ROWS[:1]
-    tall, wide = (pixels + 2 for pixels in next(iter(kept.values()))["input"].shape[1:])
+    tall, wide = (pixels + 2 for pixels in next(iter(kept.values()))["input"].shape[1:3])
     places = Places(len(kept), len(rows), SHOWN if wide < WIDE else 1, tall, wide)
     figure, axis = _empty(places)
     canvas = np.full((places.height, places.width, 3), 255, np.uint8)
@@ -95,7 +96,12 @@ def sheet_figure(group: Group, cells: Sequence[PlannedCell]) -> Figure | None:
 def _images(cells: Sequence[PlannedCell], number: int) -> dict[str, np.ndarray] | None:
     """What the first cell of a class kept."""
     cell = next((c for c in cells if c.axes.normal_class == number), None)
-    return cell.record.images() if cell is not None and cell.record is not None else None
+    found = cell.record.images() if cell is not None and cell.record is not None else None
+    if found is None:
+        return None
+    return {
+        name: in_colour(values) if name in ("input", "reconstruction") else values for name, values in found.items()
+    }
 
 
 def _empty(places: Places) -> tuple[Figure, Any]:
@@ -120,13 +126,18 @@ def _tiles(images: dict[str, np.ndarray], position: int) -> list[np.ndarray]:
     import matplotlib
 
     shown = images["input"][position] // LEVELS * LEVELS
-    tiles = [np.repeat(shown[..., None], 3, axis=-1)]
+    tiles = [_with_colours(shown)]
     if "reconstruction" in images:
         back = images["reconstruction"][position] // LEVELS * LEVELS
         residual = np.abs(shown.astype(int) - back.astype(int)).astype(np.uint8)
+        residual = residual.max(-1) if residual.ndim == 3 else residual  # of the colour that is furthest off
         colours = matplotlib.colormaps["magma"](residual, bytes=True)[..., :3]
-        tiles += [np.repeat(back[..., None], 3, axis=-1), colours]
+        tiles += [_with_colours(back), colours]
     return tiles
+
+
+def _with_colours(image: np.ndarray) -> np.ndarray:
+    return image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=-1)
 
 
 def _short(value: float) -> str:

@@ -7,12 +7,25 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from benchmark.data.synthetic import NAME as SYNTHETIC
 from benchmark.report.crossing import PREFIX
 from benchmark.report.statistics import Group, Mean, average_ranks, class_mean, per_class
 from benchmark.report.tables.floors import floor_note
-from benchmark.report.tables.table import ABSENT, Entry, Table, group_key, group_title, mean_text, number, updates
+from benchmark.report.tables.table import (
+    ABSENT,
+    NO_ANOMALIES,
+    WHY_NO_AUROC,
+    Entry,
+    Table,
+    group_key,
+    group_title,
+    mean_text,
+    number,
+    updates,
+)
 
 NO_RESULTS = "Scored on held-out training images: these numbers choose settings and are no results."
+MADE = "The anomalies are made from held-out normal images (docs/selection.md): how real ones do is another matter."
 
 
 def auroc_table(group: Group) -> Table:
@@ -57,7 +70,10 @@ def _class_row(group: Group, k: int, several: bool) -> list[Entry]:
     values = [round(float(np.mean(v)), 3) if v else math.nan for v in columns]
     best = max((v for v in values if not math.isnan(v)), default=math.nan)
     return [Entry(group.class_title(k))] + [
-        Entry(_seeds_text(v, several), value == best) for v, value in zip(columns, values, strict=True)
+        Entry(
+            NO_ANOMALIES if not v and (label, k) in group.without_anomalies else _seeds_text(v, several), value == best
+        )
+        for label, v, value in zip(group.labels, columns, values, strict=True)
     ]
 
 
@@ -78,7 +94,7 @@ def _interval(low: float, high: float) -> str:
 
 def _auroc_notes(group: Group, means: Sequence[Mean], several: bool) -> list[str]:
     notes = ["Larger is better; the best of each row is bold (ties after rounding all are)."]
-    images = sorted({int(n) for n in group.frame["n_test"].dropna()})
+    images = sorted({int(n) for n in group.frame["n_test"].dropna()} - {0})
     if images:
         notes[0] += f" Every cell is scored on {' or '.join(f'{n:,}' for n in images)} {group.evaluate_on} images."
     if several:
@@ -86,14 +102,19 @@ def _auroc_notes(group: Group, means: Sequence[Mean], several: bool) -> list[str
             "Mean ± standard deviation (ddof = 1) over n seeds; in the mean row, of the seeds that have all classes."
         )
     notes += unlike_columns(group, means)
+    measured = any(mean.present for mean in means)  # without an AUROC there is nothing to say of floors
     notes.append(
         "The sd over classes says how much classes differ, not how far a mean may be off. Updates: training steps of a "
-        "cell; fit: fitted in one call. " + floor_note(group)
+        "cell; fit: fitted in one call." + (f" {floor_note(group)}" if measured else "")
     )
     if (group.frame["state"] != "done").any():
         notes.append(f"{ABSENT} stands for a cell that is not done.")
+    if group.without_anomalies:
+        notes.append(WHY_NO_AUROC)
     if group.evaluate_on != "test":
         notes.append(NO_RESULTS)
+    if group.evaluate_on == SYNTHETIC:
+        notes.append(MADE)
     return notes
 
 

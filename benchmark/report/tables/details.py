@@ -144,5 +144,6 @@ def kinds_table(group: Group) -> Table | None:
         texts = [number(m.value) + ("" if m.complete else f" ({m.present}/{m.expected})") for m in means]
         rows.append([Entry(group.shown(label)), *map(Entry, texts)])
     columns = ["model", *(kind.removeprefix(AGAINST).replace("_", " ") for kind in kinds)]
-    note = "AUROC of the headline score, normal test images against one kind of anomaly alone; means over classes."
+    images = "normal test images" if group.evaluate_on == "test" else "held-out normal images"
+    note = f"AUROC of the headline score, {images} against one kind of anomaly alone; means over classes."
     return Table(f"kinds_{group_key(group)}", f"AUROC by kind of anomaly, {group_title(group)}", columns, rows, [note])

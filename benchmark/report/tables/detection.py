@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from benchmark.report.statistics import Group, class_mean
-from benchmark.report.tables.table import ABSENT, Entry, Table, cells_text, group_key, group_title, mean_text, number
+from benchmark.report.tables.table import (
+    ABSENT,
+    WHY_NO_AUROC,
+    Entry,
+    Table,
+    cells_text,
+    group_key,
+    group_title,
+    mean_text,
+    number,
+)
 
 DETECTION = (
     ("auroc", "AUROC ↑"),
@@ -41,14 +51,15 @@ def detection_table(group: Group) -> Table:
         f"Detection metrics of the headline score, {group_title(group)}",
         ["model", "cells", *(title for _, title in DETECTION)],
         rows,
-        [_note(group)],
+        [_note(group), *([WHY_NO_AUROC] if group.without_anomalies else [])],
         rules,
     )
 
 
 def everything_flagged(group: Group) -> tuple[float, float, float, float] | None:
-    """Precision, recall, F1 and false alarms of flagging every image, means over classes; None without cells."""
+    """Precision, recall, F1 and false alarms of flagging every image, means over classes; None without anomalies."""
     frame = group.frame.dropna(subset=["n_test", "n_test_anomalous"])
+    frame = frame[frame["n_test_anomalous"] > 0]
     if frame.empty:
         return None
     shares = frame["n_test_anomalous"].astype(float) / frame["n_test"].astype(float)

@@ -8,6 +8,7 @@ from itertools import combinations
 
 import numpy as np
 
+from benchmark.report.committed import is_published
 from benchmark.report.statistics import FLOORS, Group, by_class_and_seed, t_interval
 
 MINIMUM_PAIRS = 6  # without ties; below that, a two-sided signed-rank test cannot reach p < 0.05
@@ -59,13 +60,15 @@ def comparisons(all_groups: Sequence[Group], metric: str = "auroc") -> list[Comp
 
     Pairs with those (TRIVIAL) would only widen the correction: what is below a floor is marked. Only seeds that both
     columns have for a class count. Holm's correction is over the pairs of one split and data set, or of one split
-    pooled.
+    pooled. Nor are two columns compared that were both published elsewhere.
     """
     results: list[Comparison] = []
     for split, evaluate_on, dataset, alike in _scopes(all_groups):
-        labels = list(dict.fromkeys(label for g in alike for label in g.labels if label not in TRIVIAL))
+        labels = list(dict.fromkeys(label for g in alike for label in g.labels if not _is_trivial(label)))
         found = []
         for first, second in combinations(labels, 2):
+            if is_published(first) and is_published(second):
+                continue
             pairs = _pairs(alike, metric, first, second)
             gap = pairs.values[:, 0] - pairs.values[:, 1]
             if np.count_nonzero(gap) >= MINIMUM_PAIRS:
@@ -89,6 +92,10 @@ def comparisons(all_groups: Sequence[Group], metric: str = "auroc") -> list[Comp
                 )
             )
     return results
+
+
+def _is_trivial(label: str) -> bool:
+    return label in TRIVIAL or (is_published(label) and label.partition(" ")[0] in TRIVIAL)
 
 
 def least_p(found: Sequence[Comparison]) -> float:

@@ -8,6 +8,11 @@ from dataclasses import dataclass, field
 from benchmark.report.statistics import Group, Mean, column_mean
 
 ABSENT = "—"  # planned, but not there
+NO_ANOMALIES = f"{ABSENT} no anomalies"  # done, but none were evaluated
+WHY_NO_AUROC = (
+    "No anomalies: none were evaluated, so that there is no AUROC. Scores and thresholds are in the cells' records; "
+    "split.evaluate_on=synthetic makes anomalies."
+)
 RULES_SECTION = "Models and rules"  # heading of the tables and figures of both axes
 DATASET_TITLES = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST"}
 

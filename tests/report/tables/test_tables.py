@@ -12,7 +12,7 @@ import pytest
 from benchmark.report import statistics
 from benchmark.report.statistics import groups
 from benchmark.report.tables import published
-from benchmark.report.tables.auroc import auroc_table
+from benchmark.report.tables.auroc import MADE, NO_RESULTS, auroc_table
 from benchmark.report.tables.formats import (
     escape_markdown,
     latex_document,
@@ -224,3 +224,11 @@ def test_a_link_is_no_link_in_markdown_and_an_interval_stays_as_it_is() -> None:
     assert escape_markdown("[x](javascript:alert)") == "\\[x\\](javascript:alert)"
     assert escape_markdown("![x][y]") == "!\\[x\\]\\[y\\]"
     assert escape_markdown("[0.539, 0.775]") == "[0.539, 0.775]"
+
+
+def test_cells_on_synthetic_anomalies_are_no_results_and_say_of_what_they_are(records, frame_of):
+    records.job(*({"model": "ae", "k": k, "auroc": 0.9, "evaluate_on": "synthetic"} for k in (0, 1)))
+    (group,) = groups(frame_of())
+    table = auroc_table(group)
+    assert table.title == "AUROC, MNIST, one_vs_rest, synthetic"
+    assert table.notes[-2:] == [NO_RESULTS, MADE]

@@ -1,0 +1,173 @@
+"""One image file, of whatever kind people have, as the pixels that a model is given.
+
+What stands for what:
+
+- A file is known by its content, not by its name: PNG, JPEG, BMP and TIFF, read by Pillow.
+- Grey is made from colours as ITU-R 601 weighs them (0.299 R + 0.587 G + 0.114 B); grey as three channels is repeated.
+- 16 bits become 8 by dividing by 257, so that 65535 is white: never by an image's own range, which would make a dark
+  image and a bright one the same. 1 bit becomes 0 and 255. 32-bit whole numbers and floats have no white: refused.
+- A palette's colours are looked up. What is transparent is laid over black, which padding is too.
+- The orientation that a camera noted in EXIF is applied.
+- Resized by a bilinear filter as wide as the scale asks (antialiased), as other data sets are here.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import IO, TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")  # in small letters; files of a folder that are images
+FORMATS = ("PNG", "JPEG", "BMP", "TIFF")  # Pillow's names
+MOST_PIXELS = 1 << 26  # 8,192 x 8,192: an image of more is refused before it is unpacked
+MOST_BYTES = 1 << 29  # of a file: a TIFF of so many pixels with 16 bits a colour fits
+GREY = ("1", "L", "LA", "La", "I;16", "I;16L", "I;16B", "I;16N", "I")  # Pillow's modes without colours
+WIDE = ("I;16", "I;16L", "I;16B", "I;16N", "I")  # of 16 bits; "I" is that of a PNG in older versions of Pillow
+SIXTEEN_TO_EIGHT = 257  # 65535 / 255
+
+
+class Unreadable(Exception):
+    """A file that gives no image; the message says why in a few words, without naming the file.
+
+    What is said of this file alone stands in brackets at its end: ``empty (0 bytes)``.
+    """
+
+
+def read_image(path: Path | str | IO[bytes], channels: int, size: int, keep_aspect: bool = False) -> np.ndarray:
+    """The image of a file, or of an open binary one: uint8 (C, size, size), C = ``channels``, 1 (grey) or 3 (RGB).
+
+    The whole image is stretched to the square, or with ``keep_aspect`` made to fit into it, centred, with black beside
+    it. Raises ``Unreadable``: no such file, empty, of another kind, cut off, damaged, of several pages, of more than
+    ``MOST_PIXELS`` pixels.
+    """
+    return read_stored(path, channels, size, keep_aspect)[0]
+
+
+def read_stored(
+    path: Path | str | IO[bytes], channels: int, size: int, keep_aspect: bool = False
+) -> tuple[np.ndarray, int]:
+    """``read_image``, and how many channels the file itself has: 1 (grey) or 3 (colours)."""
+    from PIL import ImageOps
+
+    with _opened(path) as image:
+        stored = 1 if image.mode in GREY else 3
+        return fitted(_eight_bits(ImageOps.exif_transpose(image), channels), size, keep_aspect), stored
+
+
+def content_of(path: Path) -> bytes:
+    """All bytes of a file. Raises ``Unreadable`` where there are none, or too many for an image."""
+    size = _refuse_no_file(path)
+    if size > MOST_BYTES:
+        raise Unreadable(f"too large ({size:,} bytes, at most {MOST_BYTES:,} are read)")
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise Unreadable((error.strerror or "it cannot be read").lower()) from error
+
+
+def fitted(image: Image, size: int, keep_aspect: bool) -> np.ndarray:
+    """An image of mode L or RGB as uint8 (C, size, size)."""
+    from PIL import ImageOps
+    from PIL.Image import Resampling
+
+    if keep_aspect:
+        image = ImageOps.pad(image, (size, size), Resampling.BILINEAR, color=0)
+    elif image.size != (size, size):
+        image = image.resize((size, size), Resampling.BILINEAR)
+    pixels = np.asarray(image).reshape(size, size, -1)
+    return np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+
+def to_bytes(pixels: np.ndarray) -> np.ndarray:
+    """Pixels of 1, 8 or 16 bits as uint8, whatever their shape: 1 is 255, and 65535 is."""
+    if pixels.dtype == np.bool_:
+        return pixels.astype(np.uint8) * 255
+    if pixels.dtype.itemsize == 1:
+        return pixels
+    return (pixels.astype(np.float64) / SIXTEEN_TO_EIGHT).round().clip(0, 255).astype(np.uint8)
+
+
+@contextmanager
+def _opened(path: Path | str | IO[bytes]) -> Iterator[Image]:
+    """The image with its pixels still packed. Whatever fails inside is the file's fault: Pillow's decoders raise many
+    kinds of errors for damaged files (OSError, SyntaxError, ValueError, KeyError, struct.error, ...)."""
+    import PIL.Image
+
+    if isinstance(path, Path | str):
+        _refuse_no_file(Path(path))
+    _hush()
+    try:
+        with PIL.Image.open(path, formats=FORMATS) as image:
+            _refuse(image)
+            yield image
+    except Unreadable:
+        raise
+    except PIL.UnidentifiedImageError as error:
+        raise Unreadable("no PNG, JPEG, BMP or TIFF image") from error
+    except PIL.Image.DecompressionBombError as error:
+        raise Unreadable(f"too large (at most {MOST_PIXELS:,} pixels are read)") from error
+    except MemoryError as error:
+        raise Unreadable("too large (for the memory there is)") from error
+    except Exception as error:
+        said = " ".join(str(error).split())[:80]
+        raise Unreadable(f"cut off or damaged ({said or type(error).__name__})") from error
+
+
+@cache
+def _hush() -> None:
+    """None of Pillow's warnings: of what is large by its measure (ours is lower, and an error), of odd tags, ..."""
+    warnings.filterwarnings("ignore", module=r"PIL\.")  # for good: filters are shared by all threads
+
+
+def _refuse_no_file(path: Path) -> int:
+    """The size of a file that can be read, in bytes."""
+    try:
+        found = os.stat(path)
+    except OSError as error:
+        raise Unreadable((error.strerror or "it cannot be looked at").lower()) from error
+    except ValueError as error:
+        raise Unreadable("of a name that no file can have (with a zero byte)") from error
+    if not stat.S_ISREG(found.st_mode):  # to open a pipe would wait for ever
+        raise Unreadable("a folder" if stat.S_ISDIR(found.st_mode) else "no plain file")
+    if found.st_size == 0:
+        raise Unreadable("empty (0 bytes)")
+    if not os.access(path, os.R_OK):
+        raise Unreadable("permission denied")
+    return found.st_size
+
+
+def _refuse(image: Image) -> None:
+    width, height = image.size
+    if width == 0 or height == 0:
+        raise Unreadable(f"of no size ({width} x {height} pixels)")
+    if width * height > MOST_PIXELS:
+        raise Unreadable(f"too large ({width:,} x {height:,} pixels, at most {MOST_PIXELS:,} are read)")
+    if image.format in ("TIFF", "PNG") and (pages := getattr(image, "n_frames", 1)) > 1:
+        raise Unreadable(f"of several pages or frames ({pages}, one image a file is read)")
+    if image.mode == "F" or (image.mode == "I" and image.format != "PNG"):
+        raise Unreadable("of 32 bits a pixel (8 or 16 are read)")
+
+
+def _eight_bits(image: Image, channels: int) -> Image:
+    """An image of mode L or RGB. Its pixels are unpacked here."""
+    import PIL.Image
+
+    image.load()
+    if image.mode in WIDE:
+        image = PIL.Image.fromarray(to_bytes(np.asarray(image)))
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+        image = PIL.Image.alpha_composite(PIL.Image.new("RGBA", image.size, (0, 0, 0, 255)), image)
+    if image.mode not in ("L", "RGB"):  # a palette, an inverted or a printer's image: by its colours
+        image = image.convert("L" if image.mode in ("1", "L") else "RGB")
+    return image.convert("L" if channels == 1 else "RGB")

@@ -1,0 +1,175 @@
+"""The page of the most anomalous images, ``page.html`` filled in: one file that loads nothing from anywhere."""
+
+from __future__ import annotations
+
+import base64
+import io
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmark.detect.origin import origin
+from benchmark.detect.scorer import Scorer
+from benchmark.detect.streaming import Tally
+from benchmark.detect.table import Row
+from benchmark.engine.fleet import to_pixels
+from benchmark.engine.pictures import side_by_side
+
+TEMPLATE = Path(__file__).with_name("page.html")
+SHOWN = 24  # images
+PATIENCE = 20.0  # seconds that may be spent on where scores come from
+BARS = 20
+PLACES = ("top", "middle", "bottom"), ("left", "centre", "right")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture with its title; ``source`` is the data itself."""
+
+    title: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Card:
+    """One image of the page."""
+
+    row: Row
+    pictures: Sequence[Picture]
+    mostly: str  # where its score comes from, in words
+
+
+def build_page(source: str, lines: Sequence[str], tally: Tally, scorer: Scorer) -> str:
+    """The page as text. ``lines`` stand at its head; names, labels and reasons are escaped."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    pages = Environment(
+        loader=FileSystemLoader(TEMPLATE.parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    cards = _cards(tally.top, scorer)
+    pictures = max((len(card.pictures) for card in cards), default=1)
+    bars, level = _bars(tally.p_values)
+    return pages.get_template(TEMPLATE.name).render(
+        source=source,
+        lines=lines,
+        cards=cards,
+        legend=_legend(cards),
+        width=110 * pictures,
+        count=f"{tally.count:,}",
+        bars=bars,
+        level=level,
+        bad=tally.bad,
+    )
+
+
+def _cards(top: Sequence[tuple[Row, np.ndarray]], scorer: Scorer) -> list[Card]:
+    if not top:
+        return []
+    images = torch.from_numpy(np.stack([image for _, image in top]))
+    made = scorer.reconstructions(images)
+    residuals = None if made is None else _residuals(images, made)
+    brightest = 1.0 if residuals is None else max(float(residuals.max()), 1e-6)
+    cards, start = [], time.perf_counter()
+    for i, (row, _) in enumerate(top):
+        shown = [Picture("image", _picture(images[i]))]
+        if made is not None and residuals is not None:
+            shown.append(Picture("reconstruction", _picture(_bytes(made[i]))))
+            shown.append(Picture("residual", _picture(_bytes(residuals[i] / brightest))))
+        mostly = ""
+        gone = time.perf_counter() - start
+        if gone * (i + 1) / max(i, 1) < PATIENCE:  # as long as the next one fits
+            found = origin(scorer, images[i], None if made is None else made[i])
+            shown.append(Picture("where from", _png(_overlaid(images[i], found))))
+            mostly = _in_words(found, float(row.score or 0))
+        cards.append(Card(row, shown, mostly))
+    return cards
+
+
+def _residuals(images: Tensor, made: Tensor) -> Tensor:
+    """|image - reconstruction|, of colours their mean, frames apart: (N, C, H, W)."""
+    apart = (to_pixels(images) - made).abs()
+    return apart.mean(1, keepdim=True) if apart.shape[1] == 3 else apart
+
+
+def _legend(cards: Sequence[Card]) -> str:
+    titles = {picture.title for card in cards for picture in card.pictures}
+    words = []
+    if "residual" in titles:
+        words.append("Residual: |image - reconstruction|, brighter is larger, on one scale for all.")
+    elif titles:
+        words.append("This model makes no reconstruction.")
+    if "where from" in titles:
+        instead = "what the model makes of it" if "residual" in titles else "the mean of the pixels around it"
+        words.append(
+            f"Where from: by how much the score falls when a part is replaced by {instead} (redder: more; each image "
+            "on a scale of its own)."
+        )
+    return " ".join(words)
+
+
+def _in_words(found: np.ndarray, score: float) -> str:
+    """Where the score comes from: the place of the part that weighs most."""
+    if found.max() <= 0:
+        return "No part alone lowers the score."
+    places = zip(PLACES, np.unravel_index(found.argmax(), found.shape), found.shape, strict=True)
+    across = [names[int(3 * (at + 0.5) / size)] for names, at, size in places]
+    share = f", {found.max() / score:.0%} of the score" if score > 0 else ""
+    return f"Most from {across[0]} {across[1]}{share}."
+
+
+def _overlaid(image: Tensor, found: np.ndarray) -> np.ndarray:
+    """An image in grey with red where its score comes from: uint8 (H, W, 3)."""
+    grey = image.float().mean(0).numpy()  # (H, W)
+    weight = found / found.max() if found.max() > 0 else found
+    tall, wide = (np.arange(size) * count // size for size, count in zip(grey.shape, found.shape, strict=True))
+    heat = 0.75 * weight[tall][:, wide]
+    base = np.repeat((0.6 * grey)[:, :, None], 3, axis=2)
+    red = np.array([255.0, 60.0, 30.0])
+    return (base * (1 - heat[:, :, None]) + red * heat[:, :, None]).round().astype(np.uint8)
+
+
+def _bytes(pixels: Tensor) -> Tensor:
+    """Pixels in [0, 1] as uint8."""
+    return (pixels * 255).round().clamp(0, 255).byte()
+
+
+def _picture(image: Tensor) -> str:
+    """An image uint8 (C, H, W) as a data URI: in grey, in colours, or its frames side by side."""
+    return _png(image.permute(1, 2, 0).numpy() if len(image) == 3 else side_by_side(image[None])[0])
+
+
+def _png(pixels: np.ndarray) -> str:
+    """uint8 (H, W) or (H, W, 3) as a data URI."""
+    import PIL.Image
+
+    content = io.BytesIO()
+    PIL.Image.fromarray(pixels).save(content, "PNG", optimize=True)
+    return f"data:image/png;base64,{base64.b64encode(content.getvalue()).decode()}"
+
+
+def _bars(values: Sequence[float]) -> tuple[list[dict[str, str]], str]:
+    """A histogram of p-values as rectangles of a drawing of 640 x 170, and the height of equal bars."""
+    if len(values) < BARS:
+        return [], ""
+    counts, _ = np.histogram(values, BARS, (0.0, 1.0))
+    scale, width = 140 / counts.max(), 600 / BARS
+    bars = [
+        {
+            "x": f"{30 + i * width + 1:.1f}",
+            "y": f"{150 - count * scale:.1f}",
+            "width": f"{width - 2:.1f}",
+            "height": f"{count * scale:.1f}",
+        }
+        for i, count in enumerate(counts)
+    ]
+    return bars, f"{150 - len(values) / BARS * scale:.1f}"

@@ -1,0 +1,52 @@
+"""Scores of a cell's images as one number each: what a published cell is compared by, bit for bit.
+
+The hash of a score is SHA-256 over its float32 values, little-endian, in the order of the evaluated images' index. The
+file of ``report/scores.py`` has the same values in the same order, so a reader of it computes the same hash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from benchmark.store.records import Record
+
+HEADLINE = "headline"  # stands for the model's own score among the names of rules
+
+
+def has_scores(record: Record) -> bool:
+    """Whether scores were written with a record; what was brought back from elsewhere may lack them."""
+    return "scores.npz" in record.status.files and (record.path / "scores.npz").exists()
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The evaluated images of a cell and what they score, by the images' index."""
+
+    index: np.ndarray  # int64 (N,), of the official split
+    label: np.ndarray  # uint8 (N,), 1 = anomalous
+    scores: Mapping[str, np.ndarray]  # float32 (N,): the headline's, then those of each rule that applies, by name
+
+
+def judged(record: Record) -> Judged:
+    """What a cell's record says of each image. Raises ``RecordError`` if it cannot be read."""
+    images, under = record.scores(), record.rule_scores()
+    order = np.argsort(images["index"], kind="stable")
+    scores = {HEADLINE: images[f"score/{record.status.headline}"]}
+    scores |= {name: under[f"score/{name}"] for name in sorted(record.rules()) if f"score/{name}" in under}
+    return Judged(images["index"][order], images["label"][order], {name: of[order] for name, of in scores.items()})
+
+
+def score_hashes(record: Record) -> dict[str, str]:
+    """The hash of each score of a cell, 64 hexadecimal digits. Raises ``RecordError`` if they cannot be read."""
+    return {name: score_hash(values) for name, values in judged(record).scores.items()}
+
+
+def score_hash(values: np.ndarray) -> str:
+    """The hash of scores (N,) in the order of the images' index."""
+    return hashlib.sha256(np.ascontiguousarray(values, "<f4").tobytes()).hexdigest()
