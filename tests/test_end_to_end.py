@@ -286,7 +286,8 @@ def test_an_interrupted_sweep_reports_what_is_missing_and_goes_on_from_there(tmp
         store = tmp_path / "outputs" / "mlflow.db"  # Ctrl-C does not wait for an MLflow that lags behind
         while not (
             re.search(r"^  ae digits \d seed 0 epochs=100000: epoch", log.read_text(), re.MULTILINE)
-            and [runs(store, "FINISHED"), runs(store, "RUNNING")] == [3, 1]
+            and runs(store, "FINISHED") == 3
+            and runs(store, "RUNNING") >= 1  # the job, and its cells once they have trained for a while
         ):
             assert time.monotonic() < deadline, log.read_text()
             time.sleep(0.2)

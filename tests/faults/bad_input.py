@@ -446,7 +446,7 @@ CASES = [
     Bad("Small commands", "`benchmark.select` of cells on test images", ("experiment=bad",),
         "2 of the 2 cells are evaluated on test images, which choose nothing", module="benchmark.select"),
     Bad("Small commands", "`benchmark.select dataset=kmnist`", ("experiment=bad", "dataset=kmnist"),
-        "dataset=kmnist has no other data set to be chosen on. There is: mnist", module="benchmark.select"),
+        "2 of the 2 cells are evaluated on test images, which choose nothing. Compare", module="benchmark.select"),
     Bad("Small commands", "`benchmark.select cells=none.csv`", ("cells=none.csv",),
         "cells=none.csv is no cells.csv of a report (FileNotFoundError", module="benchmark.select"),
     Bad("Small commands", "`benchmark.select experiment=bad cells=x.csv`", ("experiment=bad", "cells=x.csv"),
