@@ -226,7 +226,11 @@ def test_a_folder_that_fills_is_watched_until_it_is_told(cells: Cells, parts: Pa
     (new / "first.png").write_bytes(files[0].read_bytes())
     words = [f"cell={cells.paths['pca']}", f"images={new}", f"out={out}", f"page={tmp_path / 'new.html'}", "watch=true"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "benchmark.score", *words], env=user_environment(), stderr=subprocess.PIPE, text=True
+        [sys.executable, "-m", "benchmark.score", *words],
+        env=user_environment(),
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # which a job in the background ignores
     )
     assert process.stderr is not None
     try:

@@ -89,4 +89,4 @@ def test_what_a_report_says_is_printable(tmp_path: Path) -> None:
     shutil.copytree(QUICK, tmp_path / "odd")
     content = json.loads((QUICK / "manifest.json").read_text()) | {"report_git_revision": "\x1b[31m\nred"}
     (tmp_path / "odd" / "manifest.json").write_text(json.dumps(content))
-    assert read_committed(tmp_path / "odd").revision == "?[31m red"
+    assert read_committed(tmp_path / "odd").revision == "\\x1b[31m\\nred"
