@@ -20,8 +20,8 @@ from benchmark.data.cache import About, Mapped, Report, Way, cached, discard, ma
 from benchmark.data.classes import refuse_names
 from benchmark.data.files import data_dir, typed_path
 from benchmark.data.judging import in_words
-from benchmark.data.layouts import find, listed, shown
-from benchmark.say import warn
+from benchmark.data.layouts import find, listed
+from benchmark.say import shown, warn
 
 SIZES = range(28, 129)  # pixels along a side
 ON_BAD = ("stop", "skip")

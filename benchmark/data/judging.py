@@ -10,7 +10,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from benchmark.data.layouts import Item, listed, shown
+from benchmark.data.layouts import Item, listed
+from benchmark.say import shown
 
 TRAIN_SHARE = 0.7  # of each class, where no split is given
 FEWEST = 10  # training images of a class that is to be trained on: one of them is kept for calibration

@@ -25,6 +25,7 @@ from benchmark.config import UsageError
 from benchmark.data.arrays import FILE, Arrays
 from benchmark.data.files import expanded
 from benchmark.data.reading import EXTENSIONS
+from benchmark.say import shown
 
 GOOD = "good"  # the class of a flat folder, and of arrays without labels
 SPLITS = ("train", "test")
@@ -90,12 +91,6 @@ def _rank(part: str) -> tuple[int, int, str]:
         return 1, 0, part
     digits = "".join(str(int(digit)) for digit in part).lstrip("0")
     return 0, len(digits), digits
-
-
-def shown(name: str) -> str:
-    """A name as it can be printed in one line."""
-    text = name.encode("utf-8", "replace").decode("utf-8")
-    return text if text.isprintable() else ascii(text)[1:-1]
 
 
 def listed(names: Sequence[str], most: int = NAMED) -> str:

@@ -16,7 +16,6 @@ from benchmark.cells import NUMERICS_VERSION
 from benchmark.config import UsageError
 from benchmark.data.files import data_dir
 from benchmark.data.images import load_images
-from benchmark.data.layouts import shown
 from benchmark.data.splits import make_split
 from benchmark.detect.fitting import Plan
 from benchmark.detect.ruling import calibration_scores, needs_images, under_rule
@@ -26,7 +25,7 @@ from benchmark.engine.committee import NAME as COMMITTEE
 from benchmark.engine.device import resolve_device
 from benchmark.engine.fleet import Fleet
 from benchmark.rules import build_rule, rule_code, shipped
-from benchmark.say import one_line
+from benchmark.say import one_line, shown
 from benchmark.store.files import RecordError
 from benchmark.store.finished import code_fault
 from benchmark.store.foreign import refuse_dataset, refuse_model, refuse_rule

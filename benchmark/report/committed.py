@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmark.config import UsageError
-from benchmark.data.layouts import shown
 from benchmark.report.frame import read_frame
 from benchmark.report.manifest import MANIFEST, vendor_of
-from benchmark.say import one_line
+from benchmark.say import one_line, shown
 from benchmark.store.files import RecordError
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from benchmark.cells import Axes
-from benchmark.data.layouts import shown
 from benchmark.data.writing import replacing
+from benchmark.say import shown
 from benchmark.store.files import RecordError, read_json, write_json
 from benchmark.store.finished import code_fault
 from benchmark.store.format import Entry, PlannedJob, read_job

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import OmegaConf
 
 from benchmark.cells import NUMERICS_VERSION, Cell
-from benchmark.data.layouts import shown
-from benchmark.say import named
+from benchmark.say import named, shown
 from benchmark.store.environment import environment
 from benchmark.store.files import RecordError
 from benchmark.store.format import Status
