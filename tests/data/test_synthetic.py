@@ -8,14 +8,28 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from sklearn.metrics import roc_auc_score
 
+from benchmark import Detector
 from benchmark.config import SplitConfig, UsageError
-from benchmark.data.images import ImageData
+from benchmark.data import load_dataset_config
+from benchmark.data.images import ImageData, load_images
 from benchmark.data.splits import NAMES, VALIDATION_ANOMALIES, Split, make_split
-from benchmark.data.synthetic import KINDS, LEAST_LEVELS, TRIES, differs, kinds_of, make_anomaly, synthetic_images
+from benchmark.data.synthetic import (
+    KINDS,
+    LEAST_LEVELS,
+    TRIES,
+    _around,
+    _as_sharp,
+    _between,
+    differs,
+    kinds_of,
+    make_anomaly,
+    synthetic_images,
+)
 
 SHAPES = [(1, 28, 28), (3, 64, 64), (1, 8, 8), (3, 20, 31)]
-GOLDEN = "c8683068e9440b4779d0dc4be0a1d9d27f82b82438e108780ea83f747a147fc3"
+GOLDEN = "4bf5c2c052ef6d3340bea812286cfd92a801cbf2968221351d2e4d5352694560"
 
 
 def blobs(count: int, *shape: int, seed: int = 0) -> np.ndarray:
@@ -111,6 +125,31 @@ def test_elastic_moves_pixels_by_up_to_a_fifth_and_the_same_in_every_channel():
         assert np.array_equal(found[0], found[1])
         furthest.append(np.abs(found[0].astype(int) - ramp).max() / 5)  # in columns
     assert 2 < min(furthest) < max(furthest) <= 10.2
+
+
+@pytest.mark.parametrize(("dataset", "label"), [("mnist", 8), ("fashion_mnist", 0)])
+def test_a_warp_leaves_no_trace_of_its_making(dataset, label, data_dir):
+    """Images moved by a part of a pixel, made as warped ones are, stay normal: no rule may tell them by blur."""
+    data = load_images(load_dataset_config(dataset), data_dir)
+    images = data.train_images[data.train_labels == label].numpy()
+    held_out, draw = images[3500:4000], np.random.default_rng(0)
+    moved, blurred = np.empty_like(held_out), np.empty_like(held_out)
+    for i, image in enumerate(held_out.astype(float)):
+        rows, columns = (np.indices((28, 28)) + draw.uniform(-0.5, 0.5, (2, 1, 1))).clip(0, 27)
+        between = _between(image, rows, columns)
+        blurred[i] = np.rint(between)
+        moved[i] = np.rint(_as_sharp(between, image, *_around(image, rows, columns)).clip(0, 255))
+    warped = np.stack([make_anomaly(image, "elastic", seed)[0] for seed, image in enumerate(held_out)])
+    truth = np.repeat([1, 0], len(held_out))
+    for rule in ("squared", "complexity_adjusted", "ssim"):
+        detector = Detector("pca", rule=rule).fit(images[:3500])
+        normal = detector.score_samples(held_out)
+        auroc = {
+            name: roc_auc_score(truth, np.concatenate([normal, detector.score_samples(made)]))
+            for name, made in (("moved", moved), ("blurred", blurred), ("warped", warped))
+        }
+        assert 0.45 < auroc["moved"] < 0.6 < 0.65 < auroc["warped"], (rule, auroc)
+        assert rule == "complexity_adjusted" or auroc["blurred"] < 0.42, (rule, auroc)  # what would be seen without
 
 
 def test_an_occlusion_is_of_one_level_and_noise_is_not():
