@@ -74,7 +74,7 @@ def what_training_lowers(subject: Subject, fleet: Fleet, held_out: Tensor) -> fl
 
 
 def losses_are_recorded_and_finite(subject: Subject) -> None:
-    fleet, (training,) = subject.trained(subject.members[:1])
+    fleet, training = subject.first
     require(training.diverged is None, f"it diverged: {training.diverged}")
     require(len(training.history) == (3 if fleet.model.phases else 0), "there is not one row of losses an epoch")
     for row in training.history:
@@ -146,8 +146,9 @@ def scoring_changes_nothing(subject: Subject) -> None:
 
 
 def equal_seeds_give_equal_scores_and_others_others(subject: Subject) -> None:
-    label = subject.members[0][0]
-    one, again, other = (subject.scores(subject.trained([(label, seed)])[0], subject.images)[0] for seed in (1, 1, 2))
+    label, seed = subject.members[0]
+    fleets = (subject.fleet, *(subject.trained([(label, each)])[0] for each in (seed, seed + 1)))
+    one, again, other = (subject.scores(fleet, subject.images)[0] for fleet in fleets)
     require_same(one, again, "is another number in a second training with the same seed")
     differs = any(not torch.equal(one[name], other[name]) for name in one)
     random = subject.fleet.model.random

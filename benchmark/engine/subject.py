@@ -41,9 +41,14 @@ class Subject:
         return [(label % len(self.data.class_names), seed) for label, seed in MEMBERS]
 
     @cached_property
+    def first(self) -> tuple[Fleet, Training]:
+        """The first cell, trained for three epochs, or for one if in brief, and what became of it. It is shared."""
+        fleet, (training,) = self.trained(self.members[:1], 1 if self.brief else EPOCHS)
+        return fleet, training
+
+    @property
     def fleet(self) -> Fleet:
-        """One cell, trained for three epochs, or for one if in brief."""
-        return self.trained(self.members[:1], 1 if self.brief else EPOCHS)[0]
+        return self.first[0]
 
     @property
     def images(self) -> Tensor:
