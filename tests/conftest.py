@@ -18,6 +18,30 @@ from omegaconf import OmegaConf
 
 from benchmark.config import DatasetConfig
 
+SHARED = {"cells": "detect"}  # fixtures of a whole session that train something -> the group of tests that use them
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that share what a fixture of their module has made run on one worker, which then makes it once."""
+    for item in items:
+        if item.get_closest_marker("xdist_group") is None and (name := group_of(item)) is not None:
+            item.add_marker(pytest.mark.xdist_group(name))
+
+
+def group_of(item: pytest.Item) -> str | None:
+    """The group of a test without one of its own; None if it may run anywhere."""
+    fixtures = getattr(item, "_fixtureinfo", None)
+    if fixtures is None:  # of a page
+        return None
+    for name, found in fixtures.name2fixturedefs.items():
+        if name in SHARED:
+            return SHARED[name]
+        if found[-1].scope == "module" and not name.startswith("_"):
+            return item.nodeid.partition("::")[0]
+    return None
+
+
 IDX_NAMES = (
     "train-images-idx3-ubyte",
     "train-labels-idx1-ubyte",

@@ -9,8 +9,6 @@ import re
 import shutil
 import signal
 import sqlite3
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -26,8 +24,8 @@ from benchmark.engine.update import Update
 from benchmark.store.records import read_record
 from benchmark.tracking.heartbeat import close_dead_runs
 from tests.faults.helpers import run_here as run
-from tests.test_cli import run as run_alone
-from tests.test_cli import user_environment
+from tests.faults.warm import Forked
+from tests.faults.warm import run as run_alone
 
 TINY = [
     "split.test_limit=300",
@@ -270,17 +268,9 @@ def runs(store: Path, status: str) -> int:
 def test_an_interrupted_sweep_reports_what_is_missing_and_goes_on_from_there(tmp_path: Path) -> None:
     """Ctrl-C while the second model trains: the report shows the first one's cells beside the second's missing ones."""
     sweep = ["-m", "model=pca,ae", "dataset=digits", "split.normal_class=[0,1]", "experiment_name=half"]
-    command = [sys.executable, "-m", "benchmark", *sweep]
     log = tmp_path / "log"
-    with log.open("w") as file:
-        long = subprocess.Popen(
-            [*command, "trainer.epochs=100000"],
-            cwd=tmp_path,
-            env=user_environment(),
-            stdout=file,
-            stderr=file,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # which a job in the background ignores
-        )
+    log.write_text("")
+    long = Forked(tmp_path, "-m", "benchmark", *sweep, "trainer.epochs=100000", out=log, err=log)
     try:
         deadline = time.monotonic() + 300
         store = tmp_path / "outputs" / "mlflow.db"  # Ctrl-C does not wait for an MLflow that lags behind
@@ -290,7 +280,7 @@ def test_an_interrupted_sweep_reports_what_is_missing_and_goes_on_from_there(tmp
             and runs(store, "RUNNING") >= 1  # the job, and its cells once they have trained for a while
         ):
             assert time.monotonic() < deadline, log.read_text()
-            time.sleep(0.2)
+            time.sleep(0.05)
         long.send_signal(signal.SIGINT)
         assert long.wait(timeout=60) == 130
     finally:
@@ -327,6 +317,7 @@ PRESETS = sorted(path.stem for path in (CONF_DIR / "experiment").glob("*.yaml"))
 def test_every_preset_runs(tmp_path: Path, preset: str) -> None:
     """Each shipped preset on one class and seed of the smallest data set."""
     options = ["split.normal_class=3", "seed=0", "trainer.epochs=1", "split.test_limit=100", "dataset=digits"]
+    options.append("split.anomalous_class=1")
     if preset == "family":
         options.append("trainer.generation_metrics=false")  # gan_objectives has them too
     done = run(tmp_path, "-m", f"+experiment={preset}", *options, "split.train_fraction=0.8", "tracking=off")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.helpers import run_here
 from tests.report.conftest import Records
 from tests.test_cli import user_environment
 from tests.test_status import done
@@ -60,7 +61,6 @@ def test_a_full_device_is_said_in_one_line(folder: Path, module: str) -> None:
 
 @pytest.mark.parametrize("module", [name for name in COMMANDS if name not in ("benchmark", "benchmark.prepare")])
 def test_a_name_longer_than_any_is_refused_in_one_line(folder: Path, module: str) -> None:
-    command = [sys.executable, "-m", module, f"experiment={'x' * 300}"]
-    ended = subprocess.run(command, cwd=folder, env=user_environment(), capture_output=True, text=True, timeout=120)
+    ended = run_here(folder, f"experiment={'x' * 300}", module=module)
     assert (ended.returncode, ended.stdout, ended.stderr.count("\n")) == (2, "", 1)
     assert "is no name of an experiment, which has at most 100 bytes. Type for example: " in ended.stderr

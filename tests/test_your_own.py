@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 import shlex
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +13,7 @@ import torch
 from benchmark.store.experiments import collect
 from benchmark.store.records import read_record
 from tests.faults.helpers import run_here
+from tests.faults.warm import python
 
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs" / "your_own.md").read_text(encoding="utf-8")
@@ -53,7 +52,7 @@ def test_the_page_runs_in_a_folder_of_ones_own(tmp_path: Path) -> None:
             words += QUICK
         if "benchmark.report" in words:
             words += ["figures=false"]
-        done = subprocess.run([sys.executable, *words], cwd=tmp_path, capture_output=True, text=True, timeout=200)
+        done = python(tmp_path, *words)
         assert done.returncode == 0, (command, done.stdout, done.stderr)
     records = {cell.axes.model: cell.record for cell in collect(tmp_path / "outputs", "first").cells}
     assert set(records) == {"mine", "pca"}
@@ -64,16 +63,14 @@ def test_the_page_runs_in_a_folder_of_ones_own(tmp_path: Path) -> None:
 
     # another class at the same place is other code
     (tmp_path / "my_models.py").write_text(FILES["my_models.py"].replace(".sum(1).mean()", ".mean(1).mean()"))
-    stale = subprocess.run(
-        [sys.executable, "-m", "benchmark.status", "experiment=first"], cwd=tmp_path, capture_output=True, text=True
-    )
+    stale = python(tmp_path, "-m", "benchmark.status", "experiment=first")
     assert "stale: mine ours one_vs_rest 0 seed 0: its code changed" in stale.stdout
 
 
 def test_the_rule_of_the_page_judges(tmp_path: Path) -> None:
     lay_out(tmp_path)
     words = [*shlex.split(JUDGED)[1:], *QUICK]
-    done = subprocess.run([sys.executable, *words], cwd=tmp_path, capture_output=True, text=True, timeout=200)
+    done = python(tmp_path, *words)
     assert done.returncode == 0, done.stderr
     (path,) = (tmp_path / "outputs" / "cells").rglob("status.json")
     record = read_record(path.parent)
@@ -87,9 +84,7 @@ def test_workers_train_a_model_of_ones_own(tmp_path: Path) -> None:
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
     lay_out(tmp_path)
     words = ["-m", "--config-dir", "my_conf", "model=mine", "dataset=ours", "seed=0,1", "+launcher=joblib", *QUICK]
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmark", *words], cwd=tmp_path, capture_output=True, text=True, timeout=200
-    )
+    done = python(tmp_path, "-m", "benchmark", *words)
     assert "2 of 2 cells done" in done.stdout, done.stderr
 
 
