@@ -30,7 +30,7 @@ WHAT = "Run cells of a published report again, and compare their scores with wha
 KEYS = {
     "experiment": "a published experiment: its report in results/<experiment>",
     "results": "instead: the folder of a report, with manifest.json and cells.csv",
-    "claim": "instead: the folder of a submission with a claim.yaml (docs/verify.md); the code in it is run",
+    "claim": "instead: the folder of a submission with a claim.yaml (docs/submit.md); the code in it is run",
     "sample": "how many cells are drawn; default: 5",
     "cells": "all: every cell instead of a sample",
     "seed": "of the draw: the same one draws the same cells; default: 0",
