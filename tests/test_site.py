@@ -64,12 +64,12 @@ def test_every_page_is_written_and_every_link_leads_to_a_file(pages: dict[str, s
 
 
 def test_links_follow_their_pages_and_those_to_nothing_are_named_together(tmp_path: Path) -> None:
-    text = "[a](../README.md#what-it-shows) [b](models/) [c](../conf/config.yaml) [d](../deploy/README.md) [e](../results/)"
+    text = "[a](../README.md#shown) [b](models/) [c](../conf/config.yaml) [d](../deploy/README.md) [e](../results/)"
     kept = {"index.md", "docs/models/index.md", "deploy/index.md", "results/index.md"}
     pages = dict.fromkeys(kept, "") | {"docs/own.md": text}
     lay_out(pages, tmp_path)
     made = (tmp_path / "docs" / "own.md").read_text(encoding="utf-8")
-    links = ("../index.md#what-it-shows", "models/index.md", "../conf/config.yaml", "../deploy/index.md")
+    links = ("../index.md#shown", "models/index.md", "../conf/config.yaml", "../deploy/index.md")
     assert made == "[a]({}) [b]({}) [c]({}) [d]({}) [e](../results/index.md)".format(*links)
     assert (tmp_path / "conf" / "config.yaml").is_file()
     with pytest.raises(ValueError, match=r"(?s)docs/own.md: \(none.md\).*index.md: \(../no\)"):

@@ -75,8 +75,8 @@ CLAIMS: dict[str, list[Claim]] = {
         ),
         Claim("who is ahead is mostly a matter of the rule", holds=rule_before_model),
         Claim(
-            "With settings and rules chosen, AE and PCA are {} on MNIST and {} on Fashion-MNIST, AE and VAE {} on MNIST "
-            "and {} on Fashion-MNIST.",
+            "With settings and rules chosen, AE and PCA are {} on MNIST and {} on Fashion-MNIST, AE and VAE {} on "
+            "MNIST and {} on Fashion-MNIST.",
             lambda: [chosen_verdict("ae", other, d) for other in ("pca", "vae") for d in CLASSES],
         ),
         Claim(
