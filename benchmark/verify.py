@@ -215,7 +215,7 @@ def show(rows: Sequence[Row], found: Sequence[Agreement], folder: Path) -> int:
         print(f"{one.state:<{width}}  {name}: {one.what}")
     counts = Counter(one.state for one in found)
     print(", ".join(f"{counts[state]} {state}" for state in STATES if counts[state]) + f", of {len(found)} cells.")
-    print(f"What was run: {folder.as_posix()}, a folder a cell.")
+    print(f"Cells: {folder.as_posix()}, a folder each")
     return 0 if counts[EQUAL] + counts[WITHIN] == len(found) else 1
 
 

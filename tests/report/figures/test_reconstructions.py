@@ -76,6 +76,7 @@ def test_every_model_is_asked_for_the_same_random_images(tmp_path):
     options = ["-m", "model=mean_image,pca", "dataset=digits", "split.normal_class=3", "tracking=off"]
     done = run(tmp_path, *options)
     assert done.returncode == 0, done.stderr
+    assert "\nCells: outputs/cells, a folder each\nNext: python -m benchmark.report " in done.stdout  # of two models
     found = [read_record(path.parent).images() for path in (tmp_path / "outputs" / "cells").rglob("status.json")]
     assert len(found) == 2
     for kind in ("normal", "anomalous"):
