@@ -81,6 +81,7 @@ def show(results: Iterable[Ended], experiment: str, output_dir: str, start: floa
     finished = f" ({before} of them finished before)" if before else ""
     print(f"{done} of {total} cells done{finished} in {elapsed(start)}.")
     where = [f"output_dir={output_dir}"] if output_dir != "outputs" else []
+    print(f"Cells: {Path(output_dir, 'cells').as_posix()}, a folder each")
     command = "report" if done == total else "status"
     print(f"Next: python -m benchmark.{command} {shlex.join([f'experiment={experiment}', *where])}")
     return 0 if done == total else 1

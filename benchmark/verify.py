@@ -30,7 +30,7 @@ WHAT = "Run cells of a published report again, and compare their scores with wha
 KEYS = {
     "experiment": "a published experiment: its report in results/<experiment>",
     "results": "instead: the folder of a report, with manifest.json and cells.csv",
-    "claim": "instead: the folder of a submission with a claim.yaml (docs/verify.md); the code in it is run",
+    "claim": "instead: the folder of a submission with a claim.yaml (docs/submit.md); the code in it is run",
     "sample": "how many cells are drawn; default: 5",
     "cells": "all: every cell instead of a sample",
     "seed": "of the draw: the same one draws the same cells; default: 0",
@@ -72,7 +72,7 @@ def main(arguments: list[str]) -> int:
     for row in rows:
         if (of := voting.get(row["fingerprint"])) is not None:
             found[row["fingerprint"]] = voted(row, committed, of, where)
-    return show(rows, [found[row["fingerprint"]] for row in rows])
+    return show(rows, [found[row["fingerprint"]] for row in rows], Path(output_dir, "cells"))
 
 
 def _refuse_choice(settings: Mapping[str, str]) -> None:
@@ -203,8 +203,8 @@ def voted(row: Row, committed: Committed, members: Members, where: Where) -> Agr
     return Agreement(NOT_COMPARED, made) if isinstance(made, str) else compare(row, committed, made, {})
 
 
-def show(rows: Sequence[Row], found: Sequence[Agreement]) -> int:
-    """Print what came of each cell and of all, and return the exit code."""
+def show(rows: Sequence[Row], found: Sequence[Agreement], folder: Path) -> int:
+    """Print what came of each cell and of all, in which folder their records are, and return the exit code."""
     from benchmark.report.agreement import EQUAL, STATES, WITHIN
     from benchmark.store.experiments import column_label
 
@@ -215,6 +215,7 @@ def show(rows: Sequence[Row], found: Sequence[Agreement]) -> int:
         print(f"{one.state:<{width}}  {name}: {one.what}")
     counts = Counter(one.state for one in found)
     print(", ".join(f"{counts[state]} {state}" for state in STATES if counts[state]) + f", of {len(found)} cells.")
+    print(f"Cells: {folder.as_posix()}, a folder each")
     return 0 if counts[EQUAL] + counts[WITHIN] == len(found) else 1
 
 

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 import pytest
 
+from benchmark.__main__ import main
 from benchmark.config import UsageError
 from benchmark.data.files import data_dir as cache_dir
 from benchmark.models import model_names
@@ -71,9 +72,22 @@ def test_help_says_what_options_mean_and_lists_no_checksums(tmp_path: Path) -> N
     done = run_here(tmp_path, "--help", "model=vae", "dataset=mnist")
     assert re.search(r"^  latent: \d+ +# ", done.stdout, re.MULTILINE)
     assert re.search(r"^  test_limit: null +# evaluate on this many images", done.stdout, re.MULTILINE)
-    assert "classes:\n  - '0'" in done.stdout
+    assert re.search(r"^  classes: +# class names in label order\n  - '0'$", done.stdout, re.MULTILINE)
     assert "sha256" not in done.stdout
     assert "sources" not in done.stdout
+
+
+@pytest.mark.parametrize("model", model_names())
+def test_help_leaves_no_option_without_a_word(model: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of the YAML, of the lines that go on below it, of the schema, or of what all models have."""
+    assert main(["--help", f"model={model}", "split=leave_one_out"]) == 0
+    shown = capsys.readouterr().out.split("Configuration now")[1]
+    options = re.findall(r"^(?:  )?\w+:.*$", shown, re.MULTILINE)
+    assert len(options) > 40
+    groups = {"dataset:", "split:", "trainer:", "tracking:"}
+    assert [option for option in options if "  # " not in option and option not in groups] == []
+    assert "too | synthetic" not in shown
+    assert "without the test split | synthetic: held-out normal ones" in shown
 
 
 def test_help_has_the_comments_of_an_own_folder(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from benchmark.sweep.compose import compose_jobs
 from tests.sweep.test_launchers import is_installed
 
 ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+README = "\n".join((ROOT / page).read_text(encoding="utf-8") for page in ("README.md", "docs/commands.md"))
 YAML = "\n".join(path.read_text(encoding="utf-8") for path in sorted(CONF_DIR.rglob("*.yaml")))
 
 
@@ -61,8 +61,22 @@ def test_reports_and_preparations_in_the_readme_are_understood() -> None:
         assert command.removeprefix("dataset=") in dataset_names()
 
 
-def test_the_readme_names_every_model_that_has_a_page_and_no_other() -> None:
-    named = set(re.findall(r"^\| `(\w+)` \|", README.split("## Vocabulary")[1].split("## Protocol")[0], re.MULTILINE))
+def test_the_readme_fits_a_look_and_its_pictures_are_there() -> None:
+    """Two pictures, one table, six commands; the rest is in docs/."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 125
+    pictures = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", text)
+    assert len(pictures) == 2
+    for picture in pictures:
+        with Image.open(ROOT / picture) as image:
+            assert image.width > 500
+    commands = text.split("## Six commands")[1].split("\n## ")[0]
+    assert len(re.findall(r"^\| .* \| `python", commands, re.MULTILINE)) == 6
+
+
+def test_the_vocabulary_names_every_model_that_has_a_page_and_no_other() -> None:
+    text = (ROOT / "docs" / "vocabulary.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"^\| `(\w+)` \|", text, re.MULTILINE))
     assert {path.stem for path in (ROOT / "docs" / "models").glob("*.md")} == named <= set(model_names())
 
 

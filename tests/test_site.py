@@ -17,7 +17,7 @@ from tests.tools.site.experiments import Experiment, anchor, experiments
 from tests.tools.site.families import FAMILIES, OTHER, family_of
 from tests.tools.site.formulas import formulas, marked
 from tests.tools.site.navigation import navigation
-from tests.tools.site.pages import SECTIONS, lay_out, site_path
+from tests.tools.site.pages import lay_out, site_path
 
 
 @pytest.fixture(scope="module")
@@ -64,26 +64,16 @@ def test_every_page_is_written_and_every_link_leads_to_a_file(pages: dict[str, s
 
 
 def test_links_follow_their_pages_and_those_to_nothing_are_named_together(tmp_path: Path) -> None:
-    text = "[a](../README.md#protocol) [b](models/) [c](../conf/config.yaml) [d](../deploy/README.md) [e](../results/)"
-    kept = {"index.md", "protocol.md", "docs/models/index.md", "deploy/index.md", "results/index.md"}
+    text = "[a](../README.md#shown) [b](models/) [c](../conf/config.yaml) [d](../deploy/README.md) [e](../results/)"
+    kept = {"index.md", "docs/models/index.md", "deploy/index.md", "results/index.md"}
     pages = dict.fromkeys(kept, "") | {"docs/own.md": text}
     lay_out(pages, tmp_path)
     made = (tmp_path / "docs" / "own.md").read_text(encoding="utf-8")
-    links = ("../protocol.md#protocol", "models/index.md", "../conf/config.yaml", "../deploy/index.md")
+    links = ("../index.md#shown", "models/index.md", "../conf/config.yaml", "../deploy/index.md")
     assert made == "[a]({}) [b]({}) [c]({}) [d]({}) [e](../results/index.md)".format(*links)
     assert (tmp_path / "conf" / "config.yaml").is_file()
     with pytest.raises(ValueError, match=r"(?s)docs/own.md: \(none.md\).*index.md: \(../no\)"):
         lay_out({"docs/own.md": "[a](none.md)", "index.md": "[b](../no) `[c](no)`"}, tmp_path)
-
-
-def test_the_parts_of_the_readme_are_pages_and_a_page_of_docs_takes_their_place(pages: dict[str, str]) -> None:
-    readme = (TOP / "README.md").read_text(encoding="utf-8")
-    for heading, name in SECTIONS.items():
-        assert (name in pages) == (f"\n## {heading}\n" in readme and f"docs/{name}" not in pages)
-        assert f"\n## {heading}\n" not in pages["index.md"] or f"docs/{name}" in pages
-        if name in pages:
-            assert pages[name].startswith(f"# {heading}\n")
-            assert "\n## " not in pages[name]
 
 
 def test_the_navigation_has_every_page_of_docs_once_and_none_that_is_not_there(pages: dict[str, str]) -> None:

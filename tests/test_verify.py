@@ -117,6 +117,7 @@ def test_a_submission_is_run_again_and_equal_bit_for_bit(
     checked: subprocess.CompletedProcess[str], submitted: Path
 ) -> None:
     assert checked.returncode == 0, (checked.stdout, checked.stderr)
+    assert checked.stdout.endswith("Cells: outputs/verify/cells, a folder each\n")
     known = vendor_of(json.loads((submitted / "claims/mine/manifest.json").read_text())["environments"][0]) != "unknown"
     expected = "equal: bit for bit, headline and smoothed and squared" if known else "within: AUROC by 0"
     found = states(checked)

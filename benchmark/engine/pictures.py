@@ -14,6 +14,7 @@ from benchmark.engine.fleet import Decoder, Fleet, to_pixels
 from benchmark.engine.prior import PRIOR_RADIUS
 from benchmark.engine.score import Scored, Scoring, View, score_unequal
 from benchmark.models.base import Model
+from benchmark.seeds import derive_seed
 
 Arrays = dict[str, np.ndarray]
 
@@ -108,10 +109,16 @@ def _styles(model: Model, seed: int, decode: Decoder) -> np.ndarray | None:
     return None if images is None else np.stack([_to_uint8(row) for row in images])
 
 
+def _same_for_every_model(cell: Cell) -> int:
+    """A seed without the model in it: every model of a class and seed is asked for the same images."""
+    axes = cell.axes
+    return derive_seed("panel", axes.dataset, axes.split, axes.normal_class, axes.seed)
+
+
 def _panel(cell: Cell, headline: Tensor) -> Panel:
     """Images of each label at random, and those that the headline score (N,) judges worst."""
     label = cell.split.eval_label
-    generator = torch.Generator().manual_seed(cell.stream("panel"))
+    generator = torch.Generator().manual_seed(_same_for_every_model(cell))
     chosen, groups = [], []
     for name, value in (("normal", 0), ("anomalous", 1)):
         positions = (label == value).nonzero().flatten()

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from benchmark.cells import NUMERICS_VERSION
 from benchmark.config import UsageError
 from benchmark.data.writing import scratch
+from benchmark.report.answer import answer_of
 from benchmark.report.beside import set_beside
 from benchmark.report.committed import published
 from benchmark.report.frame import build_frame, read_frame, write_frame
@@ -187,9 +188,8 @@ def _build(wanted: Wanted, output_dir: Path, place: Place) -> Report:
         manifest = build_manifest(experiment, collection, frame, wanted.command, hashes)
         manifest |= {"beside": others.source} if others is not None else {}
         manifest |= {"scores": write_scores(collection.cells, wanted.scores)} if wanted.scores is not None else {}
-        page = build_page(
-            experiment, frame, sections, plates, {k: v for k, v in manifest.items() if k not in LONG}, wanted.explorer
-        )
+        said, answer = {k: v for k, v in manifest.items() if k not in LONG}, answer_of(groups(shown), experiment)
+        page = build_page(experiment, frame, sections, plates, said, wanted.explorer, answer)
         (made / "report.html").write_text(page, encoding="utf-8")
         if wanted.explorer:
             from benchmark.report.explorer.page import build_explorer

@@ -82,11 +82,11 @@ def read_claim(folder: Path) -> Claim:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise UsageError(
-            f"claim={folder}: {FILE} cannot be read ({one_line(error)}). docs/verify.md has one to copy"
+            f"claim={folder}: {FILE} cannot be read ({one_line(error)}). docs/submit.md has one to copy"
         ) from error
     wrong = _fault(content)
     if wrong is not None:
-        raise UsageError(f"{path}: {wrong}. docs/verify.md has one to copy")
+        raise UsageError(f"{path}: {wrong}. docs/submit.md has one to copy")
     found = {name: value for name, value in content.items() if name != "config_dir"}
     found["auroc"] = {str(dataset): float(number) for dataset, number in content["auroc"].items()}
     config = content.get("config_dir", "")

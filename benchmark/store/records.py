@@ -1,6 +1,6 @@
 """The folder of a cell: written whole or not at all, read by tracking and report.
 
-The layout is described in README.md ("What a cell leaves behind"). Arrays are stored as ``.npz`` without pickles,
+The layout is described in docs/records.md. Arrays are stored as ``.npz`` without pickles,
 weights as a ``state_dict`` that loads with ``weights_only=True``. ``status.json`` names every other file with its size
 and SHA-256, and its own. A file that is missing or cut off, or a text that was edited, is noticed when the record is
 opened; other arrays and weights when they are read.

@@ -71,9 +71,13 @@ def _say_what_is_not_known(outcomes: Sequence[Outcome]) -> None:
 
 
 def _say_what_is_next(planned: Sequence[Planned]) -> None:
-    """Where the record is, if there is one cell only, and what makes tables of each experiment."""
+    """Where the records are, and what makes tables of each experiment."""
     if len(planned) == 1:
         print(f"Cell: {planned[0].path}")
+    elif planned:
+        parents = dict.fromkeys(one.path.parent for one in planned)
+        folders = parents if len(parents) == 1 else dict.fromkeys(one.output_dir / "cells" for one in planned)
+        print(f"Cells: {', '.join(map(str, folders))}, a folder each")
     settings = ((one.cell.config["experiment_name"], str(one.output_dir)) for one in planned)
     for experiment, output_dir in dict.fromkeys(settings):
         words = [f"experiment={experiment}", *([f"output_dir={output_dir}"] if output_dir != "outputs" else [])]

@@ -12,10 +12,14 @@ LOOKED_UP = "looked up in the weights of the table's cells"
 EXCEPTIONS: dict[str, dict[str, str]] = {
     "README.md": {
         "Python 3.11 to 3.13": "versions",
-        "of 114 cells run on both AUROC moved ... and `conv_lstm_ae` (0.048)": "CHANGELOG.md: one is committed",
         "flagged or not at `alpha=0.05`": SETTING,
-        "AnoGAN's mean on MNIST by 0.01, the others' by less than 0.002": "CHANGELOG.md has both tables' means",
         "At the threshold set for 5%": SETTING,
+    },
+    "docs/results.md": {
+        "AnoGAN's mean on MNIST by 0.01, the others' by less than 0.002": "CHANGELOG.md has both tables' means",
+    },
+    "docs/protocol.md": {
+        "of 114 cells run on both AUROC moved ... and `conv_lstm_ae` (0.048)": "CHANGELOG.md: one is committed",
         "flagged with probability 5% at most": DEFINITION,
         "fitted on 80% of a class, compared on the other 20%": DEFINITION,
     },

@@ -100,6 +100,34 @@ def _chosen_table() -> list[str]:
     return lines
 
 
+def answer_tables() -> list[list[str]]:
+    """A row a model: its own score on both data sets, and what was chosen for it; the best of a column bold."""
+    chosen, rows = frame("chosen"), {}
+    for model in group("quick", "mnist").labels:
+        own = [float(class_mean(group("quick", dataset), "auroc", model).value) for dataset in TITLES]
+        picked = []
+        for dataset in TITLES:
+            part = chosen[(chosen["model"] == model) & (chosen["dataset"] == dataset)]
+            rules = set(part["chosen_rule"])
+            picked.append(float(part[metric_of(rules.pop())].mean()) if len(rules) == 1 else float("nan"))
+        rows[model] = [*own, *picked]
+    best = [max(round(row[i], 3) for row in rows.values() if row[i] == row[i]) for i in range(4)]
+    heads = ("model", *(f"{what}, {title}" for what in ("own score", "chosen") for title in TITLES.values()))
+    lines = [f"| {' | '.join(heads)} |", "| --- |" + " ---: |" * 4]
+    for model, row in rows.items():
+        below = any(model in floors_below("quick", dataset) for dataset in TITLES)
+        texts = [_bold(value, top) for value, top in zip(row, best, strict=True)]
+        lines.append(f"| `{model}`{f' {MARK}' if below else ''} | {' | '.join(texts)} |")
+    return [lines]
+
+
+def _bold(value: float, top: float) -> str:
+    """Three digits, bold if they are those of ``top``; nothing for NaN."""
+    if value != value:
+        return ""
+    return f"**{value:.3f}**" if round(value, 3) == top else f"{value:.3f}"
+
+
 def trust_tables() -> list[list[str]]:
     """A row for each data set and model: what its choice on synthetic anomalies is worth on real ones."""
     lines = []
@@ -114,6 +142,7 @@ def trust_tables() -> list[list[str]]:
 
 
 BLOCKS: dict[str, Callable[[], list[list[str]]]] = {
+    "answer": answer_tables,
     "quick": quick_tables,
     "family": family_tables,
     "rules": rules_tables,

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from html.parser import HTMLParser
 
+from benchmark.report.answer import answer_of
 from benchmark.report.page import Plate, build_page
+from benchmark.report.statistics import groups
 from benchmark.report.tables.table import Entry, Table
 
 HOSTILE = "<script>alert('x')</script> & \"quoted\""
@@ -86,3 +88,25 @@ def test_every_place_has_a_name_of_its_own_and_every_link_leads_to_one(records, 
     places = re.findall(r'id="([^"]+)"', page)
     assert len(places) == len(set(places))
     assert set(re.findall(r'href="#([^"]+)"', page)) == set(places)
+
+
+def test_the_answer_comes_first_with_its_figure_and_what_all_share_stands_once(records, frame_of):
+    records.job(*({"model": m, "k": k, "auroc": 0.9, "variant": "epochs=5"} for m in ("ae", HOSTILE) for k in (0, 1)))
+    heading = "MNIST, one_vs_rest, epochs=5"
+    plates = [
+        Plate(name, heading, f"{title}, {heading}", "") for name, title in (("roc_a", "ROC"), ("heatmap_a", "Map"))
+    ]
+    table = Table("auroc_a", f"AUROC, {heading}", ["x"], [[Entry("1")]])
+    found = answer_of(groups(frame_of()), "small")
+    page = build_page("small", frame_of(), {heading: [table]}, plates, MANIFEST, answer=found)
+    body = page.split("<main>")[1]
+    assert body.index("The largest AUROC") < body.index('id="answer"') < body.index("figures/heatmap_a.png")
+    assert body.index("figures/heatmap_a.png") < body.index('<nav id="contents"') < body.index('id="section-0"')
+    assert body.count('src="figures/heatmap_a.png"') == body.count('src="figures/roc_a.png"') == 1
+    assert re.sub('alt="[^"]*"', "", body).count("epochs=5") == 1
+    assert '<h2 id="section-0">MNIST</h2>' in body
+    assert '<h3 id="auroc_a">AUROC</h3>' in body
+    assert "<script" not in page
+    places = re.findall(r'id="([^"]+)"', page)
+    assert len(places) == len(set(places))
+    assert set(re.findall(r'href="#([^"]+)"', page)) <= set(places)

@@ -83,6 +83,7 @@ def test_its_scores_are_the_mean_of_z_scores_and_its_metrics_those_of_every_cell
     done = vote(place)
     assert done.returncode == 0, done.stderr
     assert "2 of 2 cells done in" in done.stdout
+    assert "\nCells: outputs/cells, a folder each\nNext: python -m benchmark.report " in done.stdout
     for number in (3, 8):
         record = record_of(place, COMMITTEE, number)
         members = [record_of(place, name, number) for name in ("pca", "knn", "mean_image")]

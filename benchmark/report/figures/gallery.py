@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from benchmark.report.figures import curves, latent, rules, samples, sheets
+from benchmark.report.figures import curves, latent, reconstructions, rules, samples, sheets
 from benchmark.report.figures.style import slug
 from benchmark.report.statistics import Group
 from benchmark.store.experiments import PlannedCell
@@ -92,6 +92,15 @@ PARTS: tuple[Part, ...] = (
         "Training curves",
         "Each thin line is one cell, the thick line their mean; the quantities are defined in the glossary.",
         curves.training_curves,
+    ),
+    partial(
+        _one,
+        "reconstructions",
+        "One normal and one anomalous image, as every model reconstructs them",
+        "Left the image, beside it what each model makes of it, below the residual |x - x'| (brighter is larger). The "
+        "images are the first that were drawn, not chosen; models without a reconstruction are not shown. A good "
+        "detector keeps the normal image and fails on the other.",
+        reconstructions.reconstructions_figure,
     ),
     _sheets,
     partial(

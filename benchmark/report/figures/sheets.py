@@ -76,7 +76,7 @@ def sheet_figure(group: Group, cells: Sequence[PlannedCell]) -> Figure | None:
     canvas = np.full((places.height, places.width, 3), 255, np.uint8)
     for block, (k, images) in enumerate(kept.items()):
         for g, i, position in _chosen(images, places.shown):
-            for row, tile in enumerate(_tiles(images, position)[: len(rows)]):
+            for row, tile in enumerate(tiles(images, position)[: len(rows)]):
                 canvas[places.tile(block, row, g, i)] = tile
             score = _short(float(images["score"][position]))
             at = places.left(g, i + 0.5), places.top(block) - 2
@@ -96,7 +96,12 @@ def sheet_figure(group: Group, cells: Sequence[PlannedCell]) -> Figure | None:
 def _images(cells: Sequence[PlannedCell], number: int) -> dict[str, np.ndarray] | None:
     """What the first cell of a class kept."""
     cell = next((c for c in cells if c.axes.normal_class == number), None)
-    found = cell.record.images() if cell is not None and cell.record is not None else None
+    return images_of(cell) if cell is not None else None
+
+
+def images_of(cell: PlannedCell) -> dict[str, np.ndarray] | None:
+    """What a cell kept to be shown, three channels as colours; None if it kept nothing."""
+    found = cell.record.images() if cell.record is not None else None
     if found is None:
         return None
     return {
@@ -121,7 +126,7 @@ def _chosen(images: dict[str, np.ndarray], shown: int) -> Iterator[tuple[int, in
             yield g, i, int(position)
 
 
-def _tiles(images: dict[str, np.ndarray], position: int) -> list[np.ndarray]:
+def tiles(images: dict[str, np.ndarray], position: int) -> list[np.ndarray]:
     """Input, and where there is one reconstruction and coloured residual of one image, each uint8 (H, W, 3)."""
     import matplotlib
 

@@ -12,15 +12,6 @@ from tests.tools.site import HERE, TOP
 from tests.tools.site.formulas import typeset
 from tests.tools.site.links import is_outside, relative, resolved, rewrite
 
-SECTIONS = {  # of README, by heading: the page that each becomes, unless docs/ has one of that name
-    "Commands": "commands.md",
-    "Vocabulary": "vocabulary.md",
-    "Protocol": "protocol.md",
-    "What a cell leaves behind": "records.md",
-    "Long sweeps": "long_sweeps.md",
-    "Data by hand": "data_by_hand.md",
-    "Reproducing a table": "reproducing.md",
-}
 REFERENCE = re.compile(r"(?<![\\`\w])\[(\d+)\](?![(:\w])")  # [7][8] in a table: two sources, no link called 8
 
 
@@ -34,25 +25,11 @@ def written() -> dict[str, str]:
             at = path.relative_to(TOP).as_posix()
             pages[site_path(at)] = path.read_text(encoding="utf-8")
     pages.pop("docs/index.md", None)  # a list of pages: the navigation
-    for heading, name in SECTIONS.items():
-        if f"docs/{name}" not in pages:
-            pages["index.md"], cut = _cut(pages["index.md"], heading)
-            pages |= {name: f"# {cut.removeprefix('## ')}"} if cut else {}
     return pages
 
 
 def _experiments() -> Iterator[Path]:
     return (path.relative_to(TOP) for path in sorted((TOP / "results").iterdir()) if path.is_dir())
-
-
-def _cut(text: str, heading: str) -> tuple[str, str]:
-    """``text`` without the section of a heading of the second level, and that section.
-
-    >>> _cut("# a\\n\\n## b\\n\\nx\\n\\n## c\\n\\ny\\n", "b")
-    ('# a\\n\\n## c\\n\\ny\\n', '## b\\n\\nx\\n\\n')
-    """
-    found = re.search(rf"^## {re.escape(heading)}\n.*?(?=^## |\Z)", text, re.DOTALL | re.MULTILINE)
-    return (text.replace(found[0], ""), found[0]) if found else (text, "")
 
 
 def site_path(path: str) -> str:
@@ -92,7 +69,7 @@ def lay_out(pages: Mapping[str, str], folder: Path, typeset: Callable[[str, str]
 
         def where(target: str, page: str = page, files: set[str] = files) -> str:
             path, anchor = resolved(page, target)
-            at = _page_of(path, anchor, pages)
+            at = _page_of(path, pages)
             if at is None and not (TOP / path).is_file():
                 broken.append(f"{page}: ({target})")
                 return target
@@ -110,12 +87,8 @@ def lay_out(pages: Mapping[str, str], folder: Path, typeset: Callable[[str, str]
         raise ValueError("Links to nothing:\n  " + "\n  ".join(broken))
 
 
-def _page_of(path: str, anchor: str, pages: Mapping[str, str]) -> str | None:
-    """The page of the site that a path of the repository is, if it is one; of README the part with the anchor."""
-    if path == "README.md" and anchor:
-        for heading, name in SECTIONS.items():
-            if anchor == "#" + re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") and name in pages:
-                return name
+def _page_of(path: str, pages: Mapping[str, str]) -> str | None:
+    """The page of the site that a path of the repository is, if it is one."""
     for at in (site_path(path), posixpath.join(path, "index.md")):
         if at in pages:
             return at
