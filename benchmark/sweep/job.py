@@ -93,6 +93,7 @@ class Job:
             overrides=tuple(self.overrides),
             git_revision=git_revision(),
             config_hash=digest,
+            published=self.config.published,
             cells=tuple(map(Entry.of, self.cells)),
         )
 
@@ -206,12 +207,13 @@ def _with_network(config: Any, data: ImageData) -> Any:
 def as_stored(config: Any) -> dict[str, Any]:
     """The configuration as records and jobs hold it: whatever it says in leave_one_out, under ``normal_class``.
 
-    So records of before ``split.anomalous_class`` go on to count, and fingerprints stay what they were.
+    So records of before ``split.anomalous_class`` go on to count, and fingerprints stay what they were. Whether
+    published cells are skipped is no part of it: a job is the same either way.
     """
     plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
     _, classes = class_setting(config.split)
     plain["split"]["normal_class"] = OmegaConf.to_container(classes) if OmegaConf.is_config(classes) else classes
-    del plain["split"]["anomalous_class"]
+    del plain["split"]["anomalous_class"], plain["published"]
     return plain
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.engine.device import available_cores
-from benchmark.report.figures.gallery import PARTS, across
+from benchmark.report.figures.gallery import FROM_ROWS, PARTS, across
 from benchmark.report.figures.style import DPI, STYLE
 from benchmark.report.page import Plate
 from benchmark.report.statistics import MARK, Group
 from benchmark.report.tables.floors import mark_note
-from benchmark.report.tables.table import RULES_SECTION, group_key, group_title, scope_key, scope_title
+from benchmark.report.tables.table import group_key, group_title, scope_key, scope_title
 from benchmark.store.experiments import PlannedCell
 
 if TYPE_CHECKING:
@@ -43,16 +43,16 @@ def _draw_across(groups: Sequence[Group], folder: Path, pdf: bool) -> list[Plate
     for scope in dict.fromkeys((group.split, group.evaluate_on) for group in groups):
         alike = [group for group in groups if (group.split, group.evaluate_on) == scope]
         with matplotlib.rc_context(STYLE):
-            for name, title, caption, drawing in across(alike):
+            for section, name, title, caption, drawing in across(alike):
                 key, title = f"{name}_{scope_key(alike[0])}", f"{title}, {scope_title(alike[0])}"
                 save(drawing, folder / key, pdf)
-                plates.append(Plate(key, RULES_SECTION, title, noted(caption, title, drawing, *alike), pdf))
+                plates.append(Plate(key, section, title, noted(caption, title, drawing, *alike), pdf))
     return plates
 
 
 def _draw_parts(cells: Sequence[PlannedCell], groups: Sequence[Group], folder: Path, pdf: bool) -> list[Plate]:
     tasks = [(part, group, cells_of(group, cells), folder, pdf) for group in groups for part in PARTS]
-    tasks = [task for task in tasks if task[2]]
+    tasks = [task for task in tasks if task[2] or task[0] in FROM_ROWS]
     cores = min(available_cores(), len(tasks))
     if cores > 1 and sum(cell.state == "done" for cell in cells) >= MANY:
         import multiprocessing
