@@ -34,7 +34,8 @@ KEYS = {
     "scores": "a Parquet file to write, with the scores of every image; docs/verify.md has a reader",
     "scores_of": "headline | chosen: and the chosen rule | all: and every rule; default: chosen",
     "scores_seed": "only cells of these seeds: 0 or 0,1; default: all",
-    "figures": "true: PNG, which the page shows | pdf: also PDF | rules: models by rules alone | false: none",
+    "figures": "true: PNG, which the page shows | pdf: also PDF | rules, sensitivity: those of models by "
+    "rules, or of swept settings, alone | false: none",
 }
 HELP = help_text(
     "Set models side by side: tables, figures and a page from the records of an experiment. Never trains.",

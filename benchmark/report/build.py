@@ -22,7 +22,7 @@ from benchmark.report.stale import refuse_stale, with_numerics
 from benchmark.report.statistics import groups
 from benchmark.report.tables.formats import escape_markdown, latex_document, to_csv, to_latex, to_markdown
 from benchmark.report.tables.sections import build_tables
-from benchmark.report.tables.table import Table
+from benchmark.report.tables.table import RULES_SECTION, SWEPT_SECTION, Table
 from benchmark.store.experiments import Collection, PlannedCell, collect, shared_settings
 
 if TYPE_CHECKING:
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 
 SOURCES = ("folders", "mlflow")
 LONG = ("origins", "rules")  # of the manifest, which the page leaves to it
-FIGURES = (True, False, "pdf", "rules")  # PNG; none; PNG and PDF; that of models and rules alone
+ONE = {"rules": RULES_SECTION, "sensitivity": SWEPT_SECTION}  # figures of one section alone
+FIGURES = (True, False, "pdf", *ONE)  # PNG; none; PNG and PDF
 
 
 class NoRecords(Exception):
@@ -87,7 +88,9 @@ def build_report(
     if source not in SOURCES:
         raise UsageError(f"source={source} is not allowed: it must be {' or '.join(SOURCES)}. Type: source=folders")
     if figures not in FIGURES:
-        raise UsageError(f"figures={figures} is not allowed: it must be true, false, pdf or rules. Type: figures=true")
+        raise UsageError(
+            f"figures={figures} is not allowed: it must be true, false, pdf, rules or sensitivity. Type: figures=true"
+        )
     output_dir = Path(output_dir)
     if publish and results_dir is not None:
         raise UsageError(f"publish=true writes to results/{experiment}: leave out results_dir={results_dir}")
@@ -251,10 +254,11 @@ def _draw(
     from benchmark.report.figures.kept import keep_figures
 
     shared = shared_settings(zip(frame["model"], frame["variant"], strict=True))  # of all that stand in the tables
-    cells = [] if figures == "rules" else [replace(cell, shared=shared) for cell in collection.cells]
+    cells = [replace(cell, shared=shared) for cell in collection.cells]
     parts = groups(frame)
-    plates = draw_figures(cells, parts, made / "figures", figures == "pdf")
-    return plates if carried is None or figures == "rules" else keep_figures(carried, parts, made / "figures", plates)
+    only = ONE.get(str(figures))
+    plates = draw_figures(cells, parts, made / "figures", figures == "pdf", only, carried is not None)
+    return plates if carried is None or only is not None else keep_figures(carried, parts, made / "figures", plates)
 
 
 def _how_to_finish(experiment: str) -> str:

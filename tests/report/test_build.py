@@ -143,7 +143,7 @@ def test_without_records_the_message_says_how_to_make_them(tmp_path, capsys):
     ("argument", "said"),
     [
         ("experimnt=x", "did you mean experiment"),
-        ("figures=maybe", "true, false, pdf or rules"),
+        ("figures=maybe", "true, false, pdf, rules or sensitivity"),
         ("publish=maybe", "true or false"),
         ("source=cloud", "folders or mlflow"),
         ("experiment=", "no value"),

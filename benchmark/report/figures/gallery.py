@@ -31,8 +31,17 @@ def _heat_map(group: Group, cells: Sequence[PlannedCell]) -> Sketches:
     yield "heatmap", "AUROC by class", caption, curves.heat_map(group)
 
 
-def across(groups: Sequence[Group]) -> Plans:
-    """The figures of several data sets, those of one split and one kind of evaluated images."""
+def across(groups: Sequence[Group], only: str | None = None) -> Plans:
+    """The figures of several data sets, those of one split and one kind of evaluated images; of one section alone."""
+    if only in (None, RULES_SECTION):
+        yield from _rules(groups)
+    if only in (None, SWEPT_SECTION):
+        yield from _swept(groups)
+    if only in (None, TESTS_SECTION) and all(group.evaluate_on == "test" for group in groups):
+        yield from _ranks(groups)
+
+
+def _rules(groups: Sequence[Group]) -> Plans:
     drawing = rules.rules_figure(groups)
     if drawing is not None:
         yield (
@@ -46,20 +55,21 @@ def across(groups: Sequence[Group]) -> Plans:
             "models are apart. The axis is even in the logit of AUROC. Only means over all planned classes are drawn.",
             drawing,
         )
-    yield from _swept(groups)
-    if all(group.evaluate_on == "test" for group in groups):
-        below = {label for group in groups for label in group.below}
-        drawing = critical.critical_figure(rankings(groups), {label: f"{label} {MARK}" for label in below})
-        if drawing is not None:
-            yield (
-                TESTS_SECTION,
-                "ranks",
-                "Average ranks",
-                "The average rank of each model over classes, 1 the best. A bar joins models whose ranks differ by "
-                "less than the critical difference of Nemenyi's test at 0.05: they are not separated, which is no proof "
-                "that they are equal.",
-                drawing,
-            )
+
+
+def _ranks(groups: Sequence[Group]) -> Plans:
+    below = {label for group in groups for label in group.below}
+    drawing = critical.critical_figure(rankings(groups), {label: f"{label} {MARK}" for label in below})
+    if drawing is not None:
+        yield (
+            TESTS_SECTION,
+            "ranks",
+            "Average ranks",
+            "The average rank of each model over classes, 1 the best. A bar joins models whose ranks differ by less "
+            "than the critical difference of Nemenyi's test at 0.05: they are not separated, which does not prove them "
+            "equal.",
+            drawing,
+        )
 
 
 def _swept(groups: Sequence[Group]) -> Plans:
@@ -101,8 +111,8 @@ def _pareto(group: Group, cells: Sequence[PlannedCell]) -> Sketches:
             "pareto",
             "AUROC by seconds",
             "Each mark is a model: its mean AUROC over all planned classes, and the wall-clock seconds of a cell, its "
-            "training and scoring together, on the machines that the manifest names (the axis is even in the logarithm). The "
-            "line joins the models that no other reaches for as few seconds.",
+            "training and scoring together, on the machines that the manifest names. Seconds are even in the "
+            "logarithm, AUROC in the logit. The line joins the models that no other reaches for as few seconds.",
             drawing,
         )
 
