@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.cells import NUMERICS_VERSION
 from benchmark.config import UsageError
+from benchmark.engine.committee import NAME as COMMITTEE
 from benchmark.report.alike import (
     KEY,
     Asker,
@@ -57,7 +58,8 @@ class Carried:
 
     def beside(self, frame: pd.DataFrame) -> pd.DataFrame:
         """One's own rows and these; a cell that is kept is not missing any more."""
-        return joined(frame[~frame["fingerprint"].isin(self.fingerprints)], self.frame)
+        kept = set(_names(self.frame))
+        return joined(frame[[name not in kept for name in _names(frame)]], self.frame)
 
     def of(self, dataset: str, split: str, evaluate_on: str) -> int:
         """How many of them belong to one table."""
@@ -105,8 +107,13 @@ def carry_over(cells: Sequence[PlannedCell], frame: pd.DataFrame, committed: Com
 
 
 def _is_wanted(own: Mapping[str, Any] | None, row: Mapping[str, Any]) -> bool:
-    """Whether a published cell has no record here: it was not planned, or as this very cell, and is missing."""
-    return own is None or (own["state"] == MISSING and own["fingerprint"] == row["fingerprint"])
+    """Whether a published cell has no record here: it was not planned, or as this very cell, and is missing.
+
+    A committee that waits for members has no fingerprint that counts: it is that of what they will say.
+    """
+    if own is None or own["state"] != MISSING:
+        return own is None
+    return own["fingerprint"] == row["fingerprint"] or row["model"] == COMMITTEE
 
 
 def _refuse_stale(kept: pd.DataFrame, committed: Committed, strict: bool) -> list[str]:

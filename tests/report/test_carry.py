@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmark.code_hash import cell_code
 from benchmark.config import UsageError
 from benchmark.report.build import Report, build_report
 from benchmark.report.committed import published, read_committed
@@ -42,7 +43,7 @@ def first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Records:
     monkeypatch.chdir(tmp_path)
     records = Records(tmp_path / "first", "small")
     under(records, records.job(*cells("ae pca", range(3), arrays=True)))
-    build_report("small", records.output_dir, publish=True)
+    build_report("small", records.output_dir, publish=True, figures=False)
     return Records(tmp_path / "second", "small")
 
 
@@ -123,6 +124,18 @@ def test_a_missing_cell_of_another_configuration_does_not_take_the_place(first: 
     assert any("1 published cells are of another configuration" in text for text in found.warnings)
 
 
+def test_a_committee_that_waits_for_members_makes_room_for_the_published_one(first: Records) -> None:
+    earlier = Records(first.output_dir.parent / "first", "small")
+    earlier.jobs = 1  # which the fixture wrote
+    votes = {"variant": "members=[ae,pca]", "code": cell_code("committee", "benchmark.engine.committee.combine")}
+    earlier.job(*cells("committee", [0], **votes))
+    build_report("small", earlier.output_dir, publish=True, figures=False)
+    first.job(*cells("committee", [0], **votes, state="missing", version=2), *cells("ae", [3]))
+    frame = report(first).frame
+    assert len(frame) == 8
+    assert set(frame["state"]) == {"done"}
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -170,6 +183,7 @@ def test_there_must_be_a_report_to_keep_cells_of(
 
 
 def test_figures_of_columns_without_records_stay_and_others_say_what_they_lack(first: Records) -> None:
+    build_report("small", first.output_dir.parent / "first", publish=True)
     before = Path("results/small/figures/sheet_pca_mnist_one_vs_rest.png").read_bytes()
     first.job(*cells("ae", [3], arrays=True))
     found = report(first, figures=True)

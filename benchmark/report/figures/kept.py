@@ -30,7 +30,7 @@ def keep_figures(carried: Carried, groups: Sequence[Group], folder: Path, plates
         for path in (carried.committed.folder / name for name in former if name.endswith(end)):
             if path.stem not in drawn and path.is_file():
                 folder.mkdir(parents=True, exist_ok=True)
-                shutil.copy(path, folder / path.name)
+                shutil.copyfile(path, folder / path.name)
                 kept.append(_plate(path.stem, path.name.removesuffix(end), group, carried))
     return [*(_noted(plate, groups, carried) for plate in plates), *kept]
 
