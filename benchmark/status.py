@@ -131,10 +131,11 @@ def show(status: ExperimentStatus, experiment: str, output_dir: str) -> None:
     print(f"{experiment} in {output_dir}: {done} of {len(status.cells)} cells done{where}.")
     rows = [(_title(job), status.counts(job.job)) for job in status.jobs if job.cells]
     width = max(len(title) for title, _ in rows)
-    print("  ".join(["", "job".ljust(width), *STATES]))
+    states = [state for state in STATES if state != PUBLISHED or kept]
+    print("  ".join(["", "job".ljust(width), *states]))
     for title, counts in rows:
         if any(counts.values()):
-            print("  ".join(["", title.ljust(width), *(str(counts[s] or "-").rjust(len(s)) for s in STATES)]))
+            print("  ".join(["", title.ljust(width), *(str(counts[s] or "-").rjust(len(s)) for s in states)]))
     for heading, cells in (("Not done:", status.not_done), ("Left out of the tables:", status.replaced)):
         if cells:
             print(heading)

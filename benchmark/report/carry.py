@@ -10,8 +10,9 @@ as it was published, or says what it leaves out.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +21,7 @@ from benchmark.config import UsageError
 from benchmark.engine.committee import NAME as COMMITTEE
 from benchmark.report.alike import (
     KEY,
+    RULE,
     Asker,
     in_short,
     keys,
@@ -32,13 +34,17 @@ from benchmark.report.alike import (
 )
 from benchmark.report.committed import Committed, read_committed
 from benchmark.report.frame import joined
-from benchmark.report.manifest import AXES
+from benchmark.report.manifest import AXES, MANIFEST
 from benchmark.store.experiments import MISSING, PlannedCell
 from benchmark.store.files import RecordError
 from benchmark.store.finished import fault_of
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from benchmark.cells import Cell
+
+Rules = Mapping[str, Mapping[str, Any]]  # name -> configuration and code
 
 
 @dataclass(frozen=True)
@@ -147,6 +153,45 @@ def current_in(folder: Path) -> frozenset[str]:
     except (UsageError, RecordError):
         return frozenset()
     return frozenset(key for key, row in committed.done.items() if stale(committed, row) is None)
+
+
+def published_in(folder: Path, cells: Iterable[Cell], rules: Rules, chosen: str | None) -> frozenset[str]:
+    """Fingerprints of those ``cells`` that the report in ``folder`` has done, so that they need not be trained.
+
+    They are of the very fingerprint and of the code as it is now, and were judged by all of ``rules`` (name ->
+    configuration and code), of which ``chosen`` was noted as the chosen one. None where nothing is published yet.
+    Raises ``UsageError`` for a report that cannot be read.
+    """
+    if not (folder / MANIFEST).exists():
+        return frozenset()
+    committed = _read(folder.resolve(), (folder / MANIFEST).stat().st_mtime_ns)
+    return frozenset(
+        cell.fingerprint
+        for cell in cells
+        if (row := committed.done.get(cell.fingerprint)) is not None
+        and stale(committed, row) is None
+        and chosen in (None, row["chosen_rule"])
+        and all(_judged(row, name, rule, committed) for name, rule in rules.items())
+    )
+
+
+@cache
+def _read(folder: Path, changed: int) -> Committed:
+    """The report, read once a process as long as its manifest does not change."""
+    return read_committed(folder)
+
+
+def _judged(row: Mapping[str, Any], name: str, rule: Mapping[str, Any], committed: Committed) -> bool:
+    """Whether a rule judged a published cell, in the version that it has here.
+
+    One that judged no published cell of the same model is taken for one that does not apply to it.
+    """
+    if (committed.rules or {}).get(name) != [{key: rule[key] for key in ("config", "code")}]:
+        return False
+    column = f"{RULE}{name}"
+    if row.get(column) == row.get(column):  # not NaN
+        return column in row
+    return committed.frame.loc[committed.frame["model"] == row["model"], column].isna().all()
 
 
 def _refuse_images(own: pd.DataFrame, theirs: pd.DataFrame, asker: Asker) -> None:

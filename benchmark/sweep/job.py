@@ -28,6 +28,8 @@ from benchmark.engine.state import Settings
 from benchmark.models import constructor, model_class
 from benchmark.models.keywords import AUTO, network_for
 from benchmark.models.refusals import NETWORK, arguments_of, chooses_network, refuse_built
+from benchmark.report.carry import published_in
+from benchmark.report.committed import report_of
 from benchmark.rules import build_rule, labelled, rule_code, shipped
 from benchmark.say import one_line
 from benchmark.store.checkpoints import Checkpoints
@@ -39,6 +41,8 @@ from benchmark.sweep.check import seeds
 
 if TYPE_CHECKING:
     from benchmark.rules.base import Rule
+
+SKIP = "skip"  # of the key ``published``
 
 
 @dataclass(frozen=True)
@@ -69,6 +73,13 @@ class Job:
     def rules(self) -> Mapping[str, dict[str, Any]]:
         """The rules that judge each cell besides its model's own headline: name -> configuration and code."""
         return ruling(self.config)
+
+    @cached_property
+    def published(self) -> frozenset[str]:
+        """Fingerprints of those of its cells that are published and left out; none unless ``published=skip``."""
+        if self.config.published != SKIP:
+            return frozenset()
+        return published_in(report_of(self.config.experiment_name), self.cells, self.rules, self.config.chosen_rule)
 
     def rules_built(self, names: Iterable[str]) -> dict[str, Rule]:
         """Some of its rules, ready to judge."""

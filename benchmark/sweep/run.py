@@ -23,7 +23,6 @@ from benchmark.store.records import Record, means
 from benchmark.sweep.ending import show
 from benchmark.sweep.fleets import lay_out_fleets, run_fleets
 from benchmark.sweep.job import Job, now
-from benchmark.sweep.published import published_in
 from benchmark.sweep.rescoring import judged_record, left, rescore
 from benchmark.sweep.steps import EpochWatch, Work, build_model, run_fleet, unwatched
 
@@ -111,10 +110,10 @@ def _finished(job: Job, progress: Progress) -> dict[str, Record]:
 
 def _published(job: Job, finished: Mapping[str, Record], progress: Progress) -> frozenset[str]:
     """Fingerprints of the cells that are published and have no record here, which are left out; said in one line."""
-    folder = report_of(job.config.experiment_name)
-    found = published_in(folder, job) - finished.keys()
+    found = job.published - finished.keys()
     if found:
-        progress.skip(len(found), f"{_cells(len(found))} published in {folder.as_posix()}, not trained again")
+        where = report_of(job.config.experiment_name).as_posix()
+        progress.skip(len(found), f"{_cells(len(found))} published in {where}, not trained again")
     return found
 
 

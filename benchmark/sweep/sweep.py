@@ -15,7 +15,6 @@ from benchmark.store.recovery import recover
 from benchmark.sweep.compose import ComposedCommand, ComposedJob, through_hydra
 from benchmark.sweep.explain import say
 from benchmark.sweep.job import Job, lay_out_job
-from benchmark.sweep.published import published_in
 from benchmark.sweep.summary import Planned, summarise
 from benchmark.sweep.workers import Luggage, do_job, store_of
 from benchmark.tracking.background import BackgroundTracker
@@ -66,10 +65,9 @@ class Sweep:
         self.devices.setdefault(key, self.launcher.resolve(*key))
         job = lay_out_job(config, self.typed, composed.overrides, self.devices[key])
         folder = report_of(config.experiment_name)
-        elsewhere = published_in(folder, job)
         for cell in job.cells:
             finished = config.resume and finished_record(job.output_dir, cell) is not None
-            skipped = not finished and cell.fingerprint in elsewhere
+            skipped = not finished and cell.fingerprint in job.published
             self.planned.append(Planned(job.output_dir, cell, finished, folder.as_posix() if skipped else ""))
         return job
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from benchmark.report.costs import costs
 from benchmark.report.figures.costs import pareto_figure
+from benchmark.report.measures.costs import costs
 from benchmark.report.statistics import groups
 from benchmark.report.tables.costs import cost_table
 from benchmark.report.tables.variance import seeds_table

@@ -7,7 +7,7 @@ import pytest
 from scipy import stats
 
 from benchmark.report.figures.critical import critical_figure
-from benchmark.report.ranks import critical_difference, ranking, rankings
+from benchmark.report.measures.ranks import critical_difference, ranking, rankings
 from benchmark.report.statistics import groups
 from benchmark.report.tables.paired import POOLED
 from benchmark.report.tables.ranks import rank_tables

@@ -4,10 +4,13 @@ import math
 
 import pytest
 
+from benchmark.report.figures.draw import draw_figures
 from benchmark.report.figures.sensitivity import sensitivity_figure
+from benchmark.report.measures.swept import as_shipped, swept
 from benchmark.report.statistics import groups, t_interval
-from benchmark.report.swept import as_shipped, swept
+from benchmark.report.tables.sections import build_tables
 from benchmark.report.tables.sensitivity import sensitivity_tables
+from benchmark.report.tables.table import SWEPT_SECTION
 
 
 def write(records, model, variants, classes=(0, 1), seeds=(0,), **more):
@@ -83,3 +86,13 @@ def test_table_and_figure_show_numbers_in_order_and_no_mean_that_lacks_a_class(r
     assert [list(map(float, line.get_xdata())) for line in lines] == [[0.01, 0.1, 1.0], [0.01, 0.1]]
     assert [float(y) for y in lines[0].get_ydata()] == pytest.approx([0.57, 0.55, 0.59])
     assert "share of the training images" in second.get_xlabel()
+
+
+def test_the_figures_of_swept_settings_are_drawn_alone(records, frame_of, tmp_path):
+    write(records, "ae", ["train_fraction=0.1", "train_fraction=0.01", ""])
+    plates = draw_figures([], groups(frame_of()), tmp_path, False, SWEPT_SECTION)
+    assert [(plate.key, plate.section) for plate in plates] == [
+        ("sensitivity_train_fraction_one_vs_rest", SWEPT_SECTION)
+    ]
+    assert [path.name for path in tmp_path.glob("*.png")] == ["sensitivity_train_fraction_one_vs_rest.png"]
+    assert SWEPT_SECTION in build_tables(frame_of())

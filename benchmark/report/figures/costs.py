@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from benchmark.report.costs import costs
 from benchmark.report.figures.labels import add_legend, legend_room
 from benchmark.report.figures.rules import inside, logit_scale, markers
 from benchmark.report.figures.style import in_lines, new_figure, palette
+from benchmark.report.measures.costs import costs
 from benchmark.report.statistics import Group
 
 if TYPE_CHECKING:

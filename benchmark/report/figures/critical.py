@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.report.figures.labels import width_of
 from benchmark.report.figures.style import new_figure, palette
-from benchmark.report.ranks import Ranking
+from benchmark.report.measures.ranks import Ranking
 from benchmark.report.tables.ranks import ranking_title
 
 if TYPE_CHECKING:

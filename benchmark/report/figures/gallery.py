@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from benchmark.report.figures import costs, critical, curves, latent, rules, samples, sensitivity, sheets
 from benchmark.report.figures.style import slug
-from benchmark.report.ranks import rankings
+from benchmark.report.measures.ranks import rankings
+from benchmark.report.measures.swept import swept
 from benchmark.report.statistics import MARK, Group
-from benchmark.report.swept import swept
 from benchmark.report.tables.sensitivity import interval_note
 from benchmark.report.tables.table import RULES_SECTION, SWEPT_SECTION, TESTS_SECTION
 from benchmark.store.experiments import PlannedCell

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark.report.figures.labels import add_legend, legend_room
 from benchmark.report.figures.rules import markers
 from benchmark.report.figures.style import in_lines, new_figure, palette
-from benchmark.report.swept import Swept
+from benchmark.report.measures.swept import Swept
 from benchmark.report.tables.table import DATASET_TITLES
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from benchmark.report.costs import costs
+from benchmark.report.measures.costs import costs
 from benchmark.report.statistics import Group
 from benchmark.report.tables.table import Entry, Table, group_key, group_title, measured, number
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from benchmark.report.ranks import LEVEL, Ranking, rankings
+from benchmark.report.measures.ranks import LEVEL, Ranking, rankings
 from benchmark.report.statistics import MARK, Group
 from benchmark.report.tables.paired import POOLED
 from benchmark.report.tables.table import DATASET_TITLES, Entry, Table, file_name
 
 
 def rank_tables(all_groups: Sequence[Group]) -> list[Table]:
-    """A table for each split and data set, and one pooled over data sets; see ``report/ranks.py``."""
+    """A table for each split and data set, and one pooled over data sets; see ``report/measures/ranks.py``."""
     below = {label for group in all_groups for label in group.below}
     return [_table(found, below) for found in rankings(all_groups)]
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from benchmark.report.measures.swept import Point, Swept, swept
 from benchmark.report.statistics import Group
-from benchmark.report.swept import Point, Swept, swept
 from benchmark.report.tables.table import ABSENT, Entry, Table, file_name, group_key, group_title, number
 
 
 def sensitivity_tables(groups: Sequence[Group]) -> list[Table]:
-    """A table for each setting with more than two numbers, data set and split; see ``report/swept.py``."""
+    """A table for each setting with more than two numbers, data set and split; see ``report/measures/swept.py``."""
     return [_table(found) for found in swept(groups)]
 
 
