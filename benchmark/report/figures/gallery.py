@@ -12,7 +12,7 @@ from benchmark.report.measures.ranks import rankings
 from benchmark.report.measures.swept import swept
 from benchmark.report.statistics import MARK, Group
 from benchmark.report.tables.sensitivity import interval_note
-from benchmark.report.tables.table import RULES_SECTION, SWEPT_SECTION, TESTS_SECTION
+from benchmark.report.tables.table import RULES_SECTION, SWEPT_SECTION, TESTS_SECTION, file_name
 from benchmark.store.experiments import PlannedCell
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ def _swept(groups: Sequence[Group]) -> Plans:
         if drawing is not None:
             several = any(point.seeds > 1 for one in alike for series in one.series for point in series.points)
             caption = f"{interval_note(several)} Only means over all planned classes are drawn."
-            yield SWEPT_SECTION, f"sensitivity_{slug(setting)}", f"AUROC by {alike[0].title}", caption, drawing
+            yield SWEPT_SECTION, f"sensitivity_{file_name(setting)}", f"AUROC by {alike[0].title}", caption, drawing
 
 
 def _sheets(group: Group, cells: Sequence[PlannedCell]) -> Sketches:
