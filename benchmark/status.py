@@ -13,6 +13,8 @@ from pathlib import Path
 
 from benchmark.cells import NUMERICS_VERSION
 from benchmark.config import UsageError
+from benchmark.report.carry import current_in
+from benchmark.report.committed import report_of
 from benchmark.store.checkpoints import epochs_kept
 from benchmark.store.experiments import MISSING, UNREADABLE, PlannedCell, collect, column_label, experiments
 from benchmark.store.finished import code_fault
@@ -20,6 +22,7 @@ from benchmark.store.format import PlannedJob
 from benchmark.store.leases import read_lease
 from benchmark.store.records import RecordError
 from benchmark.sweep.arguments import help_text, parse, resuming, small_command, true_or_false
+from benchmark.sweep.summary import PUBLISHED
 
 KEYS = {
     "experiment": "name of the experiment (experiment_name of the runs)",
@@ -30,7 +33,7 @@ KEYS = {
 WHAT = "What became of an experiment's cells, and what finishes it."
 RUNNING = "running"  # a live process holds its lease
 STALE = "stale"  # of an earlier configuration, code or version of the numerics
-STATES = ("done", "failed", "diverged", RUNNING, STALE, MISSING, UNREADABLE)
+STATES = ("done", PUBLISHED, "failed", "diverged", RUNNING, STALE, MISSING, UNREADABLE)
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,8 @@ class ExperimentStatus:
 
     @property
     def not_done(self) -> list[PlannedCell]:
-        return [cell for cell in self.cells if cell.state != "done"]
+        """Those that are yet to be run."""
+        return [cell for cell in self.cells if cell.state not in ("done", PUBLISHED)]
 
     def counts(self, job: str) -> dict[str, int]:
         """Number of cells in each state, of one job."""
@@ -67,7 +71,22 @@ def experiment_status(output_dir: str | Path, experiment: str, verify: bool = Fa
         else replace(cell, state=STALE, reason="replaced by a newer configuration of the same cell")
         for cell in stale
     ]
-    return ExperimentStatus([_now(cell, Path(output_dir)) for cell in cells], replaced, collection.jobs)
+    now = [_now(cell, Path(output_dir)) for cell in cells]
+    return ExperimentStatus(_published(now, collection.jobs, experiment), replaced, collection.jobs)
+
+
+def _published(cells: list[PlannedCell], jobs: Sequence[PlannedJob], experiment: str) -> list[PlannedCell]:
+    """The cells, those that a job with ``published=skip`` leaves to the published report marked."""
+    skipping = {job.job for job in jobs if job.published == "skip"}
+    waiting = [cell for cell in cells if cell.state == MISSING and cell.job in skipping]
+    folder = report_of(experiment)
+    known = current_in(folder) if waiting else frozenset()
+    return [
+        replace(cell, state=PUBLISHED, reason=f"in {folder.as_posix()}")
+        if cell.fingerprint in known and cell in waiting
+        else cell
+        for cell in cells
+    ]
 
 
 def _verified(cell: PlannedCell) -> PlannedCell:
@@ -107,14 +126,16 @@ def _now(cell: PlannedCell, output_dir: Path) -> PlannedCell:
 
 def show(status: ExperimentStatus, experiment: str, output_dir: str) -> None:
     """Print counts for each job, every cell that is not done, and what to type."""
-    done = len(status.cells) - len(status.not_done)
-    print(f"{experiment} in {output_dir}: {done} of {len(status.cells)} cells done.")
+    done, kept = (sum(cell.state == state for cell in status.cells) for state in ("done", PUBLISHED))
+    where = f", {kept} published in {report_of(experiment).as_posix()}" if kept else ""
+    print(f"{experiment} in {output_dir}: {done} of {len(status.cells)} cells done{where}.")
     rows = [(_title(job), status.counts(job.job)) for job in status.jobs if job.cells]
     width = max(len(title) for title, _ in rows)
-    print("  ".join(["", "job".ljust(width), *STATES]))
+    states = [state for state in STATES if state != PUBLISHED or kept]
+    print("  ".join(["", "job".ljust(width), *states]))
     for title, counts in rows:
         if any(counts.values()):
-            print("  ".join(["", title.ljust(width), *(str(counts[s] or "-").rjust(len(s)) for s in STATES)]))
+            print("  ".join(["", title.ljust(width), *(str(counts[s] or "-").rjust(len(s)) for s in states)]))
     for heading, cells in (("Not done:", status.not_done), ("Left out of the tables:", status.replaced)):
         if cells:
             print(heading)

@@ -48,6 +48,7 @@ HANDED = {  # function -> what it calls, why it may
     "report.build._write_tables": ({"write_text"}, MADE),
     "report.frame.write_frame": ({"to_csv"}, MADE),
     "report.figures.draw.draw_figures": ({"mkdir"}, MADE),
+    "report.figures.kept.keep_figures": ({"mkdir", "copyfile"}, MADE),
     "report.figures.draw._draw_part": ({"save"}, MADE),
     "report.figures.draw._draw_across": ({"save"}, MADE),
     "report.figures.draw.save": ({"savefig", "save"}, MADE),

@@ -23,6 +23,8 @@ KEYS = {
     "replace": "true | false: even if done cells of the report in that folder would be lost, or files that no report "
     "wrote; default: false",
     "stale": "true | false: publish even cells of other code or numerics than these; default: false",
+    "carry": "true | false: keep cells of the published report that have no record here (docs/parts.md); default: "
+    "false",
     "explorer": "true | false: also explorer.html, the images on which models and rules disagree most, with what each "
     "model makes of them, from weights and data; default: false",
     "source": "folders: the cells below output_dir | mlflow: the MLflow store",
@@ -32,7 +34,8 @@ KEYS = {
     "scores": "a Parquet file to write, with the scores of every image; docs/verify.md has a reader",
     "scores_of": "headline | chosen: and the chosen rule | all: and every rule; default: chosen",
     "scores_seed": "only cells of these seeds: 0 or 0,1; default: all",
-    "figures": "true: PNG, which the page shows | pdf: also PDF | rules: models by rules alone | false: none",
+    "figures": "true: PNG, which the page shows | pdf: also PDF | rules, sensitivity: those of models by "
+    "rules, or of swept settings, alone | false: none",
 }
 HELP = help_text(
     "Set models side by side: tables, figures and a page from the records of an experiment. Never trains.",
@@ -62,7 +65,7 @@ def main(arguments: list[str]) -> int:
 def parse(arguments: list[str]) -> dict[str, Any]:
     """The settings in ``key=value`` arguments. Raises ``UsageError`` for anything else."""
     settings: dict[str, Any] = {**arguments_of(arguments, KEYS)}
-    for key in ("publish", "replace", "stale", "explorer"):
+    for key in ("publish", "replace", "stale", "explorer", "carry"):
         if key in settings:
             settings[key] = true_or_false(settings, key, True)
     drawn = {"true": True, "false": False}

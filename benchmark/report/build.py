@@ -3,38 +3,36 @@
 from __future__ import annotations
 
 import tempfile
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmark.cells import NUMERICS_VERSION
 from benchmark.config import UsageError
 from benchmark.data.writing import scratch
 from benchmark.report.answer import answer_of
 from benchmark.report.beside import set_beside
-from benchmark.report.committed import published
+from benchmark.report.carry import Carried, carry_over, into_manifest
+from benchmark.report.committed import published, read_committed, report_of
 from benchmark.report.frame import build_frame, read_frame, write_frame
 from benchmark.report.hashes import has_scores, score_hashes
 from benchmark.report.manifest import build_manifest, compare, move, refuse_foreign, write_manifest
 from benchmark.report.page import EXPLORER, Plate, build_page
 from benchmark.report.scores import Wish, read_wish, write_scores
+from benchmark.report.stale import refuse_stale, with_numerics
 from benchmark.report.statistics import groups
 from benchmark.report.tables.formats import escape_markdown, latex_document, to_csv, to_latex, to_markdown
 from benchmark.report.tables.sections import build_tables
-from benchmark.report.tables.table import Table
-from benchmark.store.experiments import Collection, PlannedCell, collect
-from benchmark.store.finished import code_fault
+from benchmark.report.tables.table import RULES_SECTION, SWEPT_SECTION, Table
+from benchmark.store.experiments import Collection, PlannedCell, collect, shared_settings
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from benchmark.store.records import Record
-
 SOURCES = ("folders", "mlflow")
 LONG = ("origins", "rules")  # of the manifest, which the page leaves to it
-FIGURES = (True, False, "pdf", "rules")  # PNG; none; PNG and PDF; that of models and rules alone
+ONE = {"rules": RULES_SECTION, "sensitivity": SWEPT_SECTION}  # figures of one section alone
+FIGURES = (True, False, "pdf", *ONE)  # PNG; none; PNG and PDF
 
 
 class NoRecords(Exception):
@@ -72,6 +70,7 @@ def build_report(
     scores_of: str = "chosen",
     scores_seed: str | None = None,
     explorer: bool = False,
+    carry: bool = False,
     command: str = "",
 ) -> Report:
     """Read the records of ``experiment`` and write tables, figures, page and manifest to ``results_dir``.
@@ -80,15 +79,19 @@ def build_report(
     one). ``results_dir`` is ``reports/<experiment>`` below ``output_dir`` by default, and ``results/<experiment>`` with
     ``publish``. A folder that was named, or is published, is guarded: unless ``replace`` allows it, no done cell that
     is in its report is lost, and no file that no report wrote is overwritten. Cells of other code or numerics than
-    these are not published unless ``stale`` allows it. ``beside`` names a published experiment whose columns stand
-    beside these (``report/beside.py``), those of ``beside_model`` alone. ``scores`` is a Parquet file for the
-    scores of every image (``report/scores.py``), which ``scores_of`` and ``scores_seed`` narrow. ``explorer`` makes
+    these are not published unless ``stale`` allows it. ``carry`` keeps published cells that have no record below
+    ``output_dir`` (``report/carry.py``), of ``results_dir`` where one was named, else of ``results/<experiment>``.
+    ``beside`` names a published experiment whose columns stand beside these (``report/beside.py``), those of
+    ``beside_model`` alone. ``scores`` is a Parquet file for the scores of every image (``report/scores.py``), which
+    ``scores_of`` and ``scores_seed`` narrow. ``explorer`` makes
     ``explorer.html`` as well, for which the data must be there. Raises ``NoRecords`` if there are none.
     """
     if source not in SOURCES:
         raise UsageError(f"source={source} is not allowed: it must be {' or '.join(SOURCES)}. Type: source=folders")
     if figures not in FIGURES:
-        raise UsageError(f"figures={figures} is not allowed: it must be true, false, pdf or rules. Type: figures=true")
+        raise UsageError(
+            f"figures={figures} is not allowed: it must be true, false, pdf, rules or sensitivity. Type: figures=true"
+        )
     output_dir = Path(output_dir)
     if publish and results_dir is not None:
         raise UsageError(f"publish=true writes to results/{experiment}: leave out results_dir={results_dir}")
@@ -112,6 +115,7 @@ def build_report(
         beside_model,
         read_wish(scores, scores_of, scores_seed, replace),
         explorer,
+        report_of(experiment) if carry and results_dir is None else folder if carry else None,
     )
     if source == "folders":
         return _build(wanted, output_dir, place)
@@ -133,6 +137,7 @@ class Wanted:
     beside_model: str | None  # the models to take of it; None: all
     scores: Wish | None  # the file of every image's scores
     explorer: bool  # the page of images, for which the data must be there
+    carry: Path | None  # the published report whose cells are kept
 
 
 @dataclass(frozen=True)
@@ -157,8 +162,9 @@ def _build(wanted: Wanted, output_dir: Path, place: Place) -> Report:
             f"no records of experiment {experiment} in {output_dir}. "
             f"Make them with: python -m benchmark -m {_how_to_make(experiment)}"
         )
-    collection = _with_numerics(collection)
-    _refuse_stale(experiment, place, collection.cells)
+    collection = with_numerics(collection)
+    if place.current and place.is_published:
+        refuse_stale(collection.cells, _how_to_finish(experiment))
     if place.keeps:
         refuse_foreign(place.folder)
     with scratch(place.folder) as made:
@@ -170,6 +176,11 @@ def _build(wanted: Wanted, output_dir: Path, place: Place) -> Report:
             ) from error
         write_frame(build_frame(collection.cells), made / "cells.csv")
         frame = read_frame(made / "cells.csv")  # from here on, nothing but what a reader of cells.csv has
+        carried = _carry(wanted.carry, collection.cells, frame, place)
+        if carried is not None:
+            write_frame(carried.beside(frame), made / "cells.csv")
+            frame = read_frame(made / "cells.csv")
+            collection = replace(collection, warnings=[*collection.warnings, *carried.notes])
         difference = compare(frame, place.folder)
         if place.keeps and difference.lost:
             raise UsageError(f"{difference.lost}. {_how_to_replace(experiment)}")
@@ -180,12 +191,13 @@ def _build(wanted: Wanted, output_dir: Path, place: Place) -> Report:
             shown = others.after(frame)
             collection = replace(collection, warnings=[*collection.warnings, *others.notes])
         with ThreadPoolExecutor(1) as meanwhile:
-            drawing = meanwhile.submit(_draw, made, collection, shown, figures) if figures else None
+            drawing = meanwhile.submit(_draw, made, collection, shown, figures, carried) if figures else None
             sections = build_tables(shown)
             _write_tables(made, experiment, sections)
             plates = drawing.result() if drawing is not None else []
         hashes = _hashes(collection.cells) if place.hashed else {}
         manifest = build_manifest(experiment, collection, frame, wanted.command, hashes)
+        manifest = into_manifest(manifest, carried) if carried is not None else manifest
         manifest |= {"beside": others.source} if others is not None else {}
         manifest |= {"scores": write_scores(collection.cells, wanted.scores)} if wanted.scores is not None else {}
         said, answer = {k: v for k, v in manifest.items() if k not in LONG}, answer_of(groups(shown), experiment)
@@ -212,34 +224,6 @@ def _hashes(cells: list[PlannedCell]) -> dict[str, dict[str, str]]:
     return {record.fingerprint: score_hashes(record) for record in done if has_scores(record)}
 
 
-def _refuse_stale(experiment: str, place: Place, cells: list[PlannedCell]) -> None:
-    """Raise ``UsageError`` if cells that ``benchmark.status`` calls stale would be published unasked.
-
-    What is published is said to be what this code gives; that the numbers are another code's must be somebody's word.
-    """
-    done = [cell.record for cell in cells if cell.state == "done" and cell.record is not None]
-    found = Counter(fault for record in done if (fault := _old_numerics(record) or code_fault(record)) is not None)
-    if found and place.current and place.is_published:
-        why = ", ".join(f"{count}: {fault}" for fault, count in found.items())
-        raise UsageError(
-            f"{found.total()} of the {len(done)} done cells are stale ({why}) and not published unasked. "
-            f"{_how_to_finish(experiment)}. Or type stale=true: the page and the manifest then say so"
-        )
-
-
-def _with_numerics(collection: Collection) -> Collection:
-    """The collection, with a warning of cells whose numerics are of another version than here."""
-    records = (cell.record for cell in collection.cells if cell.state == "done" and cell.record is not None)
-    found = Counter(fault for record in records if (fault := _old_numerics(record)) is not None)
-    warnings = [f"{count} cells are stale: {fault}" for fault, count in found.items()]
-    return replace(collection, warnings=[*collection.warnings, *warnings])
-
-
-def _old_numerics(record: Record) -> str | None:
-    version = record.status.numerics
-    return None if version == NUMERICS_VERSION else f"numerics of version {version}, here {NUMERICS_VERSION}"
-
-
 def _write_tables(made: Path, experiment: str, sections: dict[str, list[Table]]) -> None:
     everything = [table for tables in sections.values() for table in tables]
     for table in everything:
@@ -252,11 +236,29 @@ def _write_tables(made: Path, experiment: str, sections: dict[str, list[Table]])
     (made / "tables.md").write_text("\n".join(parts), encoding="utf-8")
 
 
-def _draw(made: Path, collection: Collection, frame: pd.DataFrame, figures: bool | str) -> list[Plate]:
-    from benchmark.report.figures.draw import draw_figures
+def _carry(folder: Path | None, cells: list[PlannedCell], frame: pd.DataFrame, place: Place) -> Carried | None:
+    """The cells of a published report that are kept; None if none were asked for, or it has none to keep.
 
-    cells = [] if figures == "rules" else collection.cells
-    return draw_figures(cells, groups(frame), made / "figures", figures == "pdf")
+    Raises ``UsageError`` if there is no such report.
+    """
+    if folder is None:
+        return None
+    found = carry_over(cells, frame, read_committed(folder), place.current and place.is_published)
+    return found if len(found) or found.notes else None
+
+
+def _draw(
+    made: Path, collection: Collection, frame: pd.DataFrame, figures: bool | str, carried: Carried | None
+) -> list[Plate]:
+    from benchmark.report.figures.draw import draw_figures
+    from benchmark.report.figures.kept import keep_figures
+
+    shared = shared_settings(zip(frame["model"], frame["variant"], strict=True))  # of all that stand in the tables
+    cells = [replace(cell, shared=shared) for cell in collection.cells]
+    parts = groups(frame)
+    only = ONE.get(str(figures))
+    plates = draw_figures(cells, parts, made / "figures", figures == "pdf", only, carried is not None)
+    return plates if carried is None or only is not None else keep_figures(carried, parts, made / "figures", plates)
 
 
 def _how_to_finish(experiment: str) -> str:

@@ -44,6 +44,12 @@ class Committed:
         """The manifest's cells by their fingerprints."""
         return {cell["fingerprint"]: cell for cell in self.manifest["cells"]}
 
+    @cached_property
+    def done(self) -> dict[str, Mapping[str, Any]]:
+        """The rows of its done cells by their fingerprints."""
+        rows = self.frame[self.frame["state"] == "done"].to_dict("records")
+        return {row["fingerprint"]: row for row in rows}
+
     @property
     def rules(self) -> dict[str, list[Mapping[str, Any]]] | None:
         """Configuration and code of the rules that judged, by name; None: published before these were noted."""
@@ -151,6 +157,11 @@ def published(name: str, key: str) -> Committed:
     if not (PLACE / name).is_dir():
         raise UsageError(f"{key}={name}: there is no folder {(PLACE / name).as_posix()}. {_there_is(PLACE)}")
     return read_committed(PLACE / name)
+
+
+def report_of(experiment: str) -> Path:
+    """The folder in which a report of this experiment is published."""
+    return PLACE / experiment
 
 
 def is_published(label: str) -> bool:

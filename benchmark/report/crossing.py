@@ -115,6 +115,31 @@ def largest_block(group: Group, without: Sequence[str] = FLOORS[:2]) -> Block | 
     return Block(*names, values[np.ix_(*found)])  # type: ignore[arg-type]
 
 
+@dataclass(frozen=True)
+class OwnBlock:
+    """Cells that are all there under their own scores: every model of every class, by every seed."""
+
+    labels: tuple[str, ...]
+    classes: tuple[int, ...]
+    seeds: tuple[int, ...]
+    values: np.ndarray  # (M, K, S) float64, AUROC
+
+
+def largest_own_block(group: Group, without: Sequence[str] = FLOORS[:2]) -> OwnBlock | None:
+    """The largest block of several models, classes and seeds; None if there is none. ``without`` are left out."""
+    labels = [label for label in group.labels if label not in without]
+    classes, seeds = list(group.classes), group.seeds
+    frame = group.frame[group.frame["label"].isin(labels)]
+    places = ((frame["label"], labels), (frame["normal_class"], classes), (frame["seed"], seeds))
+    values = np.full((len(labels), len(classes), len(seeds)), np.nan)
+    values[tuple([axis.index(value) for value in column] for column, axis in places)] = frame["auroc"].to_numpy(float)
+    found = _largest(~np.isnan(values), (2, 2, 2))
+    if found is None:
+        return None
+    names = (tuple(axis[i] for i in chosen) for (_, axis), chosen in zip(places, found, strict=True))
+    return OwnBlock(*names, values[np.ix_(*found)])  # type: ignore[arg-type]
+
+
 def _largest(present: np.ndarray, least: Sequence[int]) -> tuple[Set, ...] | None:
     """Indices on each axis of the largest box of ``present`` (bool, any number of axes) that is all true.
 

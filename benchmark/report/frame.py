@@ -44,9 +44,21 @@ def build_frame(cells: Sequence[PlannedCell]) -> pd.DataFrame:
         key = row["dataset"], row["split"]
         row["n_classes"] = max(known.get(key, 0), len(planned[key]))
     rows.sort(key=_order)
-    names = {name for row in rows for name in row}
-    others = sorted(names - set(FIRST) - set(LAST))
-    return _typed(pd.DataFrame(rows, columns=[*FIRST, *others, *LAST]))
+    return _typed(pd.DataFrame(rows, columns=_columns({name for row in rows for name in row})))
+
+
+def joined(*frames: pd.DataFrame) -> pd.DataFrame:
+    """The rows of several frames as one, in the order and with the columns that one report of all would have."""
+    import pandas as pd
+
+    rows = [row for frame in frames for row in frame.to_dict("records")]
+    rows.sort(key=_order)
+    used = {name for frame in frames for name in frame}
+    return _typed(pd.DataFrame(rows, columns=_columns(used)))
+
+
+def _columns(names: set[str]) -> list[str]:
+    return [*FIRST, *sorted(names - set(FIRST) - set(LAST)), *LAST]
 
 
 def write_frame(frame: pd.DataFrame, path: Path) -> None:

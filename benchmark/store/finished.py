@@ -52,14 +52,15 @@ def why_again(output_dir: Path, cell: Cell) -> str | None:
 
 def code_fault(record: Record) -> str | None:
     """What is to be said of the code that made a record, if it is not the code as it is now; else None."""
-    fault = _fault(record.axes.model, record.status.code)
+    fault = fault_of(record.axes.model, record.status.code)
     if fault is not None:
         return fault
-    found = ((member, _fault(member.model, member.code)) for member in record.status.members)
+    found = ((member, fault_of(member.model, member.code)) for member in record.status.members)
     return next((f"of its member {member.name}: {fault}" for member, fault in found if fault is not None), None)
 
 
-def _fault(model: str, made_by: str) -> str | None:
+def fault_of(model: str, made_by: str) -> str | None:
+    """``code_fault`` of a model by its name and the code that a record, or a published report, notes of it."""
     now = code_now(model, made_by)
     if made_by == now != "":
         return None

@@ -95,6 +95,7 @@ class PlannedJob:
     overrides: tuple[str, ...] = ()
     git_revision: str = ""
     config_hash: str = ""
+    published: str = "train"  # skip: cells that are published are left to the report
     cells: tuple[Entry, ...]
 
 

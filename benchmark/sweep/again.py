@@ -20,7 +20,9 @@ from benchmark.say import one_line
 from benchmark.sweep.compose import compose_jobs
 from benchmark.sweep.job import Job, lay_out_job
 
-OWN = ("output_dir", "data_dir", "experiment_name", "resume", "debug", "tracking", "device")  # keys set here instead
+OWN = (  # keys set here instead
+    *("output_dir", "data_dir", "experiment_name", "resume", "published", "debug", "tracking", "device"),
+)
 HIDDEN = ".../"  # what a published command has instead of a folder of the machine that it was typed on
 
 Row = Mapping[str, Any]  # of cells.csv

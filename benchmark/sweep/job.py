@@ -28,6 +28,8 @@ from benchmark.engine.state import Settings
 from benchmark.models import constructor, model_class
 from benchmark.models.keywords import AUTO, network_for
 from benchmark.models.refusals import NETWORK, arguments_of, chooses_network, refuse_built
+from benchmark.report.carry import published_in
+from benchmark.report.committed import report_of
 from benchmark.rules import build_rule, labelled, rule_code, shipped
 from benchmark.say import one_line
 from benchmark.store.checkpoints import Checkpoints
@@ -39,6 +41,8 @@ from benchmark.sweep.check import seeds
 
 if TYPE_CHECKING:
     from benchmark.rules.base import Rule
+
+SKIP = "skip"  # of the key ``published``
 
 
 @dataclass(frozen=True)
@@ -70,6 +74,13 @@ class Job:
         """The rules that judge each cell besides its model's own headline: name -> configuration and code."""
         return ruling(self.config)
 
+    @cached_property
+    def published(self) -> frozenset[str]:
+        """Fingerprints of those of its cells that are published and left out; none unless ``published=skip``."""
+        if self.config.published != SKIP:
+            return frozenset()
+        return published_in(report_of(self.config.experiment_name), self.cells, self.rules, self.config.chosen_rule)
+
     def rules_built(self, names: Iterable[str]) -> dict[str, Rule]:
         """Some of its rules, ready to judge."""
         return {name: build_rule(self.rules[name]["config"]) for name in names}
@@ -93,6 +104,7 @@ class Job:
             overrides=tuple(self.overrides),
             git_revision=git_revision(),
             config_hash=digest,
+            published=self.config.published,
             cells=tuple(map(Entry.of, self.cells)),
         )
 
@@ -206,12 +218,13 @@ def _with_network(config: Any, data: ImageData) -> Any:
 def as_stored(config: Any) -> dict[str, Any]:
     """The configuration as records and jobs hold it: whatever it says in leave_one_out, under ``normal_class``.
 
-    So records of before ``split.anomalous_class`` go on to count, and fingerprints stay what they were.
+    So records of before ``split.anomalous_class`` go on to count, and fingerprints stay what they were. Whether
+    published cells are skipped is no part of it: a job is the same either way.
     """
     plain: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
     _, classes = class_setting(config.split)
     plain["split"]["normal_class"] = OmegaConf.to_container(classes) if OmegaConf.is_config(classes) else classes
-    del plain["split"]["anomalous_class"]
+    del plain["split"]["anomalous_class"], plain["published"]
     return plain
 
 

@@ -55,6 +55,13 @@ class Progress:
         with self.printing:
             self._line(text)
 
+    def skip(self, count: int, why: str) -> None:
+        """Cells that are not run here count as finished."""
+        with self.printing:
+            with self.lock:
+                self.finished += count
+            self._line(f"  {why}")
+
     def update(self, name: str, epoch: int, epochs: int, losses: Mapping[str, float]) -> None:
         """A running cell has ended an epoch; after the last one it is being scored."""
         shown = ", ".join(f"{key} {value:.4g}" for key, value in losses.items())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ import torch
 
 from benchmark.cells import Cell
 from benchmark.engine.device import allow_tf32
+from benchmark.report.committed import report_of
 from benchmark.say import named, warn
 from benchmark.store.finished import finished_record, why_again
 from benchmark.store.format import PlannedJob, Status
@@ -60,7 +61,8 @@ def run_job(job: Job, tracker: BackgroundTracker | None, progress: Progress) -> 
     allow_tf32(job.precision)
     description = _written(job)
     finished = _finished(job, progress)
-    todo = [cell for cell in job.cells if cell.fingerprint not in finished]
+    elsewhere = _published(job, finished, progress)
+    todo = [cell for cell in job.cells if cell.fingerprint not in finished and cell.fingerprint not in elsewhere]
     records, busy = list(finished.values()), []
     if tracker is not None and not todo:  # a repeat of a finished command is no run of its own
         tracker.log_missing(description, records)
@@ -102,8 +104,16 @@ def _finished(job: Job, progress: Progress) -> dict[str, Record]:
         elif (why := why_again(job.output_dir, cell)) is not None:
             progress.say(f"  {cell.name}: {why}, trained again")
     for what, count in Counter(waiting).items():
-        cells = "1 cell" if count == 1 else f"{count} cells"
-        progress.say(f"  {cells} finished before, to be judged from their weights: {what}")
+        progress.say(f"  {_cells(count)} finished before, to be judged from their weights: {what}")
+    return found
+
+
+def _published(job: Job, finished: Mapping[str, Record], progress: Progress) -> frozenset[str]:
+    """Fingerprints of the cells that are published and have no record here, which are left out; said in one line."""
+    found = job.published - finished.keys()
+    if found:
+        where = report_of(job.config.experiment_name).as_posix()
+        progress.skip(len(found), f"{_cells(len(found))} published in {where}, not trained again")
     return found
 
 
@@ -195,6 +205,10 @@ def _trained(job: Job, cells: Sequence[Cell]) -> dict[str, Record]:
     """Records, by fingerprint, of those cells that are done but for what rules say of them."""
     records = [finished_record(job.output_dir, cell) for cell in cells] if job.config.resume else []
     return {record.fingerprint: record for record in records if record is not None}
+
+
+def _cells(count: int) -> str:
+    return "1 cell" if count == 1 else f"{count} cells"
 
 
 def _listed(names: Sequence[str]) -> str:

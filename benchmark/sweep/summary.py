@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from benchmark.sweep.run import JobResult
 
 
+PUBLISHED = "published"  # the state of a cell that a published report has, and that is not trained
+
+
 @dataclass(frozen=True)
 class Planned:
     """A cell of the command."""
@@ -25,6 +28,7 @@ class Planned:
     output_dir: Path
     cell: Cell
     finished: bool  # before the command
+    published: str = ""  # the report that has it already, so that it is not trained
 
     @property
     def path(self) -> Path:
@@ -47,17 +51,19 @@ def summarise(planned: Sequence[Planned], results: Sequence[JobResult], start: f
     ``results`` are those of this process's jobs; of others the cells' folders tell. ``start`` is ``perf_counter``'s.
     """
     outcomes = _outcomes(planned, results)
-    done = sum(outcome.state == "done" for outcome in outcomes)
+    done, elsewhere = (sum(outcome.state == state for outcome in outcomes) for state in ("done", PUBLISHED))
     resumed = len({cell.cell.fingerprint for cell in planned if cell.finished})
     before = f" ({resumed} of them finished before)" if resumed else ""
-    print(f"{done} of {len(outcomes)} cells done{before} in {elapsed(start)}.")
+    where = ", ".join(dict.fromkeys(one.published for one in planned if one.published))
+    kept = f", {elsewhere} published in {where} and not trained again" if elsewhere else ""
+    print(f"{done} of {len(outcomes)} cells done{before}{kept} in {elapsed(start)}.")
     for outcome in outcomes:
-        if outcome.state != "done":
+        if outcome.state not in ("done", PUBLISHED):
             print(f"  {outcome.state}: {outcome.name}: {outcome.what}")
     _say_what_is_not_known(outcomes)
     if done:
         _say_what_is_next(planned)
-    return 0 if done == len(outcomes) else 1
+    return 0 if done + elsewhere == len(outcomes) else 1
 
 
 def _say_what_is_not_known(outcomes: Sequence[Outcome]) -> None:
@@ -78,9 +84,11 @@ def _say_what_is_next(planned: Sequence[Planned]) -> None:
         parents = dict.fromkeys(one.path.parent for one in planned)
         folders = parents if len(parents) == 1 else dict.fromkeys(one.output_dir / "cells" for one in planned)
         print(f"Cells: {', '.join(map(str, folders))}, a folder each")
-    settings = ((one.cell.config["experiment_name"], str(one.output_dir)) for one in planned)
+    settings = [(one.cell.config["experiment_name"], str(one.output_dir)) for one in planned]
+    kept = {one.cell.config["experiment_name"] for one in planned if one.published}
     for experiment, output_dir in dict.fromkeys(settings):
         words = [f"experiment={experiment}", *([f"output_dir={output_dir}"] if output_dir != "outputs" else [])]
+        words += ["publish=true", "carry=true"] if experiment in kept else []
         print(f"Next: python -m benchmark.report {shlex.join(words)}")
 
 
@@ -99,6 +107,8 @@ def _outcomes(planned: Sequence[Planned], results: Sequence[JobResult]) -> list[
 def _recorded(planned: Planned) -> Outcome:
     """What the folder of a cell says that a worker was to train."""
     path, name = planned.path, planned.cell.name
+    if planned.published:
+        return Outcome(PUBLISHED, name, planned.published)
     lease = read_lease(path)
     if lease is not None and lease.is_alive:
         return _running(name, lease.holder)

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
+from benchmark.report.committed import report_of
 from benchmark.say import warn
 from benchmark.store.finished import finished_record
 from benchmark.store.recovery import recover
@@ -63,9 +64,11 @@ class Sweep:
         key = (config.device, config.precision)
         self.devices.setdefault(key, self.launcher.resolve(*key))
         job = lay_out_job(config, self.typed, composed.overrides, self.devices[key])
+        folder = report_of(config.experiment_name)
         for cell in job.cells:
             finished = config.resume and finished_record(job.output_dir, cell) is not None
-            self.planned.append(Planned(job.output_dir, cell, finished))
+            skipped = not finished and cell.fingerprint in job.published
+            self.planned.append(Planned(job.output_dir, cell, finished, folder.as_posix() if skipped else ""))
         return job
 
     def run(self, words: list[str]) -> int:

@@ -94,7 +94,7 @@ def paired(experiment: str, first: str, second: str, dataset: str = POOLED) -> C
         if (c.first, c.second) == (first, second):
             return c
         if (c.first, c.second) == (second, first):
-            c = replace(c, first=first, second=second, low=-c.high, high=-c.low, effect=-c.effect)
+            c = replace(c, first=first, second=second, low=-c.high, high=-c.low, effect=-c.effect, dz=-c.dz)
             return replace(c, difference=-c.difference, wins=c.n - c.ties - c.wins)
     raise Absent(f"results/{experiment} has no paired test of {first} and {second} on {dataset} (six pairs are needed)")
 

@@ -143,7 +143,7 @@ def test_without_records_the_message_says_how_to_make_them(tmp_path, capsys):
     ("argument", "said"),
     [
         ("experimnt=x", "did you mean experiment"),
-        ("figures=maybe", "true, false, pdf or rules"),
+        ("figures=maybe", "true, false, pdf, rules or sensitivity"),
         ("publish=maybe", "true or false"),
         ("source=cloud", "folders or mlflow"),
         ("experiment=", "no value"),
@@ -288,7 +288,7 @@ def test_cells_of_other_code_are_not_published_unasked(records, tmp_path, monkey
 
 def test_cells_of_other_numerics_are_named_and_not_published_unasked(records, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("benchmark.report.build.NUMERICS_VERSION", 10**6)
+    monkeypatch.setattr("benchmark.report.stale.NUMERICS_VERSION", 10**6)
     records.job({"model": "ae", "k": 0, "auroc": 0.75})
     assert main(["experiment=small", "figures=false", "publish=true"]) == 2
     assert "1 of the 1 done cells are stale (1: numerics of version" in capsys.readouterr().err

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.engine.device import available_cores
-from benchmark.report.figures.gallery import PARTS, across
+from benchmark.report.figures.gallery import FROM_ROWS, PARTS, across
 from benchmark.report.figures.style import DPI, STYLE
 from benchmark.report.page import Plate
 from benchmark.report.statistics import MARK, Group
 from benchmark.report.tables.floors import mark_note
-from benchmark.report.tables.table import RULES_SECTION, group_key, group_title, scope_key, scope_title
+from benchmark.report.tables.table import group_key, group_title, scope_key, scope_title
 from benchmark.store.experiments import PlannedCell
 
 if TYPE_CHECKING:
@@ -25,17 +25,26 @@ MANY = 20  # done cells from which on a figure a core is drawn at once
 LARGE = 90_000  # bytes of a PNG
 
 
-def draw_figures(cells: Sequence[PlannedCell], groups: Sequence[Group], folder: Path, pdf: bool) -> list[Plate]:
-    """Draw models and rules, and everything that the done cells have arrays for, into ``folder``.
+def draw_figures(
+    cells: Sequence[PlannedCell],
+    groups: Sequence[Group],
+    folder: Path,
+    pdf: bool,
+    only: str | None = None,
+    without_records: bool = False,
+) -> list[Plate]:
+    """Draw what sets data sets side by side, and everything that the done cells have arrays for, into ``folder``.
 
-    What a cell lacks is left out. A PNG each, with ``pdf`` a PDF beside it. For many cells each core draws in a process
-    of its own.
+    ``only`` is the section of the former that is drawn alone. What a cell lacks is left out; ``without_records``:
+    figures of rows alone are drawn of groups too that have none of ``cells``. A PNG each, with ``pdf`` a PDF beside
+    it. For many cells each core draws in a process of its own.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    return [*_draw_across(groups, folder, pdf), *_draw_parts(cells, groups, folder, pdf)]
+    plates = _draw_across(groups, folder, pdf, only)
+    return plates if only is not None else [*plates, *_draw_parts(cells, groups, folder, pdf, without_records)]
 
 
-def _draw_across(groups: Sequence[Group], folder: Path, pdf: bool) -> list[Plate]:
+def _draw_across(groups: Sequence[Group], folder: Path, pdf: bool, only: str | None) -> list[Plate]:
     """The figures that show the data sets of one split side by side."""
     import matplotlib
 
@@ -43,16 +52,18 @@ def _draw_across(groups: Sequence[Group], folder: Path, pdf: bool) -> list[Plate
     for scope in dict.fromkeys((group.split, group.evaluate_on) for group in groups):
         alike = [group for group in groups if (group.split, group.evaluate_on) == scope]
         with matplotlib.rc_context(STYLE):
-            for name, title, caption, drawing in across(alike):
+            for section, name, title, caption, drawing in across(alike, only):
                 key, title = f"{name}_{scope_key(alike[0])}", f"{title}, {scope_title(alike[0])}"
                 save(drawing, folder / key, pdf)
-                plates.append(Plate(key, RULES_SECTION, title, noted(caption, title, drawing, *alike), pdf))
+                plates.append(Plate(key, section, title, noted(caption, title, drawing, *alike), pdf))
     return plates
 
 
-def _draw_parts(cells: Sequence[PlannedCell], groups: Sequence[Group], folder: Path, pdf: bool) -> list[Plate]:
+def _draw_parts(
+    cells: Sequence[PlannedCell], groups: Sequence[Group], folder: Path, pdf: bool, without_records: bool
+) -> list[Plate]:
     tasks = [(part, group, cells_of(group, cells), folder, pdf) for group in groups for part in PARTS]
-    tasks = [task for task in tasks if task[2]]
+    tasks = [task for task in tasks if task[2] or (without_records and task[0] in FROM_ROWS)]
     cores = min(available_cores(), len(tasks))
     if cores > 1 and sum(cell.state == "done" for cell in cells) >= MANY:
         import multiprocessing

@@ -6,9 +6,23 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from benchmark.report.figures import curves, latent, reconstructions, rules, samples, sheets
+from benchmark.report.figures import (
+    costs,
+    critical,
+    curves,
+    latent,
+    reconstructions,
+    rules,
+    samples,
+    sensitivity,
+    sheets,
+)
 from benchmark.report.figures.style import slug
-from benchmark.report.statistics import Group
+from benchmark.report.measures.ranks import rankings
+from benchmark.report.measures.swept import swept
+from benchmark.report.statistics import MARK, Group
+from benchmark.report.tables.sensitivity import interval_note
+from benchmark.report.tables.table import RULES_SECTION, SWEPT_SECTION, TESTS_SECTION, file_name
 from benchmark.store.experiments import PlannedCell
 
 if TYPE_CHECKING:
@@ -16,6 +30,7 @@ if TYPE_CHECKING:
 
     Draw = Callable[[Group, Sequence[PlannedCell]], Figure | None]
     Sketches = Iterator[tuple[str, str, str, Figure]]  # name, title, caption, drawing
+    Plans = Iterator[tuple[str, str, str, str, Figure]]  # the section before these
     Part = Callable[[Group, Sequence[PlannedCell]], Sketches]
 
 
@@ -26,11 +41,21 @@ def _heat_map(group: Group, cells: Sequence[PlannedCell]) -> Sketches:
     yield "heatmap", "AUROC by class", caption, curves.heat_map(group)
 
 
-def across(groups: Sequence[Group]) -> Sketches:
-    """The figures of several data sets, those of one split."""
+def across(groups: Sequence[Group], only: str | None = None) -> Plans:
+    """The figures of several data sets, those of one split and one kind of evaluated images; of one section alone."""
+    if only in (None, RULES_SECTION):
+        yield from _rules(groups)
+    if only in (None, SWEPT_SECTION):
+        yield from _swept(groups)
+    if only in (None, TESTS_SECTION) and all(group.evaluate_on == "test" for group in groups):
+        yield from _ranks(groups)
+
+
+def _rules(groups: Sequence[Group]) -> Plans:
     drawing = rules.rules_figure(groups)
     if drawing is not None:
         yield (
+            RULES_SECTION,
             "rules",
             "AUROC by model and rule",
             "A row a rule, a mark a model, mean over classes and seeds. Above, the models' own scores; a ring around "
@@ -40,6 +65,33 @@ def across(groups: Sequence[Group]) -> Sketches:
             "models are apart. The axis is even in the logit of AUROC. Only means over all planned classes are drawn.",
             drawing,
         )
+
+
+def _ranks(groups: Sequence[Group]) -> Plans:
+    below = {label for group in groups for label in group.below}
+    drawing = critical.critical_figure(rankings(groups), {label: f"{label} {MARK}" for label in below})
+    if drawing is not None:
+        yield (
+            TESTS_SECTION,
+            "ranks",
+            "Average ranks",
+            "The average rank of each model over classes, 1 the best. A bar joins models whose ranks differ by less "
+            "than the critical difference of Nemenyi's test at 0.05: they are not separated, which does not prove them "
+            "equal.",
+            drawing,
+        )
+
+
+def _swept(groups: Sequence[Group]) -> Plans:
+    """A figure for each setting of which a model has more than two numbers."""
+    found = swept(groups)
+    for setting in dict.fromkeys(one.setting for one in found):
+        alike = [one for one in found if one.setting == setting]
+        drawing = sensitivity.sensitivity_figure(alike)
+        if drawing is not None:
+            several = any(point.seeds > 1 for one in alike for series in one.series for point in series.points)
+            caption = f"{interval_note(several)} Only means over all planned classes are drawn."
+            yield SWEPT_SECTION, f"sensitivity_{file_name(setting)}", f"AUROC by {alike[0].title}", caption, drawing
 
 
 def _sheets(group: Group, cells: Sequence[PlannedCell]) -> Sketches:
@@ -62,8 +114,23 @@ def _one(name: str, title: str, caption: str, draw: Draw, group: Group, cells: S
         yield name, title, caption, drawing
 
 
+def _pareto(group: Group, cells: Sequence[PlannedCell]) -> Sketches:
+    drawing = costs.pareto_figure(group)
+    if drawing is not None:
+        yield (
+            "pareto",
+            "AUROC by seconds",
+            "Each mark is a model: its mean AUROC over all planned classes, and the wall-clock seconds of a cell, its "
+            "training and scoring together, on the machines that the manifest names. Seconds are even in the "
+            "logarithm, AUROC in the logit. The line joins the models that no other reaches for as few seconds.",
+            drawing,
+        )
+
+
+FROM_ROWS: tuple[Part, ...] = (_heat_map, _pareto)  # they need no arrays: drawn of cells without a record too
 PARTS: tuple[Part, ...] = (
     _heat_map,
+    _pareto,
     partial(
         _one,
         "roc",

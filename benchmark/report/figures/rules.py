@@ -86,13 +86,13 @@ def _panel(axis: Any, group: Group, rules: Sequence[str], labels: Sequence[str],
     _reach(axis, group, rules)
     for i, label in enumerate(labels):
         place = {rule: row + SPREAD * ((i + 0.5) / len(labels) - 0.5) for row, rule in enumerate(rules)}
-        found = [(_inside(means[label, rule]), place[rule]) for rule in rules if (label, rule) in means]
+        found = [(inside(means[label, rule]), place[rule]) for rule in rules if (label, rule) in means]
         style = {"marker": shapes[label], "color": looks[label][0], "edgecolor": "black", "linewidth": 0.4}
         if found:
             axis.scatter(*zip(*found, strict=True), s=26, zorder=3, label=names[label], **style)
         rule = chosen_rule(group, label)
         if rule is not None and (label, rule) in means:
-            where = [_inside(means[label, rule])], [place[rule]]
+            where = [inside(means[label, rule])], [place[rule]]
             axis.scatter(*where, s=26, zorder=4, **style)  # above the others, so that it shows whose ring it is
             axis.scatter(*where, zorder=4, **RING)
     axis.set_yticks(range(len(rules)), [OWN_ROW if rule == OWN else rule for rule in rules])
@@ -101,7 +101,7 @@ def _panel(axis: Any, group: Group, rules: Sequence[str], labels: Sequence[str],
     axis.set_title(_title(group))
     of_all = "" if len(group.classes) == group.n_classes else f" of {group.n_classes}"
     axis.set_xlabel(f"AUROC, mean over {len(group.classes)}{of_all} classes (logit scale)")
-    _scale(axis, [_inside(value) for value in means.values()])
+    logit_scale(axis, [inside(value) for value in means.values()])
 
 
 def _reach(axis: Any, group: Group, rules: Sequence[str]) -> None:
@@ -111,7 +111,7 @@ def _reach(axis: Any, group: Group, rules: Sequence[str]) -> None:
         return
     for i, rule in enumerate(block.rules):
         values = block.by_model_and_rule[:, i]
-        axis.hlines(rules.index(rule), _inside(float(values.min())), _inside(float(values.max())), zorder=2, **REACH)
+        axis.hlines(rules.index(rule), inside(float(values.min())), inside(float(values.max())), zorder=2, **REACH)
 
 
 def _title(group: Group) -> str:
@@ -122,12 +122,13 @@ def _title(group: Group) -> str:
     return f"{title}\nmedian range {models:.3f} over rules, {rules:.3f} over models"
 
 
-def _inside(value: float) -> float:
+def inside(value: float) -> float:
+    """``value`` as it is drawn: not at 0 or 1, whose logit has no end."""
     return min(max(value, EDGE), 1 - EDGE)
 
 
-def _scale(axis: Any, values: Sequence[float]) -> None:
-    """An axis of logits around ``values``, with those of TICKS that fit and are apart."""
+def logit_scale(axis: Any, values: Sequence[float], which: str = "x") -> None:
+    """An axis of logits ("x" or "y") around ``values``, with those of TICKS that fit and are apart."""
     from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
     if not values:
@@ -136,8 +137,7 @@ def _scale(axis: Any, values: Sequence[float]) -> None:
     low, high = logits.min(), logits.max()
     pad = 0.06 * max(high - low, 0.5)
     low, high = low - pad, high + pad
-    axis.set_xscale("logit")
-    axis.set_xlim(1 / (1 + math.exp(-low)), 1 / (1 + math.exp(-high)))
+    axis.set(**{f"{which}scale": "logit", f"{which}lim": (1 / (1 + math.exp(-low)), 1 / (1 + math.exp(-high)))})
     shown: list[float] = []
     last = -math.inf
     for tick in TICKS:
@@ -145,8 +145,9 @@ def _scale(axis: Any, values: Sequence[float]) -> None:
         if low <= place <= high and place - last >= 0.08 * (high - low):
             shown.append(tick)
             last = place
-    axis.xaxis.set_major_locator(FixedLocator(shown))
-    axis.xaxis.set_major_formatter(FixedFormatter([f"{tick:g}" for tick in shown]))
-    axis.xaxis.set_minor_locator(NullLocator())
-    axis.grid(axis="x", color="0.85", linewidth=0.5, zorder=0)
+    side = getattr(axis, f"{which}axis")
+    side.set_major_locator(FixedLocator(shown))
+    side.set_major_formatter(FixedFormatter([f"{tick:g}" for tick in shown]))
+    side.set_minor_locator(NullLocator())
+    axis.grid(axis=which, color="0.85", linewidth=0.5, zorder=0)
     axis.set_axisbelow(True)

@@ -38,6 +38,7 @@ def _table(alike: Sequence[Comparison], apart: Sequence[tuple[str, str]], below:
             Entry(" – ".join(f"{label} {MARK}" if label in below else label for label in (c.first, c.second))),
             Entry(str(c.n)), Entry(str(c.ties)), Entry(f"{c.difference:+.4f}"),
             Entry(f"[{c.low:+.4f}, {c.high:+.4f}]"), Entry(f"{c.wins}/{c.n}"), Entry(f"{c.effect:+.2f}"),
+            Entry(f"{c.dz:+.2f}"),
             Entry(_p(c.p)), Entry(_p(c.p_holm), c.p_holm < 0.05), Entry(c.verdict),
         ]
         for c in alike
@@ -45,7 +46,7 @@ def _table(alike: Sequence[Comparison], apart: Sequence[tuple[str, str]], below:
     where = DATASET_TITLES.get(one.dataset, one.dataset)
     title = ", ".join([one.split, *([] if one.evaluate_on == "test" else [one.evaluate_on]), where])
     parts = [one.split, *([] if one.evaluate_on == "test" else [one.evaluate_on]), one.dataset]
-    columns = ["pair", "n", "ties", "mean difference", "95% interval of it", "first is larger", "effect", "p"]
+    columns = ["pair", "n", "ties", "mean difference", "95% interval of it", "first is larger", "effect", "dz", "p"]
     return Table(
         f"tests_{'_'.join(file_name(part) for part in parts)}",
         f"Paired Wilcoxon signed-rank tests of AUROC, {title}",
@@ -61,8 +62,9 @@ def _notes(alike: Sequence[Comparison], apart: Sequence[tuple[str, str]], below:
     notes = [
         f"Pairs are {over} (means over the seeds that both columns have); two-sided; ties are left out of the test, "
         f"which needs {MINIMUM_PAIRS} pairs without; Holm's correction over the rows of this table; bold: below 0.05. "
-        "Effect: matched-pairs rank-biserial correlation. Not separated is not equal. Cells of one data set share "
-        "their images, so read p as a guide."
+        "Effect: matched-pairs rank-biserial correlation (Kerby 2014); dz: Cohen's, the mean difference by the "
+        "standard deviation of the differences. Not separated is not equal. Cells of one data set share their images, "
+        "so read p as a guide."
     ]
     if any(c.first in below or c.second in below for c in alike):
         notes.append(f"{MARK} below a floor on a data set of this report.")

@@ -9,15 +9,25 @@ from benchmark.report.statistics import Group, groups
 from benchmark.report.tables.auroc import auroc_table, scores_table
 from benchmark.report.tables.chosen import chosen_table
 from benchmark.report.tables.comparison import comparison_tables
+from benchmark.report.tables.costs import cost_table
 from benchmark.report.tables.details import detail_tables
 from benchmark.report.tables.detection import detection_table
 from benchmark.report.tables.floors import explained
 from benchmark.report.tables.intervals import interval_table
 from benchmark.report.tables.losses import gan_table, loss_table
 from benchmark.report.tables.published import Quote, appendix_tables, beside_table, read_published
+from benchmark.report.tables.ranks import rank_tables
 from benchmark.report.tables.rules import rules_table
-from benchmark.report.tables.table import DATASET_TITLES, RULES_SECTION, Table, group_title
-from benchmark.report.tables.variance import variance_table
+from benchmark.report.tables.sensitivity import sensitivity_tables
+from benchmark.report.tables.table import (
+    DATASET_TITLES,
+    RULES_SECTION,
+    SWEPT_SECTION,
+    TESTS_SECTION,
+    Table,
+    group_title,
+)
+from benchmark.report.tables.variance import seeds_table, variance_table
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,9 +41,12 @@ def build_tables(frame: pd.DataFrame) -> dict[str, list[Table]]:
     parts, published = groups(frame), read_published()
     crossed = [table for group in parts for table in crossing_tables(group)]
     sections = {RULES_SECTION: crossed} if crossed else {}
+    if swept := sensitivity_tables(parts):
+        sections[SWEPT_SECTION] = swept
     sections |= {group_title(group): group_tables(group, published) for group in parts}
-    if tests := comparison_tables([group for group in parts if group.evaluate_on == "test"]):
-        sections["Tests between models"] = tests
+    tested = [group for group in parts if group.evaluate_on == "test"]
+    if tests := [*comparison_tables(tested), *rank_tables(tested)]:
+        sections[TESTS_SECTION] = tests
     datasets = list(dict.fromkeys(group.dataset for group in parts if group.evaluate_on == "test"))
     if appendix := appendix_tables(published, datasets, DATASET_TITLES):
         sections["Appendix: published figures"] = appendix
@@ -52,6 +65,8 @@ def group_tables(group: Group, published: Sequence[Quote] = ()) -> list[Table]:
         auroc_table(group),
         beside_table(group, published),
         interval_table(group),
+        seeds_table(group),
+        cost_table(group),
         loss_table(group),
         scores_table(group),
         detection_table(group),

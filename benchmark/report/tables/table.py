@@ -14,6 +14,8 @@ WHY_NO_AUROC = (
     "split.evaluate_on=synthetic makes anomalies."
 )
 RULES_SECTION = "Models and rules"  # heading of the tables and figures of both axes
+SWEPT_SECTION = "Sensitivity to settings"  # of a setting that was swept
+TESTS_SECTION = "Tests between models"
 DATASET_TITLES = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST"}
 
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 from statistics import median
 
-from benchmark.report.crossing import Block, largest_block
+from benchmark.report.crossing import Block, largest_block, largest_own_block
 from benchmark.report.statistics import FLOORS, MARK, Group
 from benchmark.report.tables.rules import block_text
 from benchmark.report.tables.table import ABSENT, Entry, Table, group_key, group_title
 from benchmark.report.variance import TIMES, Source, analyse
 
 FACTORS = ("model", "rule", "class", "seed")  # the axes of a block's values
-INTERACTIONS = (("model", "rule"),)
+INTERACTIONS = (("model", "rule"), ("model", "seed"))
+OWN_FACTORS = ("model", "class", "seed")  # of the models' own scores
+OWN_INTERACTIONS = (("model", "class"), ("model", "seed"), ("class", "seed"))
 CLASS = "class"
 
 
@@ -100,3 +102,29 @@ def _range(found: dict[str, float]) -> str:
     least, most = min(found, key=found.__getitem__), max(found, key=found.__getitem__)
     middle = median(found.values())
     return f"{middle:.3f} in the median, {found[least]:.3f} ({least}) to {found[most]:.3f} ({most})"
+
+
+def seeds_table(group: Group) -> Table | None:
+    """What model, class and seed explain of the models' own scores; None without several of each that all share."""
+    block = largest_own_block(group)
+    if block is None:
+        return None
+    sources = {source.name: source for source in analyse(block.values, OWN_FACTORS, OWN_INTERACTIONS)}
+    rows = [[Entry(name), *_entries(name, sources)] for name in sources]
+    below = [label for label in block.labels if label in group.below]
+    notes = [
+        "Share: eta squared of fixed effects in a balanced design; within classes: over what the classes leave. "
+        f"Residual: model x class x seed. Over {len(block.labels)} models ({', '.join(block.labels)}), "
+        f"{len(block.classes)} classes and {len(block.seeds)} seeds, each model under its own score. A seed decides "
+        "initial weights, the order of images and noise; one that moves all models alike stands in the row seed, one "
+        "that moves a model in some class in the residual.",
+        *([f"{MARK} below a floor by its own score: {', '.join(below)}."] if below else []),
+    ]
+    return Table(
+        f"variance_seeds_{group_key(group)}",
+        f"Analysis of variance of AUROC over seeds, {group_title(group)}",
+        ["source", "df", "share", "share within classes"],
+        rows,
+        notes,
+        {len(rows) - 1},
+    )

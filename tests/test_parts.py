@@ -1,0 +1,61 @@
+"""A table made in parts by the real commands: what is published is not trained again, and both halves are one table."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+from tests.faults.helpers import run_here as run
+
+COMMON = [
+    *("-m", "dataset=digits", "model=pca,ae", "trainer.epochs=1", "trainer.workers=1", "split.test_limit=100"),
+    *("tracking=off", "experiment_name=parts", "rule=smoothed"),
+]
+TIMED = ("train_seconds", "score_seconds", "evaluate_seconds", "images_per_second")  # end names of what a clock gives
+WITH_SECONDS = ("costs_", "losses_")  # begin names of tables that show them
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    with (folder / "cells.csv").open(encoding="utf-8") as file:
+        return [{k: v for k, v in row.items() if not k.endswith(TIMED)} for row in csv.DictReader(file)]
+
+
+def tables(folder: Path) -> dict[str, str]:
+    found = (path for path in (folder / "tables").glob("*.csv") if not path.name.startswith(WITH_SECONDS))
+    return {path.name: path.read_text(encoding="utf-8") for path in found}
+
+
+def test_a_table_made_in_two_places_is_that_of_one_go(tmp_path: Path) -> None:
+    report = {"module": "benchmark.report"}
+    assert run(tmp_path, *COMMON, "split.normal_class=[0,1]", "output_dir=first").returncode == 0
+    assert (
+        run(tmp_path, "experiment=parts", "output_dir=first", "publish=true", "figures=false", **report).returncode == 0
+    )
+
+    rest = [*COMMON, "split.normal_class=[0,1,2]", "output_dir=second", "published=skip"]
+    done = run(tmp_path, *rest)
+    assert done.returncode == 0, done.stderr
+    assert "2 of 6 cells done, 4 published in results/parts and not trained again" in done.stdout
+    assert "output_dir=second publish=true carry=true" in done.stdout
+    assert done.stderr.count("2 cells published in results/parts, not trained again") == 2
+    assert len(list((tmp_path / "second" / "cells").rglob("status.json"))) == 2
+    status = run(tmp_path, "experiment=parts", "output_dir=second", module="benchmark.status")
+    assert status.returncode == 0
+    assert "2 of 6 cells done, 4 published in results/parts." in status.stdout
+
+    lacking = run(tmp_path, "experiment=parts", "output_dir=second", "publish=true", "figures=false", **report)
+    assert lacking.returncode == 2  # four done cells would be lost
+    words = ("experiment=parts", "output_dir=second", "publish=true", "carry=true", "figures=false")
+    assert run(tmp_path, *words, **report).returncode == 0
+    assert run(tmp_path, *COMMON, "split.normal_class=[0,1,2]", "output_dir=first").returncode == 0
+    words = ("experiment=parts", "output_dir=first", "results_dir=whole", "figures=false")
+    assert run(tmp_path, *words, **report).returncode == 0
+    assert rows(tmp_path / "results" / "parts") == rows(tmp_path / "whole")
+    assert tables(tmp_path / "results" / "parts") == tables(tmp_path / "whole")
+    assert {name.split("_")[0] for name in tables(tmp_path / "whole")} >= {"auroc", "rules", "intervals"}
+
+    judged = [word.replace("pca,ae", "pca") for word in COMMON if not word.startswith("rule=")]
+    more = run(
+        tmp_path, *judged, "rule=[smoothed,squared]", "split.normal_class=0", "output_dir=third", "published=skip"
+    )
+    assert "1 of 1 cells done in" in more.stdout, more.stderr  # a rule that did not judge the published cell
