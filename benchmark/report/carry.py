@@ -99,11 +99,15 @@ def carry_over(cells: Sequence[PlannedCell], frame: pd.DataFrame, committed: Com
         _refuse_images(rows_of(frame, part.iloc[0][list(KEY)]), part, asker)
     columns, rules = rule_columns(kept), own_rules(cells)
     if committed.rules is None and columns and rules:
-        raise UsageError(
-            f"{asker.where}: its rules were published before their code was noted. Judge those cells again, or "
-            f"{asker.instead}"
-        )
-    refuse_rules(columns, rules, committed, asker)
+        why = "its rules were published before their code was noted"
+        if strict:
+            raise UsageError(
+                f"{asker.where}: {why}. Judge those cells again, type stale=true (page and manifest then say so), or "
+                f"{asker.instead}"
+            )
+        notes.append(f"{why}: those of the cells that are kept may be of other code")
+    else:
+        refuse_rules(columns, rules, committed, asker)
     said = (
         f"{len(kept)} of the cells are kept from the report of revision {committed.revision}, as they were published: "
         "their records are not here. Figures of single images, files of scores and the page of images are of the "
