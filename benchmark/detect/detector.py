@@ -15,11 +15,12 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
 from benchmark.cells import Axes
+from benchmark.data.splits import copies_kept
 from benchmark.detect import saving
 from benchmark.detect.arrays import FLAT, as_array, as_images, full_shape, gathered, levels_of, shape_of
-from benchmark.detect.conformal import flagged, needed, p_values
+from benchmark.detect.conformal import flagged, p_values, too_few
 from benchmark.detect.files import read_folder
-from benchmark.detect.fitting import Plan, copies_kept, fit
+from benchmark.detect.fitting import Plan, fit
 from benchmark.detect.loading import Loaded, load_cell
 from benchmark.detect.ruling import calibration_scores
 from benchmark.detect.settings import BadSetting, model_settings, refuse_settings, refuse_unknown
@@ -143,6 +144,8 @@ class Detector(OutlierMixin, BaseEstimator):
                 setattr(self, key, value)
             else:
                 self._keywords = {**self._keywords, key: value}
+        if "alpha" in params and hasattr(self, "scorer_") and is_alpha(self.alpha):  # one that is none ``fit`` refuses
+            self._warn_of_few(self.alpha)
         return self
 
     @classmethod
@@ -188,14 +191,14 @@ class Detector(OutlierMixin, BaseEstimator):
     def _calibrated(self, scores: np.ndarray) -> Detector:
         refuse_alpha(self.alpha)
         self.calibration_scores_ = scores
-        if len(scores) < needed(self.alpha):
-            warnings.warn(
-                f"{len(scores)} calibration images flag nothing at alpha={self.alpha}, which takes "
-                f"{needed(self.alpha)}: give more images, a larger calibration_share or alpha, or other normal images "
-                "to calibrate()",
-                stacklevel=3,
-            )
+        self._warn_of_few(self.alpha, 4)
         return self
+
+    def _warn_of_few(self, alpha: float, level: int = 3) -> None:
+        """Warn where nothing can be flagged at ``alpha``; ``level`` as ``stacklevel`` has it."""
+        if (why := too_few(len(self.calibration_scores_), alpha)) is not None:
+            more = "give more images, a larger calibration_share or alpha, or other normal images to calibrate()"
+            warnings.warn(f"{why}: {more}", stacklevel=level)
 
     def _say(self, epoch: int, trainings: list[Training]) -> None:
         losses = {k.removeprefix("train/"): v for k, v in trainings[0].history[-1].items() if k.startswith("train/")}
@@ -239,10 +242,16 @@ class Detector(OutlierMixin, BaseEstimator):
         return p_values(self.anomaly_scores(X), self.calibration_scores_)
 
     def flag(self, X: Any, alpha: float | None = None) -> np.ndarray:
-        """Whether each image's p-value is at most ``alpha``, the detector's own where none is given: bool (N,)."""
-        alpha = self.alpha if alpha is None else alpha
-        refuse_alpha(alpha)
-        return flagged(self.anomaly_scores(X), self.calibration_scores_, alpha)
+        """Whether each image's p-value is at most ``alpha``, the detector's own where none is given: bool (N,).
+
+        Warns where there are too few calibration images for the ``alpha`` that is given; of its own, who set it is.
+        """
+        chosen = self.alpha if alpha is None else alpha
+        refuse_alpha(chosen)
+        scores = self.anomaly_scores(X)
+        if alpha is not None:
+            self._warn_of_few(alpha)
+        return flagged(scores, self.calibration_scores_, chosen)
 
     def reconstruct(self, X: Any) -> np.ndarray | None:
         """What the model makes of images: float32 (N, C, H, W) in [0, 1]; None for a model that makes none."""
@@ -348,9 +357,14 @@ def _is_names(names: Any) -> bool:
     return isinstance(names, tuple | list) and len(names) == len(kinds) and all(map(isinstance, names, kinds))
 
 
+def is_alpha(alpha: Any) -> bool:
+    """Whether it is a share that may be flagged: above 0 and below 1."""
+    return isinstance(alpha, Real) and 0 < alpha < 1  # type: ignore[operator]
+
+
 def refuse_alpha(alpha: float) -> None:
     """Raise ``BadSetting`` for an ``alpha`` that is no share."""
-    if not (isinstance(alpha, Real) and 0 < alpha < 1):
+    if not is_alpha(alpha):
         raise BadSetting(f"alpha={alpha!r} is not allowed: it must be above 0 and below 1. Say for example alpha=0.05")
 
 

@@ -107,6 +107,16 @@ def test_too_few_calibration_images_are_warned_of_and_flag_nothing(cells: Cells)
     with pytest.warns(UserWarning, match="5 calibration images flag nothing at alpha=0.05, which takes 19"):
         detector = Detector(**{**FAST, "calibration_share": 0.04}).fit(cells.normal)
     assert (detector.predict(cells.test) == 1).all()
+    with pytest.warns(UserWarning, match="5 calibration images flag nothing at alpha=0.1, which takes 9"):
+        assert not detector.flag(cells.test, alpha=0.1).any()
+    with pytest.warns(UserWarning, match="5 calibration images flag nothing at alpha=0.01, which takes 99: give more"):
+        detector.set_params(alpha=0.01)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        detector.set_params(alpha=0.5).flag(cells.test, alpha=0.2)
+        detector.set_params(alpha=7)  # refused where it is used, as scikit-learn expects
+        Detector(**FAST).set_params(alpha=0.01)
+    detector.alpha = 0.05
     order = np.argsort(detector.score_samples(cells.test), kind="stable")
     assert np.isfinite(detector.decision_function(cells.test)).all()
     assert (np.diff(detector.decision_function(cells.test)[order]) >= 0).all()
