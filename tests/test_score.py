@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import signal
 import subprocess
-import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from benchmark import Detector, load_detector
 from benchmark.detect.table import drop_unfinished, is_table
 from tests.detect.conftest import Cells, finished_cells  # noqa: F401 (the fixture `cells`)
 from tests.faults.helpers import run_here
-from tests.test_cli import user_environment
+from tests.faults.warm import Forked
 
 Run = subprocess.CompletedProcess[str]
 
@@ -225,29 +225,31 @@ def test_a_folder_that_fills_is_watched_until_it_is_told(cells: Cells, parts: Pa
     new.mkdir()
     (new / "first.png").write_bytes(files[0].read_bytes())
     words = [f"cell={cells.paths['pca']}", f"images={new}", f"out={out}", f"page={tmp_path / 'new.html'}", "watch=true"]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "benchmark.score", *words],
-        env=user_environment(),
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # which a job in the background ignores
-    )
-    assert process.stderr is not None
+    log = tmp_path / "log"
+    log.write_text("")
+    process = Forked(tmp_path, "-m", "benchmark.score", *words, out=log, err=log)
+
+    def wait_for(condition: Callable[[], object]) -> None:
+        deadline = time.monotonic() + 120
+        while not condition():
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < deadline, log.read_text()
+            time.sleep(0.02)
+
     try:
-        assert "Ctrl-C ends it" in process.stderr.readline()
-        assert "first.png: score " in process.stderr.readline()
+        wait_for(lambda: log.read_text().count("\n") >= 2)
+        first, second = log.read_text().splitlines()
+        assert "Ctrl-C ends it" in first
+        assert "first.png: score " in second
         (new / "second.png").write_bytes(files[1].read_bytes())
-        assert "second.png: score " in process.stderr.readline()
-        for _ in range(100):
-            if (tmp_path / "new.html").exists():
-                break
-            time.sleep(0.1)
+        wait_for(lambda: log.read_text().count("\n") >= 3)
+        assert "second.png: score " in log.read_text().splitlines()[2]
+        wait_for((tmp_path / "new.html").exists)
         process.send_signal(signal.SIGINT)
-        rest = process.communicate(timeout=30)[1]
+        assert process.wait(timeout=60) == 0
     finally:
         process.kill()
-    assert process.returncode == 0
-    assert "2 of 2 images scored" in rest
+    assert "2 of 2 images scored" in log.read_text()
     assert [Path(path).name for path in pd.read_csv(out)["path"]] == ["first.png", "second.png"]
 
 

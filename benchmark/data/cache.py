@@ -16,12 +16,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -31,17 +28,14 @@ from benchmark.config import UsageError
 from benchmark.data.files import sha256_of, stamp_of
 from benchmark.data.judging import FEWEST, TRAIN_SHARE, Judged, Seen, in_words, judge
 from benchmark.data.layouts import Found, in_order
-from benchmark.data.reading import Unreadable, content_of, read_stored
+from benchmark.data.reader import Reader, Report
 from benchmark.data.sources import locked
 from benchmark.data.writing import remove, replacing, scratch
 
 SPLIT = f" ({TRAIN_SHARE:.0%} of each class train, by a hash of their content)"
 FORMAT = 2  # raise it when the same files give another cache
 SUM = "sha256"  # in about.json: of all that stands there besides
-AT_ONCE = 64  # images that a thread reads before it says so
 ROWS = 1024  # images that are copied at once
-
-Report = Callable[[int, int], None]  # images read, of how many
 
 
 @dataclass(frozen=True)
@@ -212,7 +206,7 @@ def _sum(about: dict[str, Any]) -> str:
 def _build(place: Path, way: Way, found: Found, listing: _Listing, report: Report) -> About:
     with scratch(place / "read") as path:
         try:
-            reader = _Reader(way, found, path)
+            reader = Reader(found, path, way.channels, way.size, way.keep_aspect)
             seen = reader.read(report)
             judged = judge(found.items, seen, way.channels)
             faults = [*found.faults, *judged.faults]
@@ -248,74 +242,6 @@ def _build(place: Path, way: Way, found: Found, listing: _Listing, report: Repor
                 "type data_dir=<a folder>"
             ) from error
     return about
-
-
-class _Reader:
-    """Reads every image once, several at a time, into a file: uint8 (N, C, size, size)."""
-
-    def __init__(self, way: Way, found: Found, path: Path) -> None:
-        self.way, self.found, self.path = way, found, path
-        self.channels = way.channels or 3  # grey ones are the same three times, until it is known that all are grey
-        count = len(found.items)
-        self.seen = Seen([0] * count, [b""] * count, [b""] * count)
-
-    def read(self, report: Report) -> Seen:
-        """What was seen of each item; those that cannot be read are among its faults."""
-        count = len(self.found.items)
-        if self.found.arrays is not None:
-            _ = self.found.arrays.images  # before the threads, which would each load them
-        with self.path.open("wb") as file, closing(_Threads()) as threads:
-            some = [range(first, min(first + AT_ONCE, count)) for first in range(0, count, AT_ONCE)]
-            for numbers in threads.map(lambda numbers: self._some(file.fileno(), numbers), some):
-                report(numbers.stop, count)
-        return self.seen
-
-    def pixels(self) -> np.ndarray:
-        """What was read, mapped: (N, C, size, size), zeros where a fault is."""
-        shape = len(self.found.items), self.channels, self.way.size, self.way.size
-        with self.path.open("ab") as file:
-            file.truncate(int(np.prod(shape)))  # where the last ones were faults
-        return np.memmap(self.path, np.uint8, "r", shape=shape)
-
-    def _some(self, file: int, numbers: range) -> range:
-        for i in numbers:
-            try:
-                pixels = self._one(i)
-            except Unreadable as error:
-                self.seen.faults[i] = str(error)
-                continue
-            content = pixels.tobytes()
-            self.seen.pixels[i] = hashlib.blake2b(content, digest_size=16).digest()
-            _write_at(file, content, i * len(content))
-        return numbers
-
-    def _one(self, i: int) -> np.ndarray:
-        way, seen = self.way, self.seen
-        if self.found.arrays is not None:
-            pixels, seen.channels[i], content = self.found.arrays.read(i, self.channels, way.size, way.keep_aspect)
-            seen.content[i] = hashlib.sha256(content).digest()
-            return pixels
-        content = content_of(self.found.items[i].path)
-        seen.content[i] = hashlib.sha256(content).digest()
-        pixels, seen.channels[i] = read_stored(BytesIO(content), self.channels, way.size, way.keep_aspect)
-        return pixels
-
-
-class _Threads(ThreadPoolExecutor):
-    """One a core: Pillow unpacks and resizes without Python's lock. What has not begun at an interrupt never does."""
-
-    def __init__(self) -> None:
-        super().__init__(len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count())
-
-    def close(self) -> None:
-        self.shutdown(cancel_futures=True)
-
-
-def _write_at(file: int, content: bytes, place: int) -> None:
-    """All of it; ``OSError`` where the disk is full, which writing to mapped memory would be killed for."""
-    while content:
-        written = os.pwrite(file, content, place)
-        content, place = content[written:], place + written
 
 
 def _write_images(path: Path, pixels: np.ndarray, judged: Judged) -> None:

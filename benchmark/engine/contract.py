@@ -6,80 +6,24 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
-from benchmark.data.images import ImageData
 from benchmark.engine.fleet import Fleet, to_pixels
 from benchmark.engine.metrics import auroc
 from benchmark.engine.pictures import generated_images
 from benchmark.engine.score import QUANTITIES, Scoring, View, score_images
-from benchmark.engine.state import Settings, Training
-from benchmark.engine.train import Member, train, train_in_company
-from benchmark.models.base import Model
+from benchmark.engine.subject import BATCH, Subject, require, require_near, require_same
 
-MEMBERS = ((0, 1), (3, 2), (7, 5), (5, 3))  # normal class and seed of a fleet's cells
-BATCH, EPOCH, EPOCHS = 32, 120, 3  # images of a batch and of an epoch, and epochs
-SHOWN = 60  # images that are scored
-
-
-class Broken(AssertionError):
-    """A check that a model does not pass; the message says why."""
-
-
-@dataclass(frozen=True)
-class Subject:
-    """A model under test: how one is built from a seed, and the images it is trained on."""
-
-    build: Callable[[int], Model]
-    data: ImageData
-    convolutions: bool = False  # stacked ones round otherwise
-    brief: bool = False  # two steps on eight images each, twelve are scored: for large images
-
-    @property
-    def members(self) -> list[tuple[int, int]]:
-        """Normal class and seed of three cells."""
-        return [(label % len(self.data.class_names), seed) for label, seed in MEMBERS]
-
-    @cached_property
-    def fleet(self) -> Fleet:
-        """One cell, trained for three epochs, or for one if in brief."""
-        return self.trained(self.members[:1], 1 if self.brief else EPOCHS)[0]
-
-    @property
-    def images(self) -> Tensor:
-        return self.data.test_images[: 12 if self.brief else SHOWN]
-
-    def trained(
-        self, members: Sequence[tuple[int, int]], epochs: int = EPOCHS, images: Tensor | None = None, **how: Any
-    ) -> tuple[Fleet, list[Training]]:
-        """A fleet of cells trained on their classes, and what became of them."""
-        fleet = Fleet([self.build(seed) for _, seed in members])
-        batch, epoch = (8, 16) if self.brief else (BATCH, EPOCH)
-        rows = [(self.data.train_labels == label).nonzero().flatten()[:epoch] for label, _ in members]
-        company = how.pop("in_company", False)
-        settings = Settings(epochs, batch, **{"epoch_size": epoch, **how})
-        shown = self.data.train_images if images is None else images
-        cells = [Member(index, seed, seed + 100) for index, (_, seed) in zip(rows, members, strict=True)]
-        return fleet, (train_in_company if company else train)(fleet, shown, cells, settings)
-
-    def scores(
-        self, fleet: Fleet, images: Tensor, batch: int = 256, index: Tensor | None = None, precision: str = "fp32"
-    ) -> list[dict[str, Tensor]]:
-        chosen = torch.arange(len(images)) if index is None else index
-        found = score_images(fleet, images, [View(chosen, 11)] * fleet.size, Scoring(batch, precision))
-        return [dict(cell.scores) for cell in found]
+__all__ = ["CHECKS", "IN_BRIEF", "OF_FLEETS", "Subject"]
 
 
 def the_headline_is_a_named_score(subject: Subject) -> None:
     found, model = subject.scores(subject.fleet, subject.images)[0], subject.fleet.model
-    _require(tuple(found) == model.score_names, f"assess returns {', '.join(found)}, score_names has others")
-    _require(model.headline in found, f"headline {model.headline} is none of {', '.join(found)}")
+    require(tuple(found) == model.score_names, f"assess returns {', '.join(found)}, score_names has others")
+    require(model.headline in found, f"headline {model.headline} is none of {', '.join(found)}")
 
 
 def every_parameter_moves(subject: Subject) -> None:
@@ -87,14 +31,14 @@ def every_parameter_moves(subject: Subject) -> None:
     after, _ = subject.trained(subject.members[:1], epochs=1)
     for name, value in before.parameters.items():
         moved = name in after.model.frozen or not torch.equal(value, after.parameters[name])
-        _require(moved, f"{name} did not change in training and is not listed as frozen")
+        require(moved, f"{name} did not change in training and is not listed as frozen")
 
 
 def every_parameter_belongs_to_a_phase(subject: Subject) -> None:
     model = subject.build(0)
     modules = {module for phase in model.phases for module in phase.modules} | set(model.frozen)
     for name, _ in model.named_parameters():
-        _require(name.split(".")[0] in modules, f"{name} is trained by no phase and is not listed as frozen")
+        require(name.split(".")[0] in modules, f"{name} is trained by no phase and is not listed as frozen")
 
 
 def training_improves_what_it_is_for_on_normal_images(subject: Subject) -> None:
@@ -111,11 +55,11 @@ def training_improves_what_it_is_for_on_normal_images(subject: Subject) -> None:
         other, _ = subject.trained(members[1:2])
         own, foreign = (subject.scores(fleet, held_out)[0][end.model.learnt] for fleet in (end, other))
         share = float((own < foreign).float().mean())
-        _require(share > 0.75, f"{end.model.learnt} of {share:.0%} of normal images only is below another class's")
+        require(share > 0.75, f"{end.model.learnt} of {share:.0%} of normal images only is below another class's")
         return
     first, last = (what_training_lowers(subject, fleet, held_out) for fleet in (start, end))
     what = end.model.learnt or "distance of samples"
-    _require(last < 0.8 * first, f"{what} of held-out normal images is {last:.4g} after training, {first:.4g} before")
+    require(last < 0.8 * first, f"{what} of held-out normal images is {last:.4g} after training, {first:.4g} before")
 
 
 def what_training_lowers(subject: Subject, fleet: Fleet, held_out: Tensor) -> float:
@@ -130,20 +74,20 @@ def what_training_lowers(subject: Subject, fleet: Fleet, held_out: Tensor) -> fl
 
 
 def losses_are_recorded_and_finite(subject: Subject) -> None:
-    fleet, (training,) = subject.trained(subject.members[:1])
-    _require(training.diverged is None, f"it diverged: {training.diverged}")
-    _require(len(training.history) == (3 if fleet.model.phases else 0), "there is not one row of losses an epoch")
+    fleet, training = subject.first
+    require(training.diverged is None, f"it diverged: {training.diverged}")
+    require(len(training.history) == (3 if fleet.model.phases else 0), "there is not one row of losses an epoch")
     for row in training.history:
         for name, value in row.items():
-            _require(bool(torch.isfinite(torch.tensor(value))), f"{name} is {value} in epoch {row['epoch']}")
-        _require(len(row) > 2, "loss returns no quantities to log")
+            require(bool(torch.isfinite(torch.tensor(value))), f"{name} is {value} in epoch {row['epoch']}")
+        require(len(row) > 2, "loss returns no quantities to log")
 
 
 def scores_are_finite_and_not_constant(subject: Subject) -> None:
     for name, values in subject.scores(subject.fleet, subject.images)[0].items():
-        _require(values.shape == (len(subject.images),), f"{name} has shape {tuple(values.shape)}, not one an image")
-        _require(bool(torch.isfinite(values).all()), f"{name} is not finite")
-        _require(float(values.std()) > 0, f"{name} is the same for every image")
+        require(values.shape == (len(subject.images),), f"{name} has shape {tuple(values.shape)}, not one an image")
+        require(bool(torch.isfinite(values).all()), f"{name} is not finite")
+        require(float(values.std()) > 0, f"{name} is the same for every image")
 
 
 def what_it_says_of_images_has_their_shape(subject: Subject) -> None:
@@ -161,24 +105,26 @@ def what_it_says_of_images_has_their_shape(subject: Subject) -> None:
         if drawn is not None:
             shapes["a sample"] = tuple(drawn.shape), (2, *images.shape[1:])
     for name, (shape, expected) in shapes.items():
-        _require(shape == expected, f"{name} of {count} images has shape {shape}, not {expected}")
+        require(shape == expected, f"{name} of {count} images has shape {shape}, not {expected}")
 
 
 def scores_are_the_same_when_asked_twice(subject: Subject) -> None:
     first, second = (subject.scores(subject.fleet, subject.images)[0] for _ in range(2))
-    _same(first, second, "is another number when asked again: scoring must draw no random numbers")
+    require_same(first, second, "is another number when asked again: scoring must draw no random numbers")
 
 
 def scores_do_not_depend_on_the_batch(subject: Subject) -> None:
     images = subject.images[:24]
     together, alone = (subject.scores(subject.fleet, images, batch)[0] for batch in (256, 1))
-    _near(together, alone, "of an image depends on the others of its batch")
+    require_near(together, alone, "of an image depends on the others of its batch")
 
 
 def scores_do_not_depend_on_the_order(subject: Subject) -> None:
     order = torch.randperm(len(subject.images), generator=torch.Generator().manual_seed(0))
     plain, shuffled = (subject.scores(subject.fleet, subject.images, 16, index)[0] for index in (None, order))
-    _near({name: values[order] for name, values in plain.items()}, shuffled, "depends on the order of the images")
+    require_near(
+        {name: values[order] for name, values in plain.items()}, shuffled, "depends on the order of the images"
+    )
 
 
 def scores_survive_saving_and_loading(subject: Subject) -> None:
@@ -188,22 +134,25 @@ def scores_survive_saving_and_loading(subject: Subject) -> None:
     model = subject.build(99)
     model.load_state_dict(torch.load(file, weights_only=True))
     kept, loaded = (subject.scores(fleet, subject.images)[0] for fleet in (subject.fleet, Fleet([model])))
-    _same(kept, loaded, "is another number after saving and loading: what is learnt must be parameters and buffers")
+    require_same(
+        kept, loaded, "is another number after saving and loading: what is learnt must be parameters and buffers"
+    )
 
 
 def scoring_changes_nothing(subject: Subject) -> None:
     before = subject.fleet.state(0)
     subject.scores(subject.fleet, subject.images)
-    _same(before, subject.fleet.state(0), "was changed by scoring")
+    require_same(before, subject.fleet.state(0), "was changed by scoring")
 
 
 def equal_seeds_give_equal_scores_and_others_others(subject: Subject) -> None:
-    label = subject.members[0][0]
-    one, again, other = (subject.scores(subject.trained([(label, seed)])[0], subject.images)[0] for seed in (1, 1, 2))
-    _same(one, again, "is another number in a second training with the same seed")
+    label, seed = subject.members[0]
+    fleets = (subject.fleet, *(subject.trained([(label, each)])[0] for each in (seed, seed + 1)))
+    one, again, other = (subject.scores(fleet, subject.images)[0] for fleet in fleets)
+    require_same(one, again, "is another number in a second training with the same seed")
     differs = any(not torch.equal(one[name], other[name]) for name in one)
     random = subject.fleet.model.random
-    _require(differs == random, f"random is {random}, but another seed gives {'other' if differs else 'equal'} scores")
+    require(differs == random, f"random is {random}, but another seed gives {'other' if differs else 'equal'} scores")
 
 
 def a_cell_sees_only_its_own_images(subject: Subject) -> None:
@@ -212,7 +161,7 @@ def a_cell_sees_only_its_own_images(subject: Subject) -> None:
     spoiled = subject.data.train_images.clone()
     spoiled[subject.data.train_labels != member[0]] = 255
     states = [subject.trained([member], 1, images)[0].state(0) for images in (subject.data.train_images, spoiled)]
-    _same(*states, "depends on images of other classes")
+    require_same(*states, "depends on images of other classes")
 
 
 def a_fleet_gives_what_its_cells_give_alone(subject: Subject) -> None:
@@ -228,11 +177,11 @@ def a_fleet_gives_what_its_cells_give_alone(subject: Subject) -> None:
     for i, member in enumerate(members):
         for name, values in subject.scores(subject.trained([member], epochs=2)[0], images)[0].items():
             near = float(torch.isclose(found[i][name], values, rtol=2e-2, atol=2e-2).float().mean())
-            _require(near >= 0.95, f"{name} of cell {i} is the same for {near:.0%} of the images only")
+            require(near >= 0.95, f"{name} of cell {i} is the same for {near:.0%} of the images only")
             anomalous = (labels != member[0]).numpy()
             differences[name].append(auroc(anomalous, found[i][name].numpy()) - auroc(anomalous, values.numpy()))
     for name, each in differences.items():
-        _require(abs(sum(each) / len(each)) < 0.005, f"AUROC of {name} differs by {sum(each) / len(each):.4f}")
+        require(abs(sum(each) / len(each)) < 0.005, f"AUROC of {name} differs by {sum(each) / len(each):.4f}")
 
 
 def losses_in_a_fleet_are_those_alone(subject: Subject) -> None:
@@ -248,7 +197,7 @@ def losses_in_a_fleet_are_those_alone(subject: Subject) -> None:
             relative = 1e-3 if subject.convolutions and row["epoch"] > 10 else 1e-5
             for name, value in row.items():
                 near = abs(ours[name] - value) <= max(1e-6, relative * abs(value))
-                _require(near, f"{name} of step {row['epoch']} is {ours[name]} in a fleet and {value} alone")
+                require(near, f"{name} of step {row['epoch']} is {ours[name]} in a fleet and {value} alone")
 
 
 def products_in_bf16_train_as_fp32_does(subject: Subject) -> None:
@@ -256,17 +205,17 @@ def products_in_bf16_train_as_fp32_does(subject: Subject) -> None:
     members, index = subject.members[:2], torch.arange(60)
     (exact, one), (rough, two) = (subject.trained(members, 1, precision=p) for p in ("fp32", "bf16"))
     for name, value in rough.parameters.items():
-        _require(value.dtype == torch.float32, f"{name} is {value.dtype}")
+        require(value.dtype == torch.float32, f"{name} is {value.dtype}")
     for name, value in (one[0].history[-1] if one[0].history else {}).items():
         found = two[0].history[-1][name]
-        _require(abs(found - value) <= max(0.02, 0.1 * abs(value)), f"{name} is {found} in bf16 and {value} in fp32")
+        require(abs(found - value) <= max(0.02, 0.1 * abs(value)), f"{name} is {found} in bf16 and {value} in fp32")
     ours, plain = (
         subject.scores(exact, subject.data.test_images, 30, index, precision)[0] for precision in ("bf16", "fp32")
     )
     for name, values in plain.items():
         ranks = torch.stack([ours[name], values]).argsort(1).argsort(1).float()
-        _require(ours[name].dtype == torch.float32, f"{name} is {ours[name].dtype}")
-        _require(float(torch.corrcoef(ranks)[0, 1]) > 0.9, f"{name} ranks the images otherwise in bf16")
+        require(ours[name].dtype == torch.float32, f"{name} is {ours[name].dtype}")
+        require(float(torch.corrcoef(ranks)[0, 1]) > 0.9, f"{name} ranks the images otherwise in bf16")
 
 
 CHECKS: tuple[Callable[[Subject], None], ...] = (
@@ -299,19 +248,3 @@ OF_FLEETS: tuple[Callable[[Subject], None], ...] = (
     losses_in_a_fleet_are_those_alone,
     products_in_bf16_train_as_fp32_does,
 )  # of models that may train as fleets of several cells
-
-
-def _require(holds: bool, why: str) -> None:
-    if not holds:
-        raise Broken(why)
-
-
-def _same(first: dict[str, Tensor], second: dict[str, Tensor], why: str) -> None:
-    _require(first.keys() == second.keys(), "there are other values than before")
-    for name, values in first.items():
-        _require(torch.equal(values, second[name]), f"{name} {why}")
-
-
-def _near(first: dict[str, Tensor], second: dict[str, Tensor], why: str) -> None:
-    for name, values in first.items():
-        _require(torch.allclose(values, second[name], rtol=2e-3, atol=2e-3), f"{name} {why}")

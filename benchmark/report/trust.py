@@ -21,7 +21,7 @@ import numpy as np
 
 from benchmark.chosen import CHOSEN_ON
 from benchmark.config import UsageError
-from benchmark.report.choice import Compared, compared_of, refuse_mixed
+from benchmark.report.compared import Compared, compared_of, refuse_mixed
 from benchmark.report.crossing import OWN
 
 if TYPE_CHECKING:

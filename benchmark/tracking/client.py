@@ -181,3 +181,19 @@ def pages(search: Any, **query: Any) -> list[Any]:
 def public(uri: str) -> str:
     netloc = urlparse(uri).netloc
     return uri.replace(netloc, netloc.rsplit("@", 1)[-1], 1)
+
+
+def experiment_id_of(client: Any, name: str, artifacts: str | None) -> str:
+    """The id of the experiment of this name, which is made where it is not there, with its artifacts below a URI."""
+    from mlflow.exceptions import MlflowException
+
+    found = client.get_experiment_by_name(name)
+    if found is not None:
+        return found.experiment_id
+    try:
+        return client.create_experiment(name, artifact_location=artifacts)
+    except MlflowException:  # another process has just made it
+        found = client.get_experiment_by_name(name)
+        if found is None:
+            raise
+        return found.experiment_id

@@ -1,10 +1,11 @@
-"""What MLflow is told of a cell: tags, parameters, metrics, its data, its files and a figure."""
+"""What MLflow is told of a cell: tags, parameters, metrics, its data, its files and a figure; which runs hold one."""
 
 from __future__ import annotations
 
 import json
 import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -134,3 +135,19 @@ class CellRuns:
 
         with tempfile.TemporaryDirectory() as folder:
             self.client.log_artifact(run_id, str(cell_figure(record, Path(folder) / "cell.png")), "figures")
+
+
+def holding(runs: Sequence[Any], record: Record) -> list[Any]:
+    """Those of a cell's runs that hold its record: of one that is not done, this attempt."""
+    if record.state == "done":
+        return [run for run in runs if run.info.status == "FINISHED"]
+    started = record.status.started
+    failed = [run for run in runs if run.info.status == "FAILED"]
+    return [
+        run for run in failed if run.info.start_time == milliseconds(started) or run.data.tags.get(ATTEMPT) == started
+    ]
+
+
+def has_rules(runs: Sequence[Any], record: Record) -> bool:
+    """Whether one of these runs has what rules have said of the record by now."""
+    return any(run.data.tags.get(RULES, "") == rules_of(record) for run in runs)

@@ -18,15 +18,15 @@ from benchmark.store.format import PlannedJob
 from benchmark.store.leases import lock
 from benchmark.store.processes import Pulse
 from benchmark.store.records import Record, means
-from benchmark.tracking.client import connect, create_store, public, silent, tracking_uri, write_ahead
+from benchmark.tracking.client import connect, create_store, experiment_id_of, public, silent, tracking_uri, write_ahead
 from benchmark.tracking.forgotten import is_forgotten
 from benchmark.tracking.heartbeat import HEARTBEAT, close_dead_runs, owner_tags, sign_of_life
 from benchmark.tracking.live import LiveRuns, Open, is_unfinished
 from benchmark.tracking.models import chosen, log_model
 from benchmark.tracking.origin import PROGRAM, origin_tags
 from benchmark.tracking.patience import SilentError, bounded, did_not_answer, heard, patience
-from benchmark.tracking.runs import RULES, CellRuns
-from benchmark.tracking.texts import ATTEMPT, NOTE, description_of_job, milliseconds, name_of, rules_of, tags_of
+from benchmark.tracking.runs import CellRuns, has_rules, holding
+from benchmark.tracking.texts import ATTEMPT, NOTE, description_of_job, name_of, tags_of
 
 if TYPE_CHECKING:
     from benchmark.tracking.watched import Training
@@ -81,7 +81,7 @@ class Tracker:
                 write_ahead(database)
 
             def begin() -> str:
-                experiment_id = _experiment(client, experiment_name, artifacts)
+                experiment_id = experiment_id_of(client, experiment_name, artifacts)
                 heard()
                 close_dead_runs(client)
                 return experiment_id
@@ -147,8 +147,8 @@ class Tracker:
         def log() -> bool:
             with lock(self.output_dir, f"mlflow-{record.fingerprint[:1]}"):  # another process may be about to log it
                 found = self._all_runs(record.fingerprint, record.status.code)
-                known = _holding(found, record)
-                if known and not _has_rules(known, record):
+                known = holding(found, record)
+                if known and not has_rules(known, record):
                     self.runs.add_rules(known[0].info.run_id, record)
                 elif not known:
                     command = self.commands.get(parent, PROGRAM)
@@ -227,11 +227,11 @@ class Tracker:
         rules say of the cell.
         """
         found = self._runs(record)
-        return bool(found) and _has_rules(found, record)
+        return bool(found) and has_rules(found, record)
 
     def _runs(self, record: Record) -> list[Any]:
         """The runs that hold the cell, the newest first, whatever rules have said of it."""
-        return _holding(self._all_runs(record.fingerprint, record.status.code), record)
+        return holding(self._all_runs(record.fingerprint, record.status.code), record)
 
     def _all_runs(self, fingerprint: str, code: str) -> list[Any]:
         """The runs of a cell as trained by this code, the newest first, however they ended."""
@@ -280,33 +280,3 @@ class Tracker:
                 self.patience /= 2
                 self.silent_until = time.monotonic() + SILENCE
             return None
-
-
-def _holding(runs: Sequence[Any], record: Record) -> list[Any]:
-    """Those of a cell's runs that hold its record: of one that is not done, this attempt."""
-    if record.state == "done":
-        return [run for run in runs if run.info.status == "FINISHED"]
-    started = record.status.started
-    failed = [run for run in runs if run.info.status == "FAILED"]
-    return [
-        run for run in failed if run.info.start_time == milliseconds(started) or run.data.tags.get(ATTEMPT) == started
-    ]
-
-
-def _has_rules(runs: Sequence[Any], record: Record) -> bool:
-    return any(run.data.tags.get(RULES, "") == rules_of(record) for run in runs)
-
-
-def _experiment(client: Any, name: str, artifacts: str | None) -> str:
-    from mlflow.exceptions import MlflowException
-
-    found = client.get_experiment_by_name(name)
-    if found is not None:
-        return found.experiment_id
-    try:
-        return client.create_experiment(name, artifact_location=artifacts)
-    except MlflowException:  # another process has just made it
-        found = client.get_experiment_by_name(name)
-        if found is None:
-            raise
-        return found.experiment_id

@@ -9,7 +9,7 @@ import torch
 from benchmark.engine.colours import in_colour
 from benchmark.engine.pictures import GRID, PASSES, STEPS, _decoded_grid, generated_images, side_by_side
 from benchmark.store.records import read_record
-from tests.test_cli import run
+from tests.faults.helpers import run_here as run
 from tests.tiny_models import build
 
 

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import re
-import resource
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
 from benchmark.store.records import read_record
 from tests.faults.helpers import holding
-from tests.test_cli import run, user_environment
+from tests.faults.warm import Forked, run
 
 PCA = ["model=pca", "dataset=digits", "split.normal_class=[0,1,2,3]", "split.test_limit=100", "tracking=off"]
 
@@ -42,20 +39,24 @@ def test_a_cell_of_another_process_is_left_to_it(tmp_path: Path) -> None:
 
 def test_two_that_run_the_same_command_share_its_cells(tmp_path: Path) -> None:
     sweep = ["-m", "model=pca,ae", *PCA[1:], "trainer.epochs=100", "seed=[0,1]", "trainer.workers=1"]
-    command = [sys.executable, "-m", "benchmark", *sweep]
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    both = [subprocess.Popen(command, cwd=tmp_path, env=user_environment(), **pipes) for _ in range(2)]
-    ended = [process.communicate(timeout=200) for process in both]
+    both = []
+    for name in "ab":
+        out, err = tmp_path / f"{name}.out", tmp_path / f"{name}.err"
+        out.touch()
+        err.touch()
+        both.append((Forked(tmp_path, "-m", "benchmark", *sweep, out=out, err=err), out, err))
+    codes = [process.wait(timeout=200) for process, _, _ in both]
+    ended = [(out.read_text(), err.read_text()) for _, out, err in both]
     trained = Counter(
         name for _, err in ended for name in re.findall(r"^  ((?:pca|ae) digits .*?): done, AUROC", err, re.MULTILINE)
     )
     assert len(trained) == 16, ended
     assert set(trained.values()) == {1}, "a cell was trained twice"
-    for process, (out, err) in zip(both, ended, strict=True):
+    for code, (out, err) in zip(codes, ended, strict=True):
         done = int(re.match(r"(\d+) of 16 cells done", out)[1])
         left = out.count("  running: ")
         assert done + left == 16, (out, err)
-        assert process.returncode == (1 if left else 0), (out, err)
+        assert code == (1 if left else 0), (out, err)
     found = [read_record(path.parent).state for path in (tmp_path / "outputs" / "cells").rglob("status.json")]
     assert found == ["done"] * 16
 
@@ -65,20 +66,7 @@ def test_a_record_that_cannot_be_written_is_a_failed_cell(tmp_path: Path) -> Non
     first = run(tmp_path, *PCA[:2], "split.normal_class=0", *PCA[3:])
     assert first.returncode == 0, first.stderr
     before = {p.name: p.read_bytes() for p in records(tmp_path)[0].iterdir()}
-
-    def small_files() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
-
-    full = subprocess.run(
-        [sys.executable, "-m", "benchmark", *PCA, "split.normal_class=[0,1]", "resume=false"],
-        cwd=tmp_path,
-        env=user_environment(),
-        preexec_fn=small_files,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=200,
-    )
+    full = run(tmp_path, *PCA, "split.normal_class=[0,1]", "resume=false", limit=4096)
     assert full.returncode == 1, full.stderr
     assert "0 of 2 cells done" in full.stdout
     for label in (0, 1):

@@ -7,7 +7,6 @@ import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,7 +19,7 @@ from benchmark.engine.state import Snapshot
 from benchmark.store.checkpoints import Checkpoints, epochs_kept
 from benchmark.store.records import Record, read_record
 from tests.faults.helpers import run_here
-from tests.test_cli import run, user_environment
+from tests.faults.warm import Forked
 
 COMMON = ["dataset=digits", "split.normal_class=[0,1]", "split.test_limit=40", "trainer.workers=1", "tracking=off"]
 DENSE = ["-m", "model=ae,anogan", *COMMON, "trainer.epochs=60"]  # two fleets of two; AnoGAN has two phases
@@ -40,14 +39,9 @@ def checkpoints(folder: Path) -> list[Path]:
 def kill_at_a_checkpoint(folder: Path, arguments: list[str], title: str) -> int:
     """Kill the command once its job ``title`` has a checkpoint; returns the epochs that are kept."""
     log = folder / "log"
-    with log.open("w") as file:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "benchmark", *arguments, "trainer.checkpoint_seconds=0.01"],
-            cwd=folder,
-            env=user_environment(),
-            stdout=file,
-            stderr=file,
-        )
+    log.write_text("")
+    words = ["-m", "benchmark", *arguments, "trainer.checkpoint_seconds=0.01"]
+    process = Forked(folder, *words, out=log, err=log)
     try:
         deadline = time.monotonic() + 120
         while f"\n{title} on digits" not in "\n" + log.read_text() or not checkpoints(folder):
@@ -101,7 +95,7 @@ def test_a_fleet_killed_in_mid_training_goes_on_as_if_it_never_was(folders: tupl
     warned = re.findall(r"^warning: .*", (killed / "log").read_text(), re.MULTILINE)
     assert len(warned) == 1
     assert f"the checkpoint of ae digits {label} seed 0 epochs=60 is dropped (its content is not what was" in warned[0]
-    last = run(killed, *DENSE)
+    last = run_here(killed, *DENSE)
     assert_goes_on(last)
     assert_same(killed, plain)
     assert checkpoints(killed) == []

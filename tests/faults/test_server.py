@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -21,7 +19,7 @@ from benchmark.tracking import client as stores
 from benchmark.tracking.patience import SilentError, heard, within
 from tests.faults.helpers import run_here
 from tests.faults.servers import Server, SilentServer
-from tests.test_cli import run, user_environment
+from tests.faults.warm import Forked, run
 
 CELLS = 8
 SWEEP = [
@@ -41,24 +39,22 @@ def server(tmp_path: Path) -> Iterator[Server]:
 
 def test_a_server_that_hangs_and_goes_away_costs_no_cell(tmp_path: Path, server: Server) -> None:
     quick = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "3", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
-    command = [sys.executable, "-m", "benchmark", *SWEEP]
-    environment = {**user_environment(), **server.client, **quick}
-    sweep = subprocess.Popen(
-        command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    log = tmp_path / "log"
+    log.write_text("")
+    sweep = Forked(tmp_path, "-m", "benchmark", *SWEEP, out=log, err=log, **server.client, **quick)
     client = MlflowClient(server.uri)
-    wait_for(lambda: len(finished(client)) >= 1, sweep)
+    wait_for(lambda: len(finished(client)) >= 1, sweep, log)
     server.signal(signal.SIGSTOP)
     stopped = len(records(tmp_path))
-    wait_for(lambda: len(records(tmp_path)) >= min(stopped + 2, CELLS), sweep)
+    wait_for(lambda: len(records(tmp_path)) >= min(stopped + 2, CELLS), sweep, log)
     server.stop()
-    out, err = sweep.communicate(timeout=250)
-    assert sweep.returncode == 0, err
-    assert f"{CELLS} of {CELLS} cells done" in out
+    code, said = sweep.wait(timeout=250), log.read_text()
+    assert code == 0, said
+    assert f"{CELLS} of {CELLS} cells done" in said
     assert [read_record(path).state for path in records(tmp_path)] == ["done"] * CELLS
-    assert err.count("warning: ") == 1, err
-    assert "benchmark.sync experiment=server sends what it misses" in err
-    assert "Traceback" not in err
+    assert said.count("warning: ") == 1, said
+    assert "benchmark.sync experiment=server sends what it misses" in said
+    assert "Traceback" not in said
 
     sync = ["experiment=server", f"uri={server.uri}"]
     away = run(tmp_path, *sync, module="benchmark.sync", **quick)
@@ -86,10 +82,10 @@ def finished(client: MlflowClient) -> Counter[str]:
     return Counter(one.data.tags["fingerprint"] for one in found)
 
 
-def wait_for(condition: Callable[[], bool], sweep: subprocess.Popen[str]) -> None:
+def wait_for(condition: Callable[[], bool], sweep: Forked, log: Path) -> None:
     deadline = time.monotonic() + 250
     while not condition():
-        assert sweep.poll() is None, sweep.communicate()
+        assert sweep.poll() is None, log.read_text()
         assert time.monotonic() < deadline
         time.sleep(0.05)
 

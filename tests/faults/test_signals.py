@@ -19,6 +19,7 @@ import pytest
 
 from benchmark.store.records import read_record
 from benchmark.store.recovery import recover
+from tests.faults.warm import Forked
 from tests.test_cli import user_environment
 
 SOON = 15.0  # seconds; on a quiet machine two
@@ -29,17 +30,10 @@ GO_ON = "the same command goes on from there:\n  python -m benchmark -m dataset=
 class Command:
     """A Python program in the foreground: one that Ctrl-C reaches."""
 
-    def __init__(self, folder: Path, *arguments: str, **environment: str) -> None:
+    def __init__(self, folder: Path, *words: str) -> None:
         self.folder, self.log = folder, folder / "log"
-        with self.log.open("w") as file:
-            self.process = subprocess.Popen(
-                [sys.executable, *arguments],
-                cwd=folder,
-                env={**user_environment(), **environment},
-                stdout=file,
-                stderr=file,
-                preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
-            )
+        self.log.write_text("")
+        self.process = Forked(folder, *words, out=self.log, err=self.log)
 
     def wait_for(self, condition: Callable[[], object]) -> None:
         deadline = time.monotonic() + 180
@@ -62,8 +56,8 @@ class Command:
 def started() -> Iterator[Callable[..., Command]]:
     commands = []
 
-    def start(*arguments: object, **environment: str) -> Command:
-        commands.append(Command(*arguments, **environment))
+    def start(folder: Path, *words: str) -> Command:
+        commands.append(Command(folder, *words))
         return commands[-1]
 
     yield start

@@ -32,6 +32,11 @@ def named(value: object) -> str:
     return getattr(value, "__name__", str(value))
 
 
+BY_VARIANT = [  # all checks of one on the same worker, which then trains it once
+    pytest.param(variant, marks=pytest.mark.xdist_group(f"contract of {named(variant)}")) for variant in VARIANTS
+]
+
+
 def changes(variant: tuple[str, str | None]) -> dict[str, object]:
     return {} if variant[1] is None else {"network": variant[1]}
 
@@ -46,7 +51,7 @@ def subjects(digits: ImageData) -> dict[tuple[str, str | None], Subject]:
 
 
 @pytest.mark.parametrize("check", CHECKS, ids=named)
-@pytest.mark.parametrize("variant", VARIANTS, ids=named)
+@pytest.mark.parametrize("variant", BY_VARIANT, ids=named)
 def test_every_model(variant: tuple[str, str | None], check: Callable[[Subject], None], subjects: dict) -> None:
     check(subjects[variant])
 
@@ -84,7 +89,7 @@ def in_colour() -> dict[tuple[str, str | None], Subject]:
 
 
 @pytest.mark.parametrize("check", IN_BRIEF, ids=named)
-@pytest.mark.parametrize("variant", VARIANTS, ids=named)
+@pytest.mark.parametrize("variant", BY_VARIANT, ids=named)
 def test_every_model_on_images_of_64_pixels_in_colour(
     variant: tuple[str, str | None], check: Callable[[Subject], None], in_colour: dict
 ) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 import textwrap
 from pathlib import Path
 
@@ -16,8 +14,10 @@ from benchmark.store.leases import lease_path
 from benchmark.store.records import read_record
 from benchmark.store.recovery import recover
 from tests.faults.helpers import holding
+from tests.faults.warm import python
 from tests.store.test_records import write
 
+ROOT = Path(__file__).parents[2]
 LEAF = "cells/digits/one_vs_rest/ae/class0-seed0-0123456789ab"
 HEX = "0" * 32
 # the Nth call of one of these functions is the writer's last act
@@ -54,8 +54,7 @@ KILLED_WRITER = textwrap.dedent("""
 )
 def test_a_kill_in_mid_write_loses_nothing(tmp_path: Path, module: str, name: str, count: int, expected: float) -> None:
     path = write(tmp_path / LEAF)
-    command = [sys.executable, "-c", KILLED_WRITER, str(path), module, name, str(count)]
-    assert subprocess.run(command, check=False).returncode == -9
+    assert python(ROOT, "-c", KILLED_WRITER, str(path), module, name, str(count)).returncode == -9
     before = sorted(p.name for p in path.parent.iterdir())
     assert before != [path.name], "nothing was interrupted"
     recovery = recover(tmp_path)

@@ -7,8 +7,6 @@ import json
 import math
 import signal
 import sqlite3
-import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -33,7 +31,7 @@ from benchmark.tracking.heartbeat import close_dead_runs
 from benchmark.tracking.tracker import Tracker
 from benchmark.tracking.watched import Training, Watched
 from tests.faults.helpers import run_here
-from tests.test_cli import user_environment
+from tests.faults.warm import Forked, python
 from tests.tracking.test_tracker import HISTORY, cell, connect, job, output, runs  # noqa: F401
 
 STARTED = "2026-01-01T00:00:00.250+00:00"  # of the records that `cell` makes
@@ -166,9 +164,7 @@ tracker.log_cell(read_record(Path(sys.argv[2])), None)
 """
     changes = {"state": "failed", "reason": "no room", "metrics": {}} if state == "failed" else {}
     record = cell(store, code=CODE, **changes)
-    command = [sys.executable, "-c", script, str(store), str(record.path)]
-    root = Path(__file__).parents[2]
-    killed = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    killed = python(Path(__file__).parents[2], "-c", script, str(store), str(record.path))
     assert killed.returncode == -signal.SIGKILL, killed.stderr
     ended = step == "end" and late
     other = connect(store)
@@ -346,10 +342,9 @@ def test_the_thread_tells_epochs_before_the_record_and_nothing_after_it(tmp_path
 def test_a_command_killed_in_training_goes_on_in_the_run_of_its_cell(store: Path, tmp_path: Path) -> None:
     arguments = ["model=ae", "dataset=digits", "split.normal_class=0", "split.test_limit=100", "trainer.epochs=200"]
     arguments += ["tracking.figures=false", "tracking.history_seconds=0.05", "trainer.checkpoint_seconds=0.01"]
-    log, environment = tmp_path / "log", {**user_environment(), "MLFLOW_TRACKING_URI": ""}
-    with log.open("w") as file:
-        command = [sys.executable, "-m", "benchmark", *arguments]
-        process = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=file, stderr=file)
+    log = tmp_path / "log"
+    log.write_text("")
+    process = Forked(tmp_path, "-m", "benchmark", *arguments, out=log, err=log, MLFLOW_TRACKING_URI="")
     database, seen = store / "mlflow.db", 0
     try:
         deadline = time.monotonic() + 120
