@@ -65,6 +65,20 @@ def read_stored(
         return fitted(_eight_bits(_upright(image), channels), size, keep_aspect), stored
 
 
+def size_of(path: Path) -> tuple[int, int] | None:
+    """Width and height of the image of a file, from its head alone; None where it gives none."""
+    import PIL.Image
+
+    _hush()
+    try:
+        if not path.is_file():
+            return None
+        with PIL.Image.open(path, formats=FORMATS) as image:
+            return image.size
+    except Exception:  # as in ``_opened``: what is wrong with it is said where it is read
+        return None
+
+
 def content_of(path: Path | str) -> bytes:
     """All bytes of a file. Raises ``Unreadable`` where there are none, or too many for an image."""
     try:

@@ -33,6 +33,7 @@ NAMES = ("images", "one_vs_rest", 0)  # data set, split and class where nobody s
 # Times the largest calibration score, where nothing is to be flagged: beyond any image, and yet a float64 that is
 # subtracted from it leaves scores the digits of a float32, so that ``decision_function`` ranks (infinity would not).
 FAR = 2.0**24
+SEEDS = 2**32  # seeds are below
 
 
 class Detector(OutlierMixin, BaseEstimator):
@@ -170,7 +171,7 @@ class Detector(OutlierMixin, BaseEstimator):
         images = self._training_images(X)
         settings = model_settings(self.model, self._keywords, self.image_shape_, self.names and self.names[0])
         names = self.names or (settings["name"], *NAMES)
-        axes = Axes(model=names[0], dataset=names[1], split=names[2], normal_class=names[3], seed=self.seed)
+        axes = Axes(model=names[0], dataset=names[1], split=names[2], normal_class=names[3], seed=int(self.seed))
         plan = Plan(settings, axes, self.rule, self.calibration_share, self.steps_per_epoch, device, precision)
         fitted = fit(plan, images, self._say if self.verbose else None)
         self.plan_, self.scorer_, self.history_ = plan, fitted.scorer, fitted.training.history
@@ -211,6 +212,8 @@ class Detector(OutlierMixin, BaseEstimator):
             raise BadSetting(f"calibration_share={share!r} is not allowed: it must be from 0 to below 1")
         if steps is not None and not (isinstance(steps, Integral) and steps >= 1):
             raise BadSetting(f"steps_per_epoch={steps!r} is not allowed: it must be a whole number from 1, or None")
+        if not (isinstance(self.seed, Integral) and not isinstance(self.seed, bool) and 0 <= self.seed < SEEDS):
+            raise BadSetting(f"seed={self.seed!r} is not allowed: it must be a whole number from 0 to below 2**32")
         if names is not None and not _is_names(names):
             raise BadSetting(
                 f"names={names!r} is not allowed: it must be model, data set, split and class, or None. Say "

@@ -76,6 +76,17 @@ def test_a_fit_that_memory_has_no_room_for_is_refused_before_it_begins() -> None
     assert bytes_of_fit(nearest, cell) == 28 * 28 * (5 * len(cell.split.train_index) + 11 * 10)
 
 
+def test_images_that_are_enlarged_are_said_to_be(parts: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for path, size in ((parts, 28), (parts, 64)):
+        own(path, "model=mean_image", f"dataset.image_size={size}")
+        said = capsys.readouterr().err
+        assert f"of {size} x {size} pixels, grey, enlarged from 8 x 8 (dataset.image_size); read into" in said
+    for path in parts.iterdir():
+        Image.open(path).resize((30, 8)).save(path)
+    own(parts, "model=mean_image")
+    assert "of 28 x 28 pixels, grey; read into" in capsys.readouterr().err
+
+
 def test_memory_is_that_of_this_machine() -> None:
     assert 1 << 28 < memory() < 1 << 50
 
