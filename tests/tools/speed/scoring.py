@@ -1,4 +1,4 @@
-"""Speed of ``benchmark.score`` on PNG files and arrays beside the engine's: ``python -m tests.tools.speed.scoring FOLDER``.
+"""Speed of ``benchmark.score`` on files and arrays beside the engine: ``python -m tests.tools.speed.scoring FOLDER``.
 
 Writes MNIST's test images below FOLDER as PNG files and as an array, trains a small VAE there, and scores both by
 turns: images a second of processor time, of all threads together, which other work on the machine disturbs least.
