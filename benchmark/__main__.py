@@ -53,9 +53,9 @@ def _main(arguments: list[str], typed: str, start: float) -> int:
 
 def _show(line: CommandLine, debug: bool) -> int:
     """Let Hydra print its help, the configuration or a shell's completion; nothing is left behind."""
+    from benchmark.sweep.arguments import annotate
     from benchmark.sweep.compose import check_composition, through_hydra
     from benchmark.sweep.explain import say
-    from benchmark.sweep.help import annotate
 
     choices = check_composition(line) if line.shows not in ("hydra_help", "shell_completion") else {}
     text = io.StringIO()

@@ -87,6 +87,8 @@ def fingerprint(config: Mapping[str, Any], data_version: str, split: Split, devi
     grouped and batched for speed, where records go and what is shown are not part of it.
     """
     dataset = {key: config["dataset"][key] for key in ("name", "torchvision_class", "options", "image_size")}
+    if config["dataset"].get("keep_aspect"):  # of images of one's own; absent where it is off, as in the first records
+        dataset["keep_aspect"] = True  # the pixels are in ``data``; but a cell reads new images as it was told to
     content = {
         "numerics": NUMERICS_VERSION,
         "model": _hashed_model(config["model"]),

@@ -47,7 +47,8 @@ def main(arguments: list[str]) -> int:
         only,
     )
     auroc = "no AUROC" if made.auroc is None else f"AUROC {made.auroc:.4f}"
-    print(f"{made.name} version {made.version}, alias {made.alias}: {made.of}, {auroc}.")
+    on = "" if made.auroc is None or made.images == "test" else f" on {made.images} images"
+    print(f"{made.name} version {made.version}, alias {made.alias}: {made.of}, {auroc}{on}.")
     if made.left_out:
         print(f"Compared on {made.images} images alone; left out, as judged on others: {made.left_out}.")
     address = shlex.quote(f"models:/{made.name}@{made.alias}")

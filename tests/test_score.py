@@ -92,6 +92,21 @@ def test_a_table_is_judged_again_without_the_images(cells: Cells, parts: Path, t
     assert "scores=strict.csv was not written with this cell and rule" in other.stderr
 
 
+def test_a_table_whose_p_values_tell_nothing_is_warned_of(cells: Cells, parts: Path, tmp_path: Path) -> None:
+    cell = f"cell={cells.paths['vae']}"
+    assert run(tmp_path, cell, f"images={parts}", "out=new.csv").returncode == 0
+    table = pd.read_csv(tmp_path / "new.csv")
+    quiet = run(tmp_path, cell, "scores=new.csv", "out=again.csv")
+    assert "nothing tells whether" not in quiet.stderr
+    table[table["p_value"] == table["p_value"].min()].assign(score=1e9).head(3).to_csv(
+        tmp_path / "far.csv", index=False
+    )
+    done = run(tmp_path, cell, "scores=far.csv", "out=far_again.csv")
+    assert (
+        "scores=far.csv: every image scores above or below all calibration images, so that nothing tells" in done.stderr
+    )
+
+
 def test_normal_images_alone_calibrate(cells: Cells, parts: Path, tmp_path: Path) -> None:
     cell = f"cell={cells.paths['pca']}"
     before = run(tmp_path, cell, f"images={parts / 'defect'}", "out=before.csv")

@@ -53,6 +53,8 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         assert done.returncode == 0, done.stderr
         told = "no AUROC: there were no anomalous images to evaluate" in done.stdout
         assert told == (name != "parts") == ("split.evaluate_on=synthetic" in done.stdout)
+        assert ("Next: python -m benchmark.score experiment=e " in done.stdout) == told
+        assert ("Next: python -m benchmark.report experiment=e" in done.stdout) != told
         assert ("no AUROC, as there were no anomalies" in done.stderr) == told
     return folder
 

@@ -20,7 +20,8 @@ from benchmark.data.cache import About, Mapped, Report, Way, cached, discard, ma
 from benchmark.data.classes import refuse_names
 from benchmark.data.files import data_dir, typed_path
 from benchmark.data.judging import in_words
-from benchmark.data.layouts import find, listed
+from benchmark.data.layouts import Found, find, listed
+from benchmark.data.reading import size_of
 from benchmark.say import shown, warn
 
 SIZES = range(28, 129)  # pixels along a side
@@ -28,6 +29,7 @@ ON_BAD = ("stop", "skip")
 FOUND = ("classes", "skipped", "content")  # keys that are found, not typed
 COMPLETED = ("name", "path", "channels", *FOUND)  # those that ``complete`` fills in
 ESCAPED = "\\x24{"  # ${, with which a configuration would begin to look something up
+LOOKED_AT = 10  # images whose size is looked up until one has any
 MOST_NAMED = 20  # of what was left out, in a record
 
 
@@ -70,7 +72,8 @@ def complete(dataset: Any, folder: Path, thorough: bool = False) -> str | None:
         )
     _fill(dataset, way, about)
     where = f"read into {way.place(folder)}" if is_new else f"in {way.place(folder)}"
-    return f"dataset=folder: {way.path}: {_in_words(way, about)}{_left_out(found.left_out)}; {where}{_skipped(about)}"
+    what = f"{_in_words(way, about, found)}{_left_out(found.left_out)}"
+    return f"dataset=folder: {way.path}: {what}; {where}{_skipped(about)}"
 
 
 def own_arrays(dataset: Any, folder: Path) -> list[np.ndarray]:
@@ -187,13 +190,23 @@ def _many(things: Sequence[Any], what: str) -> str:
     return f"{len(things):,} {what}" if len(things) == 1 else f"{len(things):,} {what}s"
 
 
-def _in_words(way: Way, about: About) -> str:
+def _in_words(way: Way, about: About, found: Found) -> str:
     kind = "grey" if about.channels == 1 else "RGB"
     classes = f"{len(about.classes)} classes ({listed(about.classes)})" if len(about.classes) > 1 else about.classes[0]
     return (
         f"{about.layout}, {classes}; {about.train:,} training and {about.count - about.train:,} test images of "
-        f"{way.size} x {way.size} pixels, {kind}"
+        f"{way.size} x {way.size} pixels, {kind}{_enlarged(way, found)}"
     )
+
+
+def _enlarged(way: Way, found: Found) -> str:
+    """That images are smaller in their files than a model sees them, by the first one that has a size."""
+    if found.arrays is not None or not found.items:
+        return ""
+    sizes = (size_of(item.path) for item in found.items[:LOOKED_AT])
+    width, height = next((size for size in sizes if size is not None), (way.size, way.size))
+    smaller = max(width, height) < way.size
+    return f", enlarged from {width} x {height} (dataset.image_size)" if smaller else ""
 
 
 def _left_out(names: Any) -> str:

@@ -19,6 +19,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from io import BytesIO
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -31,8 +32,10 @@ EXTENSIONS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")  # in small lett
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF")  # Pillow's names
 MOST_PIXELS = 1 << 26  # 8,192 x 8,192: an image of more is refused before it is unpacked
 MOST_BYTES = 1 << 29  # of a file: a TIFF of so many pixels with 16 bits a colour fits
+READ = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)  # to open a pipe must not wait for ever
 GREY = ("1", "L", "LA", "La", "I;16", "I;16L", "I;16B", "I;16N", "I")  # Pillow's modes without colours
 WIDE = ("I;16", "I;16L", "I;16B", "I;16N", "I")  # of 16 bits; "I" is that of a PNG in older versions of Pillow
+ORIENTATION, TURNED = 0x0112, range(2, 9)  # a tag of EXIF, and its values that mean another than the stored one
 SIXTEEN_TO_EIGHT = 257  # 65535 / 255
 
 
@@ -57,22 +60,43 @@ def read_stored(
     path: Path | str | IO[bytes], channels: int, size: int, keep_aspect: bool = False
 ) -> tuple[np.ndarray, int]:
     """``read_image``, and how many channels the file itself has: 1 (grey) or 3 (colours)."""
-    from PIL import ImageOps
-
     with _opened(path) as image:
         stored = 1 if image.mode in GREY else 3
-        return fitted(_eight_bits(ImageOps.exif_transpose(image), channels), size, keep_aspect), stored
+        return fitted(_eight_bits(_upright(image), channels), size, keep_aspect), stored
 
 
-def content_of(path: Path) -> bytes:
-    """All bytes of a file. Raises ``Unreadable`` where there are none, or too many for an image."""
-    size = _refuse_no_file(path)
-    if size > MOST_BYTES:
-        raise Unreadable(f"too large ({size:,} bytes, at most {MOST_BYTES:,} are read)")
+def size_of(path: Path) -> tuple[int, int] | None:
+    """Width and height of the image of a file, from its head alone; None where it gives none."""
+    import PIL.Image
+
+    _hush()
     try:
-        return path.read_bytes()
+        if not path.is_file():
+            return None
+        with PIL.Image.open(path, formats=FORMATS) as image:
+            return image.size
+    except Exception:  # as in ``_opened``: what is wrong with it is said where it is read
+        return None
+
+
+def content_of(path: Path | str) -> bytes:
+    """All bytes of a file. Raises ``Unreadable`` where there are none, or too many for an image."""
+    try:
+        file = os.open(path, READ)
     except OSError as error:
         raise Unreadable((error.strerror or "it cannot be read").lower()) from error
+    except ValueError as error:
+        raise Unreadable("of a name that no file can have (with a zero byte)") from error
+    try:
+        size = _refuse_no_file(os.fstat(file))
+        parts = [os.read(file, size)]
+        while parts[-1] and sum(map(len, parts)) < size:
+            parts.append(os.read(file, size))
+        return b"".join(parts)
+    except OSError as error:
+        raise Unreadable((error.strerror or "it cannot be read").lower()) from error
+    finally:
+        os.close(file)
 
 
 def fitted(image: Image, size: int, keep_aspect: bool) -> np.ndarray:
@@ -84,7 +108,7 @@ def fitted(image: Image, size: int, keep_aspect: bool) -> np.ndarray:
         image = ImageOps.pad(image, (size, size), Resampling.BILINEAR, color=0)
     elif image.size != (size, size):
         image = image.resize((size, size), Resampling.BILINEAR)
-    pixels = np.asarray(image).reshape(size, size, -1)
+    pixels = np.frombuffer(image.tobytes(), np.uint8).reshape(size, size, -1)
     return np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 
@@ -103,11 +127,10 @@ def _opened(path: Path | str | IO[bytes]) -> Iterator[Image]:
     kinds of errors for damaged files (OSError, SyntaxError, ValueError, KeyError, struct.error, ...)."""
     import PIL.Image
 
-    if isinstance(path, Path | str):
-        _refuse_no_file(Path(path))
     _hush()
-    try:
-        with PIL.Image.open(path, formats=FORMATS) as image:
+    try:  # read at once: Pillow asks a file for many small pieces, which costs more than small images take otherwise
+        file = BytesIO(content_of(path)) if isinstance(path, Path | str) else path
+        with PIL.Image.open(file, formats=FORMATS) as image:
             _refuse(image)
             yield image
     except Unreadable:
@@ -129,20 +152,14 @@ def _hush() -> None:
     warnings.filterwarnings("ignore", module=r"PIL\.")  # for good: filters are shared by all threads
 
 
-def _refuse_no_file(path: Path) -> int:
-    """The size of a file that can be read, in bytes."""
-    try:
-        found = os.stat(path)
-    except OSError as error:
-        raise Unreadable((error.strerror or "it cannot be looked at").lower()) from error
-    except ValueError as error:
-        raise Unreadable("of a name that no file can have (with a zero byte)") from error
-    if not stat.S_ISREG(found.st_mode):  # to open a pipe would wait for ever
+def _refuse_no_file(found: os.stat_result) -> int:
+    """The size of a file, in bytes."""
+    if not stat.S_ISREG(found.st_mode):
         raise Unreadable("a folder" if stat.S_ISDIR(found.st_mode) else "no plain file")
     if found.st_size == 0:
         raise Unreadable("empty (0 bytes)")
-    if not os.access(path, os.R_OK):
-        raise Unreadable("permission denied")
+    if found.st_size > MOST_BYTES:
+        raise Unreadable(f"too large ({found.st_size:,} bytes, at most {MOST_BYTES:,} are read)")
     return found.st_size
 
 
@@ -158,11 +175,20 @@ def _refuse(image: Image) -> None:
         raise Unreadable("of 32 bits a pixel (8 or 16 are read)")
 
 
+def _upright(image: Image) -> Image:
+    """The image as its EXIF turns it, not copied where it turns nothing. Its pixels are unpacked here."""
+    from PIL import ImageOps
+
+    image.load()  # before: of a PNG, EXIF may stand behind the pixels
+    if not image.info and image.format != "TIFF":  # nothing is noted besides the pixels
+        return image
+    return ImageOps.exif_transpose(image) if image.getexif().get(ORIENTATION, 1) in TURNED else image
+
+
 def _eight_bits(image: Image, channels: int) -> Image:
-    """An image of mode L or RGB. Its pixels are unpacked here."""
+    """An image of mode L or RGB."""
     import PIL.Image
 
-    image.load()
     if image.mode in WIDE:
         image = PIL.Image.fromarray(to_bytes(np.asarray(image)))
     if image.has_transparency_data:
@@ -170,4 +196,5 @@ def _eight_bits(image: Image, channels: int) -> Image:
         image = PIL.Image.alpha_composite(PIL.Image.new("RGBA", image.size, (0, 0, 0, 255)), image)
     if image.mode not in ("L", "RGB"):  # a palette, an inverted or a printer's image: by its colours
         image = image.convert("L" if image.mode in ("1", "L") else "RGB")
-    return image.convert("L" if channels == 1 else "RGB")
+    wanted = "L" if channels == 1 else "RGB"
+    return image if image.mode == wanted else image.convert(wanted)  # which would copy it

@@ -6,8 +6,8 @@ of a table see the same images.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -136,6 +136,16 @@ def told_classes(split: Split, labels: Tensor, share: float, seed: int) -> Tenso
     return told
 
 
+def copies_kept(images: Tensor, split: Split) -> int:
+    """How many calibration images have all pixels of one that is trained on: these score too low to calibrate.
+
+    ``images`` are those of the training split, uint8 (N, C, H, W).
+    """
+    kept = [sha256(images[row].numpy().tobytes()).digest() for row in split.calibration_index.tolist()]
+    trained = {sha256(images[row].numpy().tobytes()).digest() for row in split.train_index.tolist()} if kept else set()
+    return sum(one in trained for one in kept)
+
+
 def kept_apart(count: int, share: float, *axes: Any) -> tuple[Tensor, Tensor]:
     """Of ``count`` normal images the rows to train on and those kept to calibrate, as ``make_split`` keeps them.
 
@@ -227,7 +237,7 @@ def _permutation(count: int, *axes: Any) -> Tensor:
 
 
 def _hash(source: str, *tensors: Tensor) -> str:
-    digest = hashlib.sha256(f"{SPLIT_VERSION} {source}".encode())
+    digest = sha256(f"{SPLIT_VERSION} {source}".encode())
     for tensor in tensors:
         digest.update(tensor.numpy().tobytes())
     return digest.hexdigest()

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from benchmark.config import UsageError
 from benchmark.data.classes import refuse_ambiguous
+from benchmark.data.splits import HELD_OUT
 from benchmark.engine.committee import NAME as COMMITTEE
 from benchmark.store.experiments import PlannedCell, collect, experiments
 
@@ -106,7 +107,17 @@ def _best(done: Sequence[PlannedCell], typed: str) -> tuple[Path, str]:
         what += ", which chose it: its AUROC there is too good by that (split.evaluate_on=validation has others choose)"
     if others := [cell for cell in able if cell.axes.evaluate_on != images]:
         what += f". Left out, as AUROC on other images says nothing of these: {_names(others)}"
+    what += f". {_how_to_use_all(first)}" if images in HELD_OUT else ""
     return first.folder, f"{typed}: {first.name}, {what}"
+
+
+def _how_to_use_all(cell: PlannedCell) -> str:
+    """What to type, so that the model that was chosen is trained on all images of its class."""
+    settings = f" with {cell.variant}" if cell.variant else ""
+    return (
+        f"It was trained without the fifth of the images that was held out. To train it on all, type model="
+        f"{cell.axes.model}{settings} again without split.evaluate_on, under another experiment_name"
+    )
 
 
 def best_images(kinds: Iterable[str]) -> str | None:

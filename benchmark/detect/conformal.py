@@ -36,6 +36,16 @@ def flagged(scores: np.ndarray, calibration: np.ndarray, alpha: float) -> np.nda
     return np.zeros(len(scores), bool) if threshold is None else scores > threshold
 
 
+def too_few(count: int, alpha: float) -> str | None:
+    """In one line that ``count`` calibration images flag nothing at ``alpha``; None where they are enough.
+
+    >>> too_few(18, 0.05)
+    '18 calibration images flag nothing at alpha=0.05, which takes 19'
+    """
+    takes = needed(alpha)
+    return None if count >= takes else f"{count} calibration images flag nothing at alpha={alpha}, which takes {takes}"
+
+
 def needed(alpha: float) -> int:
     """The least number of calibration images with which an image can be flagged at ``alpha``.
 

@@ -15,11 +15,12 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from torch import Tensor
 
 from benchmark.cells import Axes
+from benchmark.data.splits import copies_kept
 from benchmark.detect import saving
 from benchmark.detect.arrays import FLAT, as_array, as_images, full_shape, gathered, levels_of, shape_of
-from benchmark.detect.conformal import flagged, needed, p_values
+from benchmark.detect.conformal import flagged, p_values, too_few
 from benchmark.detect.files import read_folder
-from benchmark.detect.fitting import Plan, copies_kept, fit
+from benchmark.detect.fitting import Plan, fit
 from benchmark.detect.loading import Loaded, load_cell
 from benchmark.detect.ruling import calibration_scores
 from benchmark.detect.settings import BadSetting, model_settings, refuse_settings, refuse_unknown
@@ -32,6 +33,7 @@ NAMES = ("images", "one_vs_rest", 0)  # data set, split and class where nobody s
 # Times the largest calibration score, where nothing is to be flagged: beyond any image, and yet a float64 that is
 # subtracted from it leaves scores the digits of a float32, so that ``decision_function`` ranks (infinity would not).
 FAR = 2.0**24
+SEEDS = 2**32  # seeds are below
 
 
 class Detector(OutlierMixin, BaseEstimator):
@@ -143,6 +145,8 @@ class Detector(OutlierMixin, BaseEstimator):
                 setattr(self, key, value)
             else:
                 self._keywords = {**self._keywords, key: value}
+        if "alpha" in params and hasattr(self, "scorer_") and is_alpha(self.alpha):  # one that is none ``fit`` refuses
+            self._warn_of_few(self.alpha)
         return self
 
     @classmethod
@@ -167,7 +171,7 @@ class Detector(OutlierMixin, BaseEstimator):
         images = self._training_images(X)
         settings = model_settings(self.model, self._keywords, self.image_shape_, self.names and self.names[0])
         names = self.names or (settings["name"], *NAMES)
-        axes = Axes(model=names[0], dataset=names[1], split=names[2], normal_class=names[3], seed=self.seed)
+        axes = Axes(model=names[0], dataset=names[1], split=names[2], normal_class=names[3], seed=int(self.seed))
         plan = Plan(settings, axes, self.rule, self.calibration_share, self.steps_per_epoch, device, precision)
         fitted = fit(plan, images, self._say if self.verbose else None)
         self.plan_, self.scorer_, self.history_ = plan, fitted.scorer, fitted.training.history
@@ -188,14 +192,14 @@ class Detector(OutlierMixin, BaseEstimator):
     def _calibrated(self, scores: np.ndarray) -> Detector:
         refuse_alpha(self.alpha)
         self.calibration_scores_ = scores
-        if len(scores) < needed(self.alpha):
-            warnings.warn(
-                f"{len(scores)} calibration images flag nothing at alpha={self.alpha}, which takes "
-                f"{needed(self.alpha)}: give more images, a larger calibration_share or alpha, or other normal images "
-                "to calibrate()",
-                stacklevel=3,
-            )
+        self._warn_of_few(self.alpha, 4)
         return self
+
+    def _warn_of_few(self, alpha: float, level: int = 3) -> None:
+        """Warn where nothing can be flagged at ``alpha``; ``level`` as ``stacklevel`` has it."""
+        if (why := too_few(len(self.calibration_scores_), alpha)) is not None:
+            more = "give more images, a larger calibration_share or alpha, or other normal images to calibrate()"
+            warnings.warn(f"{why}: {more}", stacklevel=level)
 
     def _say(self, epoch: int, trainings: list[Training]) -> None:
         losses = {k.removeprefix("train/"): v for k, v in trainings[0].history[-1].items() if k.startswith("train/")}
@@ -208,6 +212,8 @@ class Detector(OutlierMixin, BaseEstimator):
             raise BadSetting(f"calibration_share={share!r} is not allowed: it must be from 0 to below 1")
         if steps is not None and not (isinstance(steps, Integral) and steps >= 1):
             raise BadSetting(f"steps_per_epoch={steps!r} is not allowed: it must be a whole number from 1, or None")
+        if not (isinstance(self.seed, Integral) and not isinstance(self.seed, bool) and 0 <= self.seed < SEEDS):
+            raise BadSetting(f"seed={self.seed!r} is not allowed: it must be a whole number from 0 to below 2**32")
         if names is not None and not _is_names(names):
             raise BadSetting(
                 f"names={names!r} is not allowed: it must be model, data set, split and class, or None. Say "
@@ -239,10 +245,16 @@ class Detector(OutlierMixin, BaseEstimator):
         return p_values(self.anomaly_scores(X), self.calibration_scores_)
 
     def flag(self, X: Any, alpha: float | None = None) -> np.ndarray:
-        """Whether each image's p-value is at most ``alpha``, the detector's own where none is given: bool (N,)."""
-        alpha = self.alpha if alpha is None else alpha
-        refuse_alpha(alpha)
-        return flagged(self.anomaly_scores(X), self.calibration_scores_, alpha)
+        """Whether each image's p-value is at most ``alpha``, the detector's own where none is given: bool (N,).
+
+        Warns where there are too few calibration images for the ``alpha`` that is given; of its own, who set it is.
+        """
+        chosen = self.alpha if alpha is None else alpha
+        refuse_alpha(chosen)
+        scores = self.anomaly_scores(X)
+        if alpha is not None:
+            self._warn_of_few(alpha)
+        return flagged(scores, self.calibration_scores_, chosen)
 
     def reconstruct(self, X: Any) -> np.ndarray | None:
         """What the model makes of images: float32 (N, C, H, W) in [0, 1]; None for a model that makes none."""
@@ -348,9 +360,14 @@ def _is_names(names: Any) -> bool:
     return isinstance(names, tuple | list) and len(names) == len(kinds) and all(map(isinstance, names, kinds))
 
 
+def is_alpha(alpha: Any) -> bool:
+    """Whether it is a share that may be flagged: above 0 and below 1."""
+    return isinstance(alpha, Real) and 0 < alpha < 1  # type: ignore[operator]
+
+
 def refuse_alpha(alpha: float) -> None:
     """Raise ``BadSetting`` for an ``alpha`` that is no share."""
-    if not (isinstance(alpha, Real) and 0 < alpha < 1):
+    if not is_alpha(alpha):
         raise BadSetting(f"alpha={alpha!r} is not allowed: it must be above 0 and below 1. Say for example alpha=0.05")
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Any
 
 import torch
@@ -45,13 +44,6 @@ class Plan:
     device: str = "cpu"
     precision: str = "fp32"
     score_batch_size: int = 500
-
-
-def copies_kept(images: Tensor, split: Split) -> int:
-    """How many calibration images have all pixels of one that is trained on: these score too low to calibrate."""
-    trained = {sha256(images[row].numpy().tobytes()).digest() for row in split.train_index.tolist()}
-    kept = (sha256(images[row].numpy().tobytes()).digest() for row in split.calibration_index.tolist())
-    return sum(one in trained for one in kept)
 
 
 @dataclass(frozen=True)

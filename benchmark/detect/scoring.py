@@ -133,6 +133,12 @@ def _known(task: Task, path: Path, key: str) -> list[Row]:
     rows = task.judge.again(before)
     own = replace(task.judge, calibration=task.loaded.calibration)
     if _fit(before, rows) or (task.calibrated and _fit(before, own.again(before))):
+        known = [row.p_value for row in rows if row.p_value is not None]
+        if known and set(known) <= {1.0, 1 / (len(task.judge.calibration) + 1)}:
+            _say(
+                f"warning: {key}={path}: every image scores above or below all calibration images, so that nothing "
+                "tells whether this cell and rule wrote it. Make sure that they did"
+            )
         return rows
     those = "of calibrate= nor those of the cell's own" if task.calibrated else "of the cell's"
     raise UsageError(

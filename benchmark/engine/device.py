@@ -5,8 +5,10 @@ Torch is imported inside the functions, so that a refused device answers at once
 
 from __future__ import annotations
 
+import os
 import re
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmark.config import UsageError, refusal
@@ -14,6 +16,7 @@ from benchmark.config import UsageError, refusal
 if TYPE_CHECKING:
     import torch
 
+CGROUPS = "/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"  # versions 2 and 1
 DEVICES = "auto, cpu, cuda, cuda:N or mps"
 
 
@@ -51,6 +54,23 @@ def check_device(setting: str) -> None:
     """Raises ``UsageError`` if this names no device at all."""
     if not re.fullmatch(r"auto|cpu|mps|cuda(:\d+)?", setting):
         raise UsageError(refusal("device", setting, DEVICES, "device=auto"))
+
+
+def memory() -> float:
+    """Bytes of memory that this process may fill: fewer than the machine has, where a container's quota says so.
+
+    Infinite where nobody says how many there are.
+    """
+    try:
+        found = float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
+    except (AttributeError, ValueError, OSError):
+        found = float("inf")
+    for path in CGROUPS:
+        try:
+            found = min(found, float(Path(path).read_text(encoding="ascii")))
+        except (OSError, ValueError):  # no such file, or "max"
+            continue
+    return found
 
 
 def available_cores() -> int:

@@ -142,6 +142,13 @@ def _refuse_place(place: Any, among: list[Any], what: str) -> None:
 
 def _refuse_odd_rows(frame: pd.DataFrame) -> None:
     """Raise ``ValueError`` for numbers that cannot be, and for a cell that stands there twice."""
+    for name in ("normal_class", "seed"):
+        wrong = frame[frame[name].isna() | (frame[name].fillna(0) < 0)]
+        if len(wrong):
+            raise ValueError(
+                f"{name} in line {wrong.index[0] + 2} of cells.csv is {wrong[name].iloc[0]}; it must be a whole number "
+                "of at least 0"
+            )
     for name in (name for name in frame if name.startswith("auroc")):
         known = frame[name].dropna()
         if not known.between(0, 1).all():

@@ -96,12 +96,18 @@ def compared_of(model: str, dataset: str, frame: pd.DataFrame) -> Compared:
     return Compared(next(iter(conditions), ()), values, sorted(diverged))
 
 
+def _idle(key: str, known: Sequence[str]) -> bool:
+    """Whether a setting of the trainer is of no use to a model with these keywords: PCA has no epochs."""
+    return key in ("epochs", "batch_size") and key not in known
+
+
 def _parted(variant: str, known: Sequence[str] | None) -> tuple[str, tuple[str, ...]]:
     """The settings of the model in a cell's variant, and the conditions under which it was trained.
 
-    ``known`` are the model's keywords, None for a model that is not of this package.
+    ``known`` are the model's keywords, None for a model that is not of this package. A length of training that was
+    typed for a model which has none changes nothing, and is neither.
     """
-    parts = variant.split()
+    parts = [part for part in variant.split() if known is None or not _idle(part.partition("=")[0], known)]
     keys = [part.partition("=")[0] for part in parts]
     own = [key not in CONDITIONS and (known is None or key in known) for key in keys]
     settings = [part for part, is_own in zip(parts, own, strict=True) if is_own]

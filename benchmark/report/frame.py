@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from benchmark.say import one_line
 from benchmark.store.experiments import PlannedCell
 
 if TYPE_CHECKING:
@@ -88,6 +89,11 @@ def read_frame(path: str | Path) -> pd.DataFrame:
 def _typed(frame: pd.DataFrame) -> pd.DataFrame:
     types: dict[str, Any] = dict.fromkeys(TEXT, object)
     types |= {name: "Int64" for name in WHOLE if name in frame}
+    for name in WHOLE:
+        try:
+            frame = frame.astype({name: "Int64"}) if name in frame else frame
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{name} holds what is no whole number ({one_line(error)})") from error
     types |= {name: float for name in frame.columns if name not in types}
     frame = frame.astype(types)
     return frame.assign(**{name: frame[name].fillna("") for name in TEXT})

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ import torch
 from omegaconf import OmegaConf
 
 from benchmark.cells import Axes, Cell, fingerprint
-from benchmark.config import UsageError
+from benchmark.config import CONF_DIR, UsageError
 from benchmark.data import is_own
 from benchmark.data.classes import class_setting, resolve_classes
 from benchmark.data.files import data_dir
@@ -25,7 +25,7 @@ from benchmark.data.images import ImageData, load_images
 from benchmark.data.splits import make_split, trainable_classes
 from benchmark.engine.device import resolve_device
 from benchmark.engine.state import Settings
-from benchmark.models import constructor, model_class
+from benchmark.models import constructor, model_class, model_names
 from benchmark.models.keywords import AUTO, network_for
 from benchmark.models.refusals import NETWORK, arguments_of, chooses_network, refuse_built
 from benchmark.report.carry import published_in
@@ -139,7 +139,7 @@ class Layout:
         chosen = resolve_classes(
             classes, self.data.class_names, key, trainable_classes(self.data, self.config.split.name)
         )
-        changes = variant(self.config)
+        changes = variant(self.config, self.data.image_shape)
         return [self._cell(number, seed, changes) for number in chosen for seed in seeds(self.config)]
 
     def _cell(self, number: int, seed: int, changes: str) -> Cell:
@@ -258,14 +258,17 @@ def ruling(config: Any) -> dict[str, dict[str, Any]]:
     return {name: {"config": rule, "code": rule_code(rule)} for name, rule in sorted(found.items())}
 
 
-def variant(config: Any) -> str:
+def variant(config: Any, image_shape: tuple[int, int, int] | None = None) -> str:
     """What differs from the model and split as shipped, in words such as ``latent=2``; "" if nothing does.
 
     As shipped is as in the model's YAML: what was chosen for a data set (``conf/chosen``) is named too, so that a cell
-    is called the same whatever is chosen later.
+    is called the same whatever is chosen later. A network is named where it is not the one that ``auto`` stands for on
+    images of ``image_shape``.
     """
     defaults = {key: _listed(keyword.default) for key, keyword in constructor(config.model._target_).items()}
     plain = arguments_of(OmegaConf.to_container(config.model, resolve=True))
+    if image_shape is not None and _leaves_it_to_images(config.model.name):
+        defaults[NETWORK] = network_for(image_shape)
     plain = {key: value for key, value in plain.items() if (key, value) != (NETWORK, AUTO)}  # not laid out yet
     changes = [f"{key}={_short(value)}" for key, value in plain.items() if value != defaults[key]]
     for section, key, default in (
@@ -280,6 +283,12 @@ def variant(config: Any) -> str:
     if config.precision not in ("auto", "fp32"):
         changes.append(f"precision={config.precision}")
     return " ".join(changes)
+
+
+@cache
+def _leaves_it_to_images(model: str) -> bool:
+    """Whether the YAML of one of our models says ``network: auto``."""
+    return model in model_names() and OmegaConf.load(CONF_DIR / "model" / f"{model}.yaml").get(NETWORK) == AUTO
 
 
 def _listed(value: Any) -> Any:

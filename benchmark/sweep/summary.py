@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -50,7 +50,8 @@ def summarise(planned: Sequence[Planned], results: Sequence[JobResult], start: f
 
     ``results`` are those of this process's jobs; of others the cells' folders tell. ``start`` is ``perf_counter``'s.
     """
-    outcomes = _outcomes(planned, results)
+    found = _outcomes(planned, results)
+    outcomes = list(found.values())
     done, elsewhere = (sum(outcome.state == state for outcome in outcomes) for state in ("done", PUBLISHED))
     resumed = len({cell.cell.fingerprint for cell in planned if cell.finished})
     before = f" ({resumed} of them finished before)" if resumed else ""
@@ -62,7 +63,7 @@ def summarise(planned: Sequence[Planned], results: Sequence[JobResult], start: f
             print(f"  {outcome.state}: {outcome.name}: {outcome.what}")
     _say_what_is_not_known(outcomes)
     if done:
-        _say_what_is_next(planned)
+        _say_what_is_next(planned, found)
     return 0 if done + elsewhere == len(outcomes) else 1
 
 
@@ -76,23 +77,34 @@ def _say_what_is_not_known(outcomes: Sequence[Outcome]) -> None:
         )
 
 
-def _say_what_is_next(planned: Sequence[Planned]) -> None:
-    """Where the records are, and what makes tables of each experiment."""
+def _say_what_is_next(planned: Sequence[Planned], found: Mapping[Path, Outcome]) -> None:
+    """Where the records are, and what makes tables of each experiment.
+
+    Where no cell of it has an AUROC there is nothing to compare: then what scores new images.
+    """
     if len(planned) == 1:
         print(f"Cell: {planned[0].path}")
     elif planned:
         parents = dict.fromkeys(one.path.parent for one in planned)
         folders = parents if len(parents) == 1 else dict.fromkeys(one.output_dir / "cells" for one in planned)
         print(f"Cells: {', '.join(map(str, folders))}, a folder each")
-    settings = [(one.cell.config["experiment_name"], str(one.output_dir)) for one in planned]
     kept = {one.cell.config["experiment_name"] for one in planned if one.published}
-    for experiment, output_dir in dict.fromkeys(settings):
+    cells: dict[tuple[str, str], list[Path]] = {}
+    for one in planned:
+        if one.published or found[one.path].state == "done":
+            cells.setdefault((one.cell.config["experiment_name"], str(one.output_dir)), []).append(one.path)
+    for (experiment, output_dir), done in cells.items():
         words = [f"experiment={experiment}", *([f"output_dir={output_dir}"] if output_dir != "outputs" else [])]
-        words += ["publish=true", "carry=true"] if experiment in kept else []
-        print(f"Next: python -m benchmark.report {shlex.join(words)}")
+        if experiment in kept:
+            words += ["publish=true", "carry=true"]
+        if experiment not in kept and all(found[path].without_auroc for path in done):
+            which = shlex.join(words if len(set(done)) == 1 else [f"cell={done[0]}"])
+            print(f"Next: python -m benchmark.score {which} images=<a folder of new images> out=new.csv page=new.html")
+        else:
+            print(f"Next: python -m benchmark.report {shlex.join(words)}")
 
 
-def _outcomes(planned: Sequence[Planned], results: Sequence[JobResult]) -> list[Outcome]:
+def _outcomes(planned: Sequence[Planned], results: Sequence[JobResult]) -> dict[Path, Outcome]:
     """The outcome of every cell, each folder once."""
     found: dict[Path, Outcome] = {}
     for result in results:
@@ -101,7 +113,7 @@ def _outcomes(planned: Sequence[Planned], results: Sequence[JobResult]) -> list[
     for one in planned:
         if one.path not in found:
             found[one.path] = _recorded(one)
-    return list(found.values())
+    return found
 
 
 def _recorded(planned: Planned) -> Outcome:

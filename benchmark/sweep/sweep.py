@@ -14,6 +14,7 @@ from benchmark.store.finished import finished_record
 from benchmark.store.recovery import recover
 from benchmark.sweep.compose import ComposedCommand, ComposedJob, through_hydra
 from benchmark.sweep.explain import say
+from benchmark.sweep.foresee import foresee
 from benchmark.sweep.job import Job, lay_out_job
 from benchmark.sweep.summary import Planned, summarise
 from benchmark.sweep.workers import Luggage, do_job, store_of
@@ -32,6 +33,7 @@ class Sweep:
         self.launcher = command.launcher
         self.devices: dict[tuple[str, str], tuple[str, str]] = {}  # as configured -> as planned
         self.planned: list[Planned] = []
+        self.foreseen: set[str] = set()  # splits that were looked at
         self.jobs: list[Job] = []  # for this process to run
         self.results: list[Any] = []  # of those that it ran
         self.trackers: dict[tuple[str, ...], Any] = {}  # None: MLflow cannot be used
@@ -65,10 +67,14 @@ class Sweep:
         self.devices.setdefault(key, self.launcher.resolve(*key))
         job = lay_out_job(config, self.typed, composed.overrides, self.devices[key])
         folder = report_of(config.experiment_name)
+        ahead = []
         for cell in job.cells:
             finished = config.resume and finished_record(job.output_dir, cell) is not None
             skipped = not finished and cell.fingerprint in job.published
             self.planned.append(Planned(job.output_dir, cell, finished, folder.as_posix() if skipped else ""))
+            ahead += [] if finished or skipped else [cell]
+        for line in foresee(job, ahead, self.foreseen):
+            warn(line)
         return job
 
     def run(self, words: list[str]) -> int:

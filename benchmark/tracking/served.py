@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import warnings
 from threading import Lock
 from typing import Any
 
@@ -17,6 +18,10 @@ import pandas as pd
 from mlflow.exceptions import INVALID_PARAMETER_VALUE, MlflowException
 from mlflow.models import set_model
 from mlflow.pyfunc import PyFuncModel, PythonModel
+
+with warnings.catch_warnings():  # MLflow loads numpy before any model, so nobody could import benchmark first
+    warnings.filterwarnings("ignore", message="benchmark was imported after numpy or torch")
+    import benchmark  # noqa: F401  (it pins what is not loaded yet: torch)
 
 from benchmark.detect.conformal import flagged, p_values
 from benchmark.detect.detector import load_detector, refuse_alpha

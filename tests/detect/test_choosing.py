@@ -35,3 +35,12 @@ def test_only_cells_judged_on_the_same_kind_of_images_are_compared(
     assert folder == Path(chosen)
     assert f" of 1 on {images} images. Left out, as AUROC on other images says nothing of these: " in why
     assert why.count("seed 0") == 3
+    assert why.endswith(
+        f"trained without the fifth of the images that was held out. To train it on all, type model={chosen} again "
+        "without split.evaluate_on, under another experiment_name"
+    )
+
+
+def test_cells_on_test_images_were_trained_on_all() -> None:
+    _, why = _best([cell("pca", "test", 0.9), cell("vae", "test", 0.7)], "experiment=all")
+    assert "held out" not in why

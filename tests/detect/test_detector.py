@@ -107,6 +107,16 @@ def test_too_few_calibration_images_are_warned_of_and_flag_nothing(cells: Cells)
     with pytest.warns(UserWarning, match="5 calibration images flag nothing at alpha=0.05, which takes 19"):
         detector = Detector(**{**FAST, "calibration_share": 0.04}).fit(cells.normal)
     assert (detector.predict(cells.test) == 1).all()
+    with pytest.warns(UserWarning, match="5 calibration images flag nothing at alpha=0.1, which takes 9"):
+        assert not detector.flag(cells.test, alpha=0.1).any()
+    with pytest.warns(UserWarning, match="5 calibration images flag nothing at alpha=0.01, which takes 99: give more"):
+        detector.set_params(alpha=0.01)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        detector.set_params(alpha=0.5).flag(cells.test, alpha=0.2)
+        detector.set_params(alpha=7)  # refused where it is used, as scikit-learn expects
+        Detector(**FAST).set_params(alpha=0.01)
+    detector.alpha = 0.05
     order = np.argsort(detector.score_samples(cells.test), kind="stable")
     assert np.isfinite(detector.decision_function(cells.test)).all()
     assert (np.diff(detector.decision_function(cells.test)[order]) >= 0).all()
@@ -176,6 +186,9 @@ def test_a_range_of_pixels_stands_for_black_to_white(cells: Cells, fitted: Detec
             r"pixel_range=\(0, 1, 2\) is not allowed: it must be \(black, white\)",
         ),
         ({"names": ("a",)}, lambda x: x, r"names=\('a',\) is not allowed: it must be model, data set, split and class"),
+        ({"seed": "a"}, lambda x: x, "seed='a' is not allowed: it must be a whole number from 0 to below 2"),
+        ({"seed": 1.5}, lambda x: x, "seed=1.5 is not allowed"),
+        ({"seed": True}, lambda x: x, "seed=True is not allowed"),
         ({"steps_per_epoch": 0}, lambda x: x, "steps_per_epoch=0 is not allowed: it must be a whole number from 1"),
         ({"steps_per_epoch": -1}, lambda x: x, "steps_per_epoch=-1 is not allowed"),
         ({}, lambda x: np.ma.masked_less(x, 9), "pixels are masked"),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
 from benchmark.config import UsageError
@@ -83,6 +85,19 @@ def test_an_auroc_that_cannot_be_is_refused(tmp_path: Path) -> None:
     write_frame(read_committed(QUICK).frame.assign(auroc=7.5), tmp_path / "odd" / "cells.csv")
     with pytest.raises(UsageError, match=r"auroc holds 7.5, which is no AUROC"):
         read_committed(tmp_path / "odd")
+
+
+@pytest.mark.parametrize("column", ["normal_class", "seed"])
+@pytest.mark.parametrize("value", ["-1", "1.5", "a", ""])
+def test_an_odd_class_or_seed_is_refused_by_name(tmp_path: Path, column: str, value: str) -> None:
+    shutil.copytree(QUICK, tmp_path / "odd")
+    table = pd.read_csv(QUICK / "cells.csv", dtype=str, keep_default_na=False)
+    table.loc[1, column] = value
+    table.to_csv(tmp_path / "odd" / "cells.csv", index=False)
+    said = f"({column} holds what is no whole number" if value in ("1.5", "a") else f"({column} in line 3 of"
+    with pytest.raises(UsageError, match=re.escape(said)) as caught:
+        read_committed(tmp_path / "odd")
+    assert "\n" not in str(caught.value)
 
 
 def test_what_a_report_says_is_printable(tmp_path: Path) -> None:

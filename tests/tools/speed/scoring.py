@@ -1,0 +1,62 @@
+"""Speed of ``benchmark.score`` on files and arrays beside the engine: ``python -m tests.tools.speed.scoring FOLDER``.
+
+Writes MNIST's test images below FOLDER as PNG files and as an array, trains a small VAE there, and scores both by
+turns: images a second of processor time, of all threads together, which other work on the machine disturbs least.
+"""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+ROUNDS = 8
+
+
+def main(folder: Path) -> None:
+    from benchmark.data import load_dataset_config
+    from benchmark.data.files import data_dir
+    from benchmark.data.images import load_images
+    from benchmark.detect.loading import load_cell
+    from benchmark.detect.scoring import Task, judge_of, score
+    from benchmark.detect.sources import find_source
+
+    images = load_images(load_dataset_config("mnist"), data_dir()).test_images
+    write(folder, images.numpy())
+    words = ["model=vae", "dataset=mnist", "split.normal_class=3", "trainer.epochs=1", "tracking=off"]
+    subprocess.run([sys.executable, "-m", "benchmark", *words], cwd=folder, check=True)
+    loaded = load_cell(next((folder / "outputs" / "cells").glob("*/*/vae/*")))
+    task = Task(loaded, judge_of(loaded, 0.05), folder / "out.csv")
+    sources = [find_source(folder / name, loaded.shape, loaded.levels) for name in ("png", "images.npz")]
+    loaded.scorer.scores(images)
+    work: dict[str, Callable[[], object]] = {
+        "engine": lambda: loaded.scorer.scores(images),
+        "PNG files": lambda: score(task, sources[0], "files"),
+        "array": lambda: score(task, sources[1], "an array"),
+    }
+    took: dict[str, list[float]] = {name: [] for name in work}
+    for _ in range(ROUNDS):
+        for name, do in work.items():
+            start = time.process_time()
+            do()
+            took[name].append(time.process_time() - start)
+    for name, seconds in took.items():
+        print(f"{name}: {len(images) / statistics.median(seconds):,.0f} images a second of processor time")
+
+
+def write(folder: Path, pixels) -> None:  # type: ignore[no-untyped-def]
+    """Images (N, 1, H, W) as files and as an array."""
+    import numpy as np
+    from PIL import Image
+
+    (folder / "png").mkdir(parents=True, exist_ok=True)
+    for number, image in enumerate(pixels):
+        Image.fromarray(image[0]).save(folder / "png" / f"{number:05d}.png")
+    np.savez(folder / "images.npz", images=pixels)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]).absolute())
