@@ -40,6 +40,7 @@ class Subject:
     data: ImageData
     convolutions: bool = False  # stacked ones round otherwise
     brief: bool = False  # two steps on eight images each, twelve are scored: for large images
+    device: str = "cpu"  # where it is trained and scored
 
     @property
     def members(self) -> list[tuple[int, int]]:
@@ -53,18 +54,18 @@ class Subject:
 
     @property
     def images(self) -> Tensor:
-        return self.data.test_images[: 12 if self.brief else SHOWN]
+        return self.data.test_images[: 12 if self.brief else SHOWN].to(self.device)
 
     def trained(
         self, members: Sequence[tuple[int, int]], epochs: int = EPOCHS, images: Tensor | None = None, **how: Any
     ) -> tuple[Fleet, list[Training]]:
         """A fleet of cells trained on their classes, and what became of them."""
-        fleet = Fleet([self.build(seed) for _, seed in members])
+        fleet = Fleet([self.build(seed) for _, seed in members], self.device)
         batch, epoch = (8, 16) if self.brief else (BATCH, EPOCH)
         rows = [(self.data.train_labels == label).nonzero().flatten()[:epoch] for label, _ in members]
         company = how.pop("in_company", False)
         settings = Settings(epochs, batch, **{"epoch_size": epoch, **how})
-        shown = self.data.train_images if images is None else images
+        shown = (self.data.train_images if images is None else images).to(self.device)
         cells = [Member(index, seed, seed + 100) for index, (_, seed) in zip(rows, members, strict=True)]
         return fleet, (train_in_company if company else train)(fleet, shown, cells, settings)
 
@@ -72,7 +73,7 @@ class Subject:
         self, fleet: Fleet, images: Tensor, batch: int = 256, index: Tensor | None = None, precision: str = "fp32"
     ) -> list[dict[str, Tensor]]:
         chosen = torch.arange(len(images)) if index is None else index
-        found = score_images(fleet, images, [View(chosen, 11)] * fleet.size, Scoring(batch, precision))
+        found = score_images(fleet, images.to(self.device), [View(chosen, 11)] * fleet.size, Scoring(batch, precision))
         return [dict(cell.scores) for cell in found]
 
 
@@ -83,7 +84,7 @@ def the_headline_is_a_named_score(subject: Subject) -> None:
 
 
 def every_parameter_moves(subject: Subject) -> None:
-    before = Fleet([subject.build(1)])
+    before = Fleet([subject.build(1)], subject.device)
     after, _ = subject.trained(subject.members[:1], epochs=1)
     for name, value in before.parameters.items():
         moved = name in after.model.frozen or not torch.equal(value, after.parameters[name])
@@ -105,7 +106,7 @@ def training_improves_what_it_is_for_on_normal_images(subject: Subject) -> None:
     """
     data, members = subject.data, subject.members
     held_out = data.test_images[data.test_labels == members[0][0]][:200]
-    start = Fleet([subject.build(1)])
+    start = Fleet([subject.build(1)], subject.device)
     end, _ = subject.trained(members[:1], epochs=30)
     if not start.model.phases:
         other, _ = subject.trained(members[1:2])
@@ -125,7 +126,7 @@ def what_training_lowers(subject: Subject, fleet: Fleet, held_out: Tensor) -> fl
     model.load_state_dict(fleet.state(0))
     with torch.no_grad():
         noise = torch.randn(256, *model.sample_shape, generator=torch.Generator().manual_seed(0))
-        samples = model.eval().sample(noise).flatten(1)
+        samples = model.eval().sample(noise.to(fleet.device)).flatten(1).cpu()
     return float(torch.cdist(to_pixels(held_out).flatten(1), samples).square().min(1).values.mean())
 
 
@@ -187,7 +188,8 @@ def scores_survive_saving_and_loading(subject: Subject) -> None:
     file.seek(0)
     model = subject.build(99)
     model.load_state_dict(torch.load(file, weights_only=True))
-    kept, loaded = (subject.scores(fleet, subject.images)[0] for fleet in (subject.fleet, Fleet([model])))
+    again = Fleet([model], subject.device)
+    kept, loaded = (subject.scores(fleet, subject.images)[0] for fleet in (subject.fleet, again))
     _same(kept, loaded, "is another number after saving and loading: what is learnt must be parameters and buffers")
 
 
