@@ -20,7 +20,7 @@ from typing import Any
 from tests.tools.gpu_visit import TOP, pack
 
 LIMITS = {  # step -> seconds it may take on a GPU; in this order: what is short and says most comes first
-    "machine": 60, "bits": 120, "fleet": 240, "precision": 180, "memory": 120, "quick": 600, "graphs": 240,
+    "machine": 60, "bits": 180, "fleet": 240, "precision": 180, "memory": 120, "quick": 600, "graphs": 240,
     "profile": 120, "contract": 420,
 }  # fmt: skip
 REHEARSAL = 4  # times as long: a rehearsal is small, and its machine is slow or shared

@@ -127,7 +127,7 @@ def memory(visit: Visit) -> None:
     cells = Fleet([model_class("ae")((1, 28, 28)) for _ in range(3)], visit.device)
     views = [View(torch.arange(len(images)), seed) for seed in range(3)]
     plain = score_images(cells, images.to(visit.device), views, Scoring(32), ("scores",))
-    with _little_memory(cells, visit.device) as refused:
+    with LittleMemory(cells, visit.device) as refused:
         found = score_images(cells, images.to(visit.device), views, Scoring(len(images)), ("scores",))
     visit.note("batches that had no room", len(refused))
     visit.note("rows of the smallest", min(refused, default=0))
@@ -140,7 +140,7 @@ def memory(visit: Visit) -> None:
     assert all(same)
 
 
-class _little_memory:
+class LittleMemory:
     """As if the device had no room for more than 64 images: the real error of a real allocation on a GPU."""
 
     def __init__(self, cells: Fleet, device: str, room: int = 64) -> None:

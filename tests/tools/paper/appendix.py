@@ -183,7 +183,8 @@ def provenance_table() -> str:
         rows.append([*map(entry, texts), entry(code(manifest["report_git_revision"][:9])), entry(machines)])
     caption = (
         r"Where every number is from: commands, cells, revision of the code that made the report, and machines. The "
-        r"manifests hold the fingerprint of every cell, from which the same command gives the same bits."
+        r"manifests hold the fingerprint of every cell; on a processor of the same make the same command gives the "
+        r"same bits."
     )
     heads = ["folder", "commands", "cells", "revision", "machine"]
     return long_table("provenance", caption, r"@{}P{2.7cm}P{6.9cm}rlP{3.2cm}@{}", heads, rows)
