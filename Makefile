@@ -1,7 +1,7 @@
 # Two commands on a fresh machine: `make benchmark` and `make test`. Everything lands in .venv and one data folder.
 SHELL := /bin/bash
 .DELETE_ON_ERROR:
-.PHONY: help setup data benchmark report bench test soak audit docs lint clean
+.PHONY: help setup data benchmark report bench test soak audit docs paper lint clean
 
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -52,6 +52,9 @@ audit: $(STAMP)  ## known vulnerabilities in the versions of requirements.lock, 
 docs: $(STAMP)  ## the site of README, docs/ and results/ with the leaderboard, checked, into build/site/html
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet --editable '.[test,docs]' --constraint requirements.lock
 	$(BIN)/python -m tests.tools.site
+
+paper: $(STAMP)  ## the paper from docs/paper and results/*/cells.csv, into results/paper/paper.pdf (needs TeX, see CONTRIBUTING.md)
+	$(BIN)/python -m tests.tools.paper
 
 lint: $(STAMP)  ## ruff, as pre-commit runs it
 	$(BIN)/ruff check .

@@ -27,7 +27,7 @@ def the_headline_is_a_named_score(subject: Subject) -> None:
 
 
 def every_parameter_moves(subject: Subject) -> None:
-    before = Fleet([subject.build(1)])
+    before = Fleet([subject.build(1)], subject.device)
     after, _ = subject.trained(subject.members[:1], epochs=1)
     for name, value in before.parameters.items():
         moved = name in after.model.frozen or not torch.equal(value, after.parameters[name])
@@ -49,7 +49,7 @@ def training_improves_what_it_is_for_on_normal_images(subject: Subject) -> None:
     """
     data, members = subject.data, subject.members
     held_out = data.test_images[data.test_labels == members[0][0]][:200]
-    start = Fleet([subject.build(1)])
+    start = Fleet([subject.build(1)], subject.device)
     end, _ = subject.trained(members[:1], epochs=30)
     if not start.model.phases:
         other, _ = subject.trained(members[1:2])
@@ -69,7 +69,7 @@ def what_training_lowers(subject: Subject, fleet: Fleet, held_out: Tensor) -> fl
     model.load_state_dict(fleet.state(0))
     with torch.no_grad():
         noise = torch.randn(256, *model.sample_shape, generator=torch.Generator().manual_seed(0))
-        samples = model.eval().sample(noise).flatten(1)
+        samples = model.eval().sample(noise.to(fleet.device)).flatten(1).cpu()
     return float(torch.cdist(to_pixels(held_out).flatten(1), samples).square().min(1).values.mean())
 
 
@@ -133,7 +133,8 @@ def scores_survive_saving_and_loading(subject: Subject) -> None:
     file.seek(0)
     model = subject.build(99)
     model.load_state_dict(torch.load(file, weights_only=True))
-    kept, loaded = (subject.scores(fleet, subject.images)[0] for fleet in (subject.fleet, Fleet([model])))
+    again = Fleet([model], subject.device)
+    kept, loaded = (subject.scores(fleet, subject.images)[0] for fleet in (subject.fleet, again))
     require_same(
         kept, loaded, "is another number after saving and loading: what is learnt must be parameters and buffers"
     )

@@ -34,6 +34,7 @@ class Subject:
     data: ImageData
     convolutions: bool = False  # stacked ones round otherwise
     brief: bool = False  # two steps on eight images each, twelve are scored: for large images
+    device: str = "cpu"  # where it is trained and scored
 
     @property
     def members(self) -> list[tuple[int, int]]:
@@ -52,18 +53,18 @@ class Subject:
 
     @property
     def images(self) -> Tensor:
-        return self.data.test_images[: 12 if self.brief else SHOWN]
+        return self.data.test_images[: 12 if self.brief else SHOWN].to(self.device)
 
     def trained(
         self, members: Sequence[tuple[int, int]], epochs: int = EPOCHS, images: Tensor | None = None, **how: Any
     ) -> tuple[Fleet, list[Training]]:
         """A fleet of cells trained on their classes, and what became of them."""
-        fleet = Fleet([self.build(seed) for _, seed in members])
+        fleet = Fleet([self.build(seed) for _, seed in members], self.device)
         batch, epoch = (8, 16) if self.brief else (BATCH, EPOCH)
         rows = [(self.data.train_labels == label).nonzero().flatten()[:epoch] for label, _ in members]
         company = how.pop("in_company", False)
         settings = Settings(epochs, batch, **{"epoch_size": epoch, **how})
-        shown = self.data.train_images if images is None else images
+        shown = (self.data.train_images if images is None else images).to(self.device)
         cells = [Member(index, seed, seed + 100) for index, (_, seed) in zip(rows, members, strict=True)]
         return fleet, (train_in_company if company else train)(fleet, shown, cells, settings)
 
@@ -71,7 +72,7 @@ class Subject:
         self, fleet: Fleet, images: Tensor, batch: int = 256, index: Tensor | None = None, precision: str = "fp32"
     ) -> list[dict[str, Tensor]]:
         chosen = torch.arange(len(images)) if index is None else index
-        found = score_images(fleet, images, [View(chosen, 11)] * fleet.size, Scoring(batch, precision))
+        found = score_images(fleet, images.to(self.device), [View(chosen, 11)] * fleet.size, Scoring(batch, precision))
         return [dict(cell.scores) for cell in found]
 
 
