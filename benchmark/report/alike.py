@@ -21,6 +21,7 @@ PROTOCOL = {
     "numerics": "version of the numerics",
     "split_version": "version of the split",
     "data_version": "version of the data",
+    "synthetic_version": "version of the synthetic anomalies",
 }  # entry of a cell's origin -> what it is
 RULE = "auroc_rule_"  # column of a rule's AUROC
 
@@ -52,11 +53,12 @@ def refuse_protocol(
                 "numerics": record.status.numerics,
                 "split_version": record.status.split.get("version"),
                 "data_version": record.status.data_version,
+                **({"synthetic_version": made} if (made := record.status.split.get("synthetic")) else {}),
             }
             for record in records
         ]
         for name, what in PROTOCOL.items():
-            here, there = ({str(origin[name]) for origin in found if origin} for found in (own, origins))
+            here, there = ({str(origin[name]) for origin in found if name in origin} for found in (own, origins))
             if here and there and here != there:
                 raise UsageError(
                     f"{asker.where}: {' '.join(key)} is of another {what} there: {in_short(there)}, here "

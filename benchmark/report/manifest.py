@@ -117,6 +117,7 @@ def _origin(record: Record, environment: int) -> dict[str, Any]:
         "code": status.code,
         "data_version": status.data_version,
         "split_version": status.split.get("version"),
+        **({"synthetic_version": status.split["synthetic"]} if "synthetic" in status.split else {}),
     }
 
 

@@ -47,6 +47,7 @@ class Trust:
     other: float  # of what real anomalies of the other data set choose; NaN where there is none
     shipped: float  # of the model as in its YAML with its own score; of several models their mean
     random: float  # the mean over all: what a draw among them gets
+    beaten: float  # share of all that were compared whose real AUROC is below that of what was chosen
 
     @property
     def regrets(self) -> dict[str, float]:
@@ -157,6 +158,7 @@ def _trust(
         other=true[_largest(elsewhere)] if elsewhere else math.nan,
         shipped=fmean(shipped) if shipped else math.nan,
         random=fmean(values),
+        beaten=sum(value < true[chosen] for value in values) / len(values),
     )
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import OmegaConf
 
 from benchmark.cells import NUMERICS_VERSION, Cell
+from benchmark.data import synthetic
 from benchmark.say import named, shown
 from benchmark.store.environment import environment
 from benchmark.store.files import RecordError
@@ -84,10 +85,14 @@ def write(job: Job, end: End) -> Record:
 
 
 def _split(cell: Cell) -> dict[str, Any]:
-    """What the status says of the split; the number of classes where not every one can be the normal one."""
+    """What the status says of the split: its version, that of made anomalies, and the classes that can be normal.
+
+    The number of classes is there where not every one can be.
+    """
     split = cell.split
-    noted = {"version": split.version, "hash": split.hash}
-    return noted if split.classes is None else {**noted, "classes": split.classes}
+    made = {"synthetic": synthetic.VERSION} if cell.axes.evaluate_on == synthetic.NAME else {}
+    classes = {} if split.classes is None else {"classes": split.classes}
+    return {"version": split.version, "hash": split.hash, **made, **classes}
 
 
 def told(rules: Mapping[str, Mapping[str, Any]], reasons: Mapping[str, str]) -> dict[str, Any]:

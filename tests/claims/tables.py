@@ -136,6 +136,7 @@ def trust_tables() -> list[list[str]]:
         name = f"{'' if one.model else f'`{model}`, '}{setting or 'as in its YAML'}, `{rule}`"
         correlations = (one.rank_correlation, one.over_rules, one.over_settings)
         shown = [*(f"{value:.2f}" for value in correlations), *(f"{x:.3f}" for x in (one.best, *one.regrets.values()))]
+        shown.append(f"{one.beaten:.0%}")
         model_name = f"`{one.model}`" if one.model else "all"
         lines.append(f"| {' | '.join([TITLES[one.dataset], model_name, name, *shown])} |")
     return [lines]
