@@ -94,6 +94,14 @@ def conditional(model: str, variant: str) -> list[float]:
     return [mean("conditional", model, "mnist", variant=f"{variant} train_fraction=0.2".strip())]
 
 
+def left_out(model: str) -> list[float]:
+    """Means of leave_one_out: own score and two rules, on MNIST, then on Fashion-MNIST."""
+    metrics = ("auroc", metric_of("gradient_neighbours"), metric_of("committee_wide"))
+    return [
+        mean("leave_one_out", model, dataset, metric, "train_fraction=0.2") for dataset in CLASSES for metric in metrics
+    ]
+
+
 def between() -> list[float]:
     variants = [f"hidden=[256,128]{latent} train_fraction=0.5" for latent in (" latent=2", "")]
     return [mean("interpolation", model, "mnist", variant=v) for v in variants for model in ("ae", "vae", "aae")]
