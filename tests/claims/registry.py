@@ -10,6 +10,7 @@ from tests.claims.values import (
     between,
     bits_of_histogram,
     both,
+    chosen_own,
     chosen_verdict,
     conditional,
     false_alarms,
@@ -25,6 +26,7 @@ from tests.claims.values import (
     shares,
     sized,
     trusted,
+    under_chosen,
     wins,
 )
 
@@ -201,6 +203,10 @@ CLAIMS: dict[str, list[Claim]] = {
     "docs/models/anogan.md": [
         Claim(QUICK, lambda: both("quick", "anogan")),
         Claim("published on MNIST 0.913 or {:.3f}", lambda: [published("AnoGAN", "mnist")]),
+        Claim(
+            "{:.3f} and {:.3f} under the rules chosen with it; its own score stays where it was, {:.3f} and {:.3f}",
+            lambda: [*under_chosen("anogan"), *chosen_own("anogan")],
+        ),
         Claim(
             "is below chance on MNIST (mean AUROC {:.3f})",
             lambda: [mean("rules", "anogan", "mnist", metric="auroc_rule_mahalanobis")],

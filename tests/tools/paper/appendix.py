@@ -115,14 +115,14 @@ def compared_table() -> str:
     return long_table("compared", caption, r"@{}lP{4.2cm}rrP{3.4cm}rrP{3.4cm}@{}", heads, rows)
 
 
-def _by_numbers(variant: str) -> list[tuple[str, float]]:
-    """Settings in the order of their numbers, that of the file first.
+def _by_numbers(variant: str) -> list[tuple[str, float, str]]:
+    """Settings in the order of their numbers and words, that of the file first.
 
-    >>> sorted(["a=16", "a=8", ""], key=_by_numbers)
-    ['', 'a=8', 'a=16']
+    >>> sorted(["a=16", "b=word", "a=8", ""], key=_by_numbers)
+    ['', 'a=8', 'a=16', 'b=word']
     """
     parts = (part.partition("=") for part in variant.split())
-    return [(name, float(value)) for name, _, value in parts]
+    return [(name, float(value), "") if value[:1].isdigit() else (name, 0.0, value) for name, _, value in parts]
 
 
 def settings_tables() -> str:

@@ -182,7 +182,7 @@ def chosen_table() -> str:
         rf"({counted(seeds('chosen'), 'seed')})."
     )
     lines = frozenset(range(2, len(rows), 2))
-    return table("chosen", caption, tabular("llllrr", heads, rows, lines), r"\footnotesize\tightly")
+    return table("chosen", caption, tabular("llP{5.6cm}lrr", heads, rows, lines), r"\footnotesize\tightly")
 
 
 def chosen_settings(dataset: str, model: str) -> list[str]:
