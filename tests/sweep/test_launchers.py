@@ -24,6 +24,7 @@ from benchmark.sweep.compose import ComposedCommand, ComposedJob, compose_comman
 from benchmark.sweep.launchers import EXTRAS, Launcher, deal_gpu
 from benchmark.sweep.sweep import Sweep
 from benchmark.sweep.workers import store_of
+from tests.faults.warm import run as forked
 from tests.test_cli import run
 
 CORES = available_cores()
@@ -260,7 +261,7 @@ def test_a_sweep_in_workers_ends_as_one_in_a_row(tmp_path: Path, launcher: str) 
         ["1"], "tags.kind = 'cell' and attributes.status = 'FINISHED'"
     )
     assert Counter(one.data.tags["fingerprint"] for one in runs) == Counter(read_record(f).fingerprint for f in folders)
-    alone = run(tmp_path, *sweep, "output_dir=alone", "tracking=off")
+    alone = forked(tmp_path, *sweep, "output_dir=alone", "tracking=off")
     assert alone.returncode == 0, alone.stderr
     tables = []
     for output in ("outputs", "alone"):

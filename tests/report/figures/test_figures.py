@@ -95,7 +95,7 @@ def test_columns_below_a_floor_are_marked_in_every_figure_and_the_caption_says_s
     assert found["sheet_ae"].title == "Contact sheet of ae ▽, MNIST, one_vs_rest"
     assert found["sheet_vae"].title == "Contact sheet of vae, MNIST, one_vs_rest"
     marked = {key for key, figure in found.items() if "▽ below a floor (pca)" in figure.caption}
-    assert marked == found.keys() - {"sheet_vae", "sheet_pca"}
+    assert marked == found.keys() - {"sheet_vae", "sheet_pca", "reconstructions"}  # the last ranks nothing
     assert {"heatmap", "roc", "roc_classes", "scores", "training", "samples", "latent", "interpolation"} <= marked
 
 

@@ -144,9 +144,12 @@ def test_the_report_shows_the_figure_in_its_section_and_says_what_marks_mean(cro
     report = build_report("small", crossed.output_dir, tmp_path / "r", figures="pdf")
     assert {"figures/rules_one_vs_rest.png", "figures/rules_one_vs_rest.pdf"} <= set(report.files)
     page = (tmp_path / "r" / "report.html").read_text()
-    section = page.split('<h2 id="section-0">')[1].split('<h2 id="section-1">')[0]
+    answer, rest = page.split('<h2 id="section-0">')
+    section = rest.split('<h2 id="section-1">')[0]
     assert section.startswith(RULES_SECTION)
-    assert 'src="figures/rules_one_vs_rest.png"' in section
+    assert 'src="figures/rules_one_vs_rest.png"' in answer  # the page begins with one figure, shown once
+    assert 'src="figures/rules_leave_one_out.png"' in section
+    assert 'src="figures/rules_one_vs_rest.png"' not in rest
 
 
 def test_the_figure_is_the_same_bytes_every_time(crossed, tmp_path):
