@@ -18,6 +18,7 @@ from benchmark.engine.device import available_cores
 
 AT_ONCE = 32  # images that a thread reads before it says so
 AHEAD = 64  # images that are read before they are asked for, by all threads together, unless somebody says another
+SMALL = 4096  # bytes of a file in which Python has more to do than Pillow, which needs no lock
 DEFAULT_SIZE = 64  # pixels along a side of images that nobody gave a size
 SHOWN = 5  # files that a refusal names
 
@@ -41,7 +42,7 @@ def read_many(
         return [_read(path, channels, size, keep_aspect) for path in some]
 
     waiting: deque[Future[list[np.ndarray | Unreadable]]] = deque()
-    with ThreadPoolExecutor(available_cores()) as pool:
+    with ThreadPoolExecutor(_threads(paths)) as pool:
         try:
             for first in range(0, len(paths), AT_ONCE):
                 waiting.append(pool.submit(read, paths[first : first + AT_ONCE]))
@@ -51,6 +52,14 @@ def read_many(
                 yield from waiting.popleft().result()
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _threads(paths: Sequence[Path]) -> int:
+    """How many read: one for small files, by the first; several wait for one another more than for Pillow."""
+    try:
+        return 1 if paths and paths[0].stat().st_size < SMALL else available_cores()
+    except OSError:  # said where it is read
+        return available_cores()
 
 
 def _read(path: Path, channels: int, size: int, keep_aspect: bool) -> np.ndarray | Unreadable:
