@@ -87,8 +87,8 @@ def choose(frame: pd.DataFrame) -> tuple[list[Choice], list[str]]:
     """Every choice that the cells of ``frame`` (``report/frame.py``) can make, and what to know of them, a line each.
 
     For a model and a data set it takes the setting and rule of the largest AUROC on the other data set, or on synthetic
-    anomalies of this one: the mean over classes, each the mean over its seeds, of the cells that all settings have
-    there; on synthetic anomalies that all models have, so that they can be compared (``best_model``). Raises
+    anomalies of this one: the mean over classes, each the mean over its seeds, of the cells that all settings of all
+    models have there, so that no model chooses by more than another. Raises
     ``UsageError`` for cells on test images, for data sets that have no other one, for cells on both kinds of anomalies,
     and for settings that were not compared under one condition.
     """
@@ -106,10 +106,10 @@ def choose(frame: pd.DataFrame) -> tuple[list[Choice], list[str]]:
         )
     pairs = {name: name for name in datasets} if is_synthetic else CHOSEN_ON
     parts = {model: _one_split(model, frame, lines) for model in dict.fromkeys(map(str, frame["model"]))}
-    narrow = {name: _shared_by_all(name, parts) for name in datasets} if is_synthetic else {}
+    narrow = {name: _shared_by_all(name, parts) for name in datasets}
     for model, part in parts.items():
         for dataset, other in pairs.items():
-            made = _choose(model, dataset, other, part, narrow.get(dataset))
+            made = _choose(model, dataset, other, part, narrow)
             if isinstance(made, Choice):
                 found.append(made)
                 lines += made.notes
@@ -153,9 +153,12 @@ def no_other(datasets: Sequence[str]) -> str:
 
 
 def _choose(
-    model: str, dataset: str, other: str, frame: pd.DataFrame, narrow: set[tuple[int, int]] | None
+    model: str, dataset: str, other: str, frame: pd.DataFrame, narrow: Mapping[str, set[tuple[int, int]] | None]
 ) -> Choice | str:
-    """The choice, or why there is none. ``narrow`` are the classes and seeds to compare on, None for all there are."""
+    """The choice, or why there is none.
+
+    ``narrow`` are the classes and seeds of each data set that all models have, None where there are none.
+    """
     here, there = (compared_of(model, name, frame[frame["dataset"] == name]) for name in (dataset, other))
     if not there.values:
         return f"no cells on {other}, on which it would be chosen"
@@ -165,10 +168,10 @@ def _choose(
     done = (frame["dataset"] == other) & (frame["state"] == "done")
     if done.any() and frame["auroc"][done].isna().all():
         return f"no cell on {other} has an AUROC, as none had anomalous images to evaluate"
-    if not (shared := narrow or there.shared(settings)):
+    if not (shared := narrow.get(other) or there.shared(settings)):
         return f"no class and seed on {other} that all {len(settings)} settings have. {_how_to_finish()}"
     tested = here.shared([setting for setting in settings if here.values.get(setting, {}).get(OWN)])
-    tested = set() if dataset == other else tested
+    tested = set() if dataset == other else tested & (narrow.get(dataset) or tested)
     rules = sorted({rule for setting in settings for rule in there.values[setting]})
     candidates = [
         Candidate(setting, rule, mean, here.mean(setting, rule, tested))

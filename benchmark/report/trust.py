@@ -71,9 +71,9 @@ def trust(synthetic: pd.DataFrame, real: pd.DataFrame) -> tuple[list[Trust], lis
             lines.append(f"{dataset}: no class and seed that all settings have in both; nothing is compared")
             continue
         models = list(dict.fromkeys(model for model, _, _ in made))
+        other = _real_means(CHOSEN_ON.get(dataset, ""), real, made)
         for model in ["", *models] if len(models) > 1 else models:
             part = {key: value for key, value in made.items() if model in ("", key[0])}
-            other = _real_means(CHOSEN_ON.get(dataset, ""), real, part)
             found.append(_trust(dataset, model, part, true, other, classes))
     if not found:
         raise UsageError(
