@@ -75,6 +75,18 @@ def test_a_mean_is_over_classes_each_over_its_seeds_that_all_settings_have(recor
     assert any(line.startswith("ae on mnist: no cells on fashion_mnist, on which") for line in lines)
 
 
+def test_no_model_chooses_by_more_classes_than_another(records, frame_of):
+    """Here class 1 alone says latent=2; the other model lacks it."""
+    records.job(
+        *(cell("", "mnist", k, auroc) for k, auroc in enumerate((0.8, 0.1))),
+        *(cell("latent=2", "mnist", k, auroc) for k, auroc in enumerate((0.7, 0.9))),
+        {**cell("", "mnist", 0, 0.5), "model": "vae"},
+    )
+    choices, lines = choose(frame_of())
+    assert {one.model: (one.classes, one.chosen.setting) for one in choices} == {"ae": ((0,), ""), "vae": ((0,), "")}
+    assert any("ae on fashion_mnist: compared on 1 of the 2 cells a setting on mnist" in line for line in lines)
+
+
 def test_equal_ones_are_taken_by_name_and_said(records, frame_of):
     records.job(*(cell(s, "mnist", 0, 0.8, cosine=0.8, smoothed=0.1) for s in ("latent=4", "latent=2")))
     choice = on("fashion_mnist", choose(frame_of())[0])
