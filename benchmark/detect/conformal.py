@@ -12,6 +12,8 @@ import numpy as np
 
 from benchmark.engine.metrics import conformal_threshold
 
+MOST = 10**12  # calibration images that anybody is asked for
+
 
 def p_values(scores: np.ndarray, calibration: np.ndarray) -> np.ndarray:
     """(1 + number of calibration scores >= s) / (n + 1) for each score s: (N,), (n,) -> float64 (N,).
@@ -49,7 +51,7 @@ def too_few(count: int, alpha: float) -> str | None:
 def needed(alpha: float) -> int:
     """The least number of calibration images with which an image can be flagged at ``alpha``.
 
-    >>> needed(0.05), needed(0.01)
-    (19, 99)
+    >>> needed(0.05), needed(0.01), needed(1e-300) == MOST
+    (19, 99, True)
     """
-    return math.ceil(round(1 / alpha, 9)) - 1
+    return math.ceil(round(1 / alpha, 9)) - 1 if alpha * MOST > 1 else MOST

@@ -76,6 +76,8 @@ def conformal_threshold(scores: np.ndarray, alpha: float = 0.05) -> float | None
     (19.0, None)
     """
     rank = math.ceil(round((len(scores) + 1) * (1 - alpha), 9))
+    if rank < 1:  # every p-value is at most alpha
+        return -math.inf
     return float(np.sort(scores)[rank - 1]) if rank <= len(scores) else None
 
 

@@ -168,7 +168,10 @@ def published_in(folder: Path, cells: Iterable[Cell], rules: Rules, chosen: str 
     """
     if not (folder / MANIFEST).exists():
         return frozenset()
-    committed = _read(folder.resolve(), (folder / MANIFEST).stat().st_mtime_ns)
+    try:
+        committed = _read(folder.resolve(), (folder / MANIFEST).stat().st_mtime_ns)
+    except RecordError as error:
+        raise UsageError(f"published=skip: {error}") from error
     return frozenset(
         cell.fingerprint
         for cell in cells

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 MARK = "published="  # begins the setting that tells a published column from one's own
+COUNTED = ("n_test", "n_test_anomalous")  # columns that a cell has to have
+NAMED = ("dataset", "split", "evaluate_on", "normal_class", "model", "variant", "seed")  # of a row and of its cell
 PLACE = Path("results")  # where reports are published, below the current folder
 
 
@@ -86,7 +88,7 @@ def read_committed(folder: Path) -> Committed:
         frame = read_frame(folder / "cells.csv")
         _refuse_odd(manifest)
         _refuse_odd_rows(frame)
-        rows = frame[["fingerprint", "state", "auroc"]].to_dict("records")
+        rows = frame[["fingerprint", *NAMED, "state", "auroc"]].to_dict("records")
         cells = {cell["fingerprint"]: cell for cell in manifest["cells"]}
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise UsageError(
@@ -97,7 +99,8 @@ def read_committed(folder: Path) -> Committed:
     if wrong or len(rows) != len(manifest["cells"]):
         raise RecordError(
             f"{folder.as_posix()}: cells.csv and {MANIFEST} do not name the same cells with the same AUROC "
-            f"({len(wrong)} of {len(rows)} rows differ): one of them was changed. Make the report again"
+            f"({len(wrong)} of {len(rows)} rows differ): one of them was changed, or publishing was killed. Take it "
+            f"back (git checkout {folder.as_posix()}), or make the report of all its cells again"
         )
     return Committed(folder, manifest, frame)
 
@@ -153,6 +156,8 @@ def _refuse_odd_rows(frame: pd.DataFrame) -> None:
         known = frame[name].dropna()
         if not known.between(0, 1).all():
             raise ValueError(f"{name} holds {known[~known.between(0, 1)].iloc[0]}, which is no AUROC")
+    if missing := [name for name in COUNTED if name not in frame]:
+        raise ValueError(f"cells.csv has no column {missing[0]}")
     if frame["fingerprint"].duplicated().any():
         raise ValueError("cells.csv names a cell twice")
 
@@ -181,7 +186,7 @@ def is_published(label: str) -> bool:
 
 
 def _says_the_same(row: Mapping[str, Any], cell: Mapping[str, Any] | None) -> bool:
-    if cell is None or row["state"] != cell.get("state"):
+    if cell is None or row["state"] != cell.get("state") or any(row[name] != cell.get(name) for name in NAMED):
         return False
     return row["state"] != "done" or row["auroc"] == cell.get("auroc")
 

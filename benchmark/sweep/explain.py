@@ -80,7 +80,7 @@ def refuse_typed_choices(overrides: Sequence[str]) -> None:
     """
     for override in overrides:
         group, _, option = override.partition("=")
-        if group == chosen.GROUP or (option == "null" and group in ("model", *SCHEMAS)):
+        if group == chosen.GROUP or (option == "null" and group in ("model", "rule", *SCHEMAS)):
             _refuse_option(group, option.strip("'\""))
 
 

@@ -26,6 +26,14 @@ def test_p_values_and_the_threshold_flag_the_same_images(count: int, alpha: floa
         assert (scores > threshold).tolist() == by_p.tolist()
 
 
+def test_alphas_at_the_ends_flag_all_and_none() -> None:
+    calibration = np.arange(30.0)
+    for alpha in (1 - 1e-11, np.nextafter(1, 0)):
+        assert flagged(np.array([-5.0, 99.0]), calibration, alpha).all()
+    assert not flagged(np.array([99.0]), calibration, 5e-324).any()
+    assert needed(5e-324) == needed(1e-300) == 10**12
+
+
 def test_normal_images_are_flagged_at_most_as_often_as_promised() -> None:
     draw = np.random.default_rng(0)
     shares = [flagged(draw.normal(size=1000), draw.normal(size=50), 0.1).mean() for _ in range(300)]

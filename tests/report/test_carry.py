@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -15,6 +16,7 @@ from benchmark.config import UsageError
 from benchmark.report.build import Report, build_report
 from benchmark.report.committed import published, read_committed
 from benchmark.report.frame import read_frame
+from benchmark.store.files import RecordError
 from benchmark.store.records import add_rules, read_record
 from tests.report.conftest import Records
 
@@ -157,6 +159,22 @@ def test_what_was_not_measured_alike_is_refused_by_name(
     with pytest.raises(UsageError, match=message):
         report(first)
     assert Path("results/small/cells.csv").read_bytes() == before
+
+
+@pytest.mark.parametrize("column", ["seed", "normal_class", "n_test"])
+def test_a_row_that_was_changed_by_hand_is_no_cell(first: Records, column: str) -> None:
+    """A seed that was never run; and a column that is not there."""
+    first.job(*cells("ae", [3]))
+    path = Path("results/small/cells.csv")
+    rows = list(csv.DictReader(path.open(newline="")))
+    names = [name for name in rows[0] if name != "n_test" or column != "n_test"]
+    rows[0][column] = "7"
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, names, extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows)
+    with pytest.raises((UsageError, RecordError), match=r"1 of 6 rows differ|has no column n_test"):
+        report(first)
 
 
 def test_stale_cells_are_kept_when_that_is_typed_and_said(first: Records) -> None:
