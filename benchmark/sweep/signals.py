@@ -90,7 +90,10 @@ def run_until_told(name: str, main: Callable[[], int], last_words: Callable[[], 
             except KeyboardInterrupt as interrupt:
                 code = EXIT_CODES[signal.SIGTERM if isinstance(interrupt, Terminated) else signal.SIGINT]
                 if owns_process or _abandoned.is_set():
-                    leave(code, last_words())  # still watched: it waits for writes, and a second signal for nothing
+                    try:
+                        leave(code, last_words())  # still watched: it waits for writes, and a second signal for nothing
+                    except KeyboardInterrupt:  # which the watching thread may not have seen yet
+                        os._exit(code)
                 _say(last_words())
                 return code
     finally:

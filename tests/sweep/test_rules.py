@@ -163,7 +163,7 @@ def test_damaged_weights_are_said_and_the_record_stays(tmp_path: Path) -> None:
 
 def test_a_rule_of_ones_own_is_named_by_a_folder_of_configuration(tmp_path: Path) -> None:
     (tmp_path / "conf" / "rule").mkdir(parents=True)
-    (tmp_path / "my_rules.py").write_text(
+    (tmp_path / "brightest_rules.py").write_text(
         "from benchmark.rules.base import Rule, pixels\n\n\n"
         "class Brightest(Rule):\n"
         '    needs = ("reconstruction",)\n\n'
@@ -173,7 +173,7 @@ def test_a_rule_of_ones_own_is_named_by_a_folder_of_configuration(tmp_path: Path
         '        return (pixels(images) - pixels(said["reconstruction"])).abs().amax(1) ** self.power\n'
     )
     (tmp_path / "conf" / "rule" / "brightest.yaml").write_text(
-        "# @package rules.brightest\nname: brightest\n_target_: my_rules.Brightest\npower: 2.0\n"
+        "# @package rules.brightest\nname: brightest\n_target_: brightest_rules.Brightest\npower: 2.0\n"
     )
     words = ["--config-dir=conf", "model=pca", *SMALL, "rule=[brightest,squared]"]
     done = run_here(tmp_path, *words)
@@ -181,7 +181,7 @@ def test_a_rule_of_ones_own_is_named_by_a_folder_of_configuration(tmp_path: Path
     assert all("auroc/rule_brightest" in record.metrics for record in records(tmp_path))
     code = records(tmp_path)[0].rules()["brightest"]["code"]
     assert len(code) == 64
-    (tmp_path / "conf" / "rule" / "brightest.yaml").write_text("name: brightest\n_target_: my_rules.Brightest\n")
+    (tmp_path / "conf" / "rule" / "brightest.yaml").write_text("name: brightest\n_target_: brightest_rules.Brightest\n")
     forgot = run_here(tmp_path, *words)
     assert forgot.returncode == 2
     assert "# @package rules.brightest" in forgot.stderr
