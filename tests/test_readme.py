@@ -17,6 +17,7 @@ from benchmark.data import dataset_names
 from benchmark.models import model_names
 from benchmark.report.__main__ import parse
 from benchmark.report.frame import read_frame
+from benchmark.sweep import compose
 from benchmark.sweep.compose import compose_jobs
 from tests.sweep.test_launchers import is_installed
 
@@ -44,8 +45,14 @@ def test_every_documented_command_composes(command: str, tmp_path: Path, monkeyp
     words = shlex.split(command)
     if "+experiment=" in command and "dataset=" not in command and "chosen" not in command:
         words.append("dataset=fashion_mnist")  # half of the jobs: those of the other data set differ in nothing else
+    every = compose._expand  # of a long sweep three jobs: its first, one of its middle, and its last
+    monkeypatch.setattr(compose, "_expand", lambda *given: _some(every(*given)))
     if "--help" not in words:
         assert compose_jobs(words)
+
+
+def _some(jobs: list[list[str]]) -> list[list[str]]:
+    return jobs if len(jobs) <= 3 else [jobs[0], jobs[len(jobs) // 2], jobs[-1]]
 
 
 def parts(folder: Path) -> None:
