@@ -25,6 +25,20 @@ class Chosen:
     settings: dict[str, Any] = field(default_factory=dict)  # of the model, those that differ from its own YAML
     rule: str | None = None
 
+    @property
+    def worded(self) -> set[str]:
+        """The settings as in the name of a cell that has them: ``latent=24``."""
+        return {f"{key}={worded(value)}" for key, value in self.settings.items()}
+
+
+def worded(value: Any) -> str:
+    """A setting's value as in the name of a cell, without a space.
+
+    >>> worded([256, 128])
+    '[256,128]'
+    """
+    return "[" + ",".join(map(str, value)) + "]" if isinstance(value, list) else str(value)
+
 
 def chosen_path(dataset: str, model: str) -> Path:
     """Where the choice for a model on a data set stands."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from benchmark.report.committed import published, read_committed, report_of
 from benchmark.report.frame import build_frame, read_frame, write_frame
 from benchmark.report.hashes import has_scores, score_hashes
 from benchmark.report.manifest import build_manifest, compare, move, refuse_foreign, write_manifest
+from benchmark.report.naming import names_of
 from benchmark.report.page import EXPLORER, Plate, build_page
 from benchmark.report.scores import Wish, read_wish, write_scores
 from benchmark.report.stale import refuse_stale, with_numerics
@@ -24,7 +26,7 @@ from benchmark.report.statistics import groups
 from benchmark.report.tables.formats import escape_markdown, latex_document, to_csv, to_latex, to_markdown
 from benchmark.report.tables.sections import build_tables
 from benchmark.report.tables.table import RULES_SECTION, SWEPT_SECTION, Table
-from benchmark.store.experiments import Collection, PlannedCell, collect, shared_settings
+from benchmark.store.experiments import Collection, PlannedCell, collect
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -206,7 +208,7 @@ def _build(wanted: Wanted, output_dir: Path, place: Place) -> Report:
         if wanted.explorer:
             from benchmark.report.explorer.page import build_explorer
 
-            (made / EXPLORER).write_text(build_explorer(experiment, collection.cells), encoding="utf-8")
+            (made / EXPLORER).write_text(build_explorer(experiment, _named(collection.cells, frame)), encoding="utf-8")
         names = [path.relative_to(made).as_posix() for path in made.rglob("*") if path.is_file()]
         write_manifest(made, manifest, names)
         if place.keeps:
@@ -253,12 +255,18 @@ def _draw(
     from benchmark.report.figures.draw import draw_figures
     from benchmark.report.figures.kept import keep_figures
 
-    shared = shared_settings(zip(frame["model"], frame["variant"], strict=True))  # of all that stand in the tables
-    cells = [replace(cell, shared=shared) for cell in collection.cells]
+    cells = _named(collection.cells, frame)
     parts = groups(frame)
     only = ONE.get(str(figures))
     plates = draw_figures(cells, parts, made / "figures", figures == "pdf", only, carried is not None)
     return plates if carried is None or only is not None else keep_figures(carried, parts, made / "figures", plates)
+
+
+def _named(cells: Sequence[PlannedCell], frame: pd.DataFrame) -> list[PlannedCell]:
+    """The cells with the names that their columns have in the tables."""
+    names, shared = names_of(frame)
+    keys = [(cell.axes.dataset, cell.axes.model, cell.variant) for cell in cells]
+    return [replace(cell, shared=shared, called=names.get(key)) for key, cell in zip(keys, cells, strict=True)]
 
 
 def _how_to_finish(experiment: str) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmark.store.experiments import column_label, shared_settings
+from benchmark.report.naming import names_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -94,9 +94,9 @@ class Mean:
 
 def groups(frame: pd.DataFrame) -> list[Group]:
     """The frame's cells sorted into those that may share a table, in the frame's order."""
-    columns = list(zip(frame["model"], frame["variant"], strict=True))
-    shared = shared_settings(columns)
-    frame = frame.assign(label=[column_label(model, variant, shared) for model, variant in columns])
+    names, shared = names_of(frame)
+    columns = zip(frame["dataset"], frame["model"], frame["variant"], strict=True)
+    frame = frame.assign(label=[names[column] for column in columns])
     keys = ["dataset", "split", "evaluate_on"]
     return [Group(*map(str, key), part, shared) for key, part in frame.groupby(keys, sort=False)]
 

@@ -34,11 +34,12 @@ class PlannedCell:
     folder: Path = Path()
     job: str = ""  # the job that planned it last
     shared: tuple[str, ...] = ()  # settings of its variant that all cells of the experiment have
+    called: str | None = None  # the name of its column in a report, where that says more (``report/naming.py``)
 
     @property
     def label(self) -> str:
         """Name of the cell's column: the model, and in brackets what sets it apart from the model as shipped."""
-        return column_label(self.axes.model, self.variant, self.shared)
+        return self.called or column_label(self.axes.model, self.variant, self.shared)
 
     @property
     def name(self) -> str:

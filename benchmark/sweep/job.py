@@ -16,6 +16,7 @@ import torch
 from omegaconf import OmegaConf
 
 from benchmark.cells import Axes, Cell, fingerprint
+from benchmark.chosen import worded
 from benchmark.config import CONF_DIR, UsageError
 from benchmark.data import is_own
 from benchmark.data.classes import class_setting, resolve_classes
@@ -270,7 +271,7 @@ def variant(config: Any, image_shape: tuple[int, int, int] | None = None) -> str
     if image_shape is not None and _leaves_it_to_images(config.model.name):
         defaults[NETWORK] = network_for(image_shape)
     plain = {key: value for key, value in plain.items() if (key, value) != (NETWORK, AUTO)}  # not laid out yet
-    changes = [f"{key}={_short(value)}" for key, value in plain.items() if value != defaults[key]]
+    changes = [f"{key}={worded(value)}" for key, value in plain.items() if value != defaults[key]]
     for section, key, default in (
         ("trainer", "epochs", None),
         ("trainer", "batch_size", None),
@@ -293,10 +294,6 @@ def _leaves_it_to_images(model: str) -> bool:
 
 def _listed(value: Any) -> Any:
     return list(value) if isinstance(value, tuple) else value
-
-
-def _short(value: Any) -> str:
-    return "[" + ",".join(map(str, value)) + "]" if isinstance(value, list) else str(value)
 
 
 def now() -> str:

@@ -15,6 +15,8 @@ from benchmark.report.tables.paired import MINIMUM_PAIRS, SEPARATED, holm, signe
 from benchmark.report.tables.rules import unlike_choices
 from benchmark.report.tables.table import ABSENT, Entry, Table, group_key, group_title, mean_text, number
 
+AS_SHIPPED = "as in the YAML"
+
 
 @dataclass(frozen=True)
 class Gain:
@@ -46,15 +48,16 @@ def chosen_table(group: Group) -> Table | None:
     if not found:
         return None
     several = len(group.seeds) > 1
-    heads = ["model", "own score", "chosen rule", "AUROC, own", "sd over classes", "AUROC, chosen", "sd over classes"]
-    columns = [*heads, "mean difference", "95% interval of it", "chosen is larger", "p", "p (Holm)"]
+    values = ["AUROC, own", "sd over classes", "AUROC, chosen", "sd over classes"]
+    columns = ["model", "settings", "own score", "chosen rule", *values]
+    columns += ["mean difference", "95% interval of it", "chosen is larger", "p", "p (Holm)"]
     return Table(
         f"chosen_{group_key(group)}",
         f"AUROC under the chosen rule, {group_title(group)}",
         columns,
         [_row(group, gain, several) for gain in found],
         _notes(group, found, several),
-        text_columns=3,
+        text_columns=4,
     )
 
 
@@ -65,6 +68,7 @@ def _row(group: Group, gain: Gain, several: bool) -> list[Entry]:
     n = len(gain.gap)
     return [
         Entry(group.shown(gain.label)),
+        Entry(" ".join(sorted(set(rows["variant"]) - {""})) or AS_SHIPPED),
         Entry(", ".join(sorted(set(rows["headline"]) - {""}))),
         Entry(gain.rule),
         *(Entry(text) for mean in (own, chosen) for text in (mean_text(mean, several), number(mean.class_sd))),

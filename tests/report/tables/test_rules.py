@@ -233,10 +233,11 @@ def test_chosen_beside_own_by_hand_and_against_scipy(records, frame_of):
     assert [row[0].text for row in table.rows] == ["pca", "ae", "vae"]
     low, high = t_interval(gap)
     assert texts(table, "pca") == [
-        "reconstruction", "cosine", "0.750", "0.108", "0.787", "0.114", "+0.0371", f"[{low:+.4f}, {high:+.4f}]", "6/7",
+        "as in the YAML", "reconstruction", "cosine",
+        "0.750", "0.108", "0.787", "0.114", "+0.0371", f"[{low:+.4f}, {high:+.4f}]", "6/7",
         f"{first.p:.4f}", f"{first.p_holm:.4f}",
     ]  # fmt: skip
-    assert texts(table, "vae")[5:] == ["0.108", "+0.0000", "[+0.0000, +0.0000]", "0/7", "—", "—"]
+    assert texts(table, "vae")[6:] == ["0.108", "+0.0000", "[+0.0000, +0.0000]", "0/7", "—", "—"]
     assert "—: nothing to test" in notes(table)
     assert bold(table, "pca")[-1] == (first.p_holm < 0.05)
     assert bold(table, "ae")[-1]  # worse in every class: 2 / 2^7, twice
@@ -245,7 +246,7 @@ def test_chosen_beside_own_by_hand_and_against_scipy(records, frame_of):
 def test_a_chosen_rule_that_was_not_used_shows_as_missing(records, frame_of):
     write(records, "ae", OWN, {"cosine": BETTER}, chosen_rule="ssim")
     table = chosen_table(groups(frame_of())[0])
-    assert texts(table, "ae")[4:] == ["—", "—", "—", "—", "—", "—", "—"]
+    assert texts(table, "ae")[5:] == ["—", "—", "—", "—", "—", "—", "—"]
 
 
 def test_several_seeds_are_averaged_and_only_shared_ones_paired(records, frame_of):
@@ -254,7 +255,7 @@ def test_several_seeds_are_averaged_and_only_shared_ones_paired(records, frame_o
     write(records, "ae", [0.9] * 6, {"cosine": [None] * 6}, chosen_rule="cosine", seed=2)
     (gain,) = gains(groups(frame_of())[0])
     assert gain.gap == pytest.approx([0.2] * 6)  # the mean of 0.1 and 0.3, without seed 2
-    assert texts(chosen_table(groups(frame_of())[0]), "ae")[4] == "0.700 ± 0.141 (n=2)"
+    assert texts(chosen_table(groups(frame_of())[0]), "ae")[5] == "0.700 ± 0.141 (n=2)"
 
 
 def test_the_section_comes_first_on_the_page_and_rules_are_no_scores(crossed, frame_of, tmp_path):
