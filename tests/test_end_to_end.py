@@ -21,6 +21,7 @@ from mlflow import MlflowClient
 from sklearn.metrics import roc_auc_score
 
 from benchmark.config import CONF_DIR
+from benchmark.engine.memory import given_out
 from benchmark.engine.update import Update
 from benchmark.store.records import read_record
 from benchmark.tracking.heartbeat import close_dead_runs
@@ -73,6 +74,17 @@ def test_every_cell_left_a_whole_record(sweep: Path) -> None:
         assert record.config()["split"]["normal_class"] == record.axes.normal_class
         normal = scores["score/reconstruction"][scores["label"] == 0]
         assert record.metrics["test/reconstruction_normal"] == pytest.approx(normal.mean(), rel=1e-4)
+
+
+@ONE_WORKER
+@pytest.mark.skipif(given_out() is None, reason="malloc keeps no count here")
+def test_every_cell_says_how_much_memory_it_took(sweep: Path) -> None:
+    """At least its weights and what it scores; not more than a machine has, and not what a process occupies."""
+    for path in cells(sweep):
+        metrics = read_record(path).metrics
+        weights = sum(tensor.numel() * tensor.element_size() for tensor in read_record(path).weights().values())
+        assert weights / 2**20 < metrics["peak_memory_mib"] < 2000
+        assert 1 <= metrics["peak_memory_cells"] <= 15
 
 
 @ONE_WORKER

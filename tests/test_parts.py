@@ -11,7 +11,7 @@ COMMON = [
     *("-m", "dataset=digits", "model=pca,ae", "trainer.epochs=1", "trainer.workers=1", "split.test_limit=100"),
     *("tracking=off", "experiment_name=parts", "rule=smoothed"),
 ]
-TIMED = ("train_seconds", "score_seconds", "evaluate_seconds", "images_per_second")  # end names of what a clock gives
+TIMED = ("_seconds", "images_per_second", "peak_memory_mib", "peak_memory_cells")  # end names of what a run costs
 WITH_SECONDS = ("costs_", "losses_")  # begin names of tables that show them
 
 

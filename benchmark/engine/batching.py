@@ -8,6 +8,8 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor
 
+from benchmark.engine import memory
+
 GPU_SHARE = 0.25  # of a GPU's memory that a batch of all cells may fill
 
 
@@ -69,7 +71,7 @@ class _Meter:
     def __init__(self, device: torch.device) -> None:
         self.device = device if device.type == "cuda" else None
         if self.device is not None:
-            torch.cuda.reset_peak_memory_stats(self.device)
+            memory.begin_peak(self.device)
             self.before = torch.cuda.memory_allocated(self.device)
 
     def read(self) -> tuple[int, int]:

@@ -13,7 +13,7 @@ from torch import Tensor
 from benchmark.cells import Cell
 from benchmark.data import synthetic
 from benchmark.data.images import ImageData
-from benchmark.engine import metrics
+from benchmark.engine import memory, metrics
 from benchmark.engine.diagnostics import diagnostics, training_sample
 from benchmark.engine.fleet import Fleet
 from benchmark.engine.generation import judge_samples
@@ -53,7 +53,8 @@ def evaluate(
     start = time.perf_counter()
     cells, headline = [cell for cell, _ in trained], fleet.model.headline
     asked = _asked(cells, data, images)
-    found = _evaluated(fleet, cells, asked, images["train"], how)
+    with memory.measured(fleet.device, len(cells)) as span:
+        found = _evaluated(fleet, cells, asked, images["train"], how)
     scored_in = (time.perf_counter() - start) / len(cells)
     views = [_view(cell, training_sample(cell)) for cell in cells]
     sampled = score_images(fleet, images["train"], views, how, ("scores", *QUANTITIES))
@@ -68,6 +69,7 @@ def evaluate(
         judgeable[i].quality(scores[i], headline)
         | _means(cell, found[i], sampled[i])
         | _costs(cell, training, scored_in, size)
+        | _peak(training, span, memory.size_of(fleet.stacks))
         | judgeable[i].at_threshold(scores[i][headline], kept[i].get(headline))
         | judgeable[i].against_kinds(scores[i][headline], len(data.class_names), kinds)
         | bound
@@ -257,6 +259,12 @@ def _costs(cell: Cell, training: Training, seconds: float, parameters: float) ->
         "epochs": float(len(training.history)),
         "steps": float(training.steps),
     }
+
+
+def _peak(training: Training, scoring: memory.Span, held: int) -> dict[str, float]:
+    """Peak memory of training and scoring, whose model is of so many bytes, and of how many cells it is."""
+    peak = memory.larger(training.peak, scoring.peak, held)
+    return {} if peak is None else {"peak_memory_mib": peak.bytes / 2**20, "peak_memory_cells": float(peak.cells)}
 
 
 def _images(cell: Cell) -> Images:

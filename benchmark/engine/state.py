@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from benchmark.engine.fleet import Fleet
+from benchmark.engine.memory import Peak
 
 ADAM = ("step", "exp_avg", "exp_avg_sq")
 
@@ -47,6 +48,7 @@ class Training:
     seconds: float = 0.0
     steps: int = 0  # training steps made
     images: int = 0  # training images that a phase was shown, once for each batch they were in
+    peak: Peak | None = None  # of memory, of all that was trained with it
 
 
 class Batches:

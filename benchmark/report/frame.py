@@ -18,7 +18,7 @@ TEXT = (
 )  # fmt: skip
 WHOLE = (
     "normal_class", "seed", "n_classes", "n_train", "n_calibration", "n_test", "n_test_anomalous", "parameters",
-    "epochs", "steps",
+    "epochs", "steps", "peak_memory_cells",
 )  # fmt: skip
 FIRST = (
     "dataset", "split", "evaluate_on", "normal_class", "normal_class_name", "model", "variant", "seed", "state",

@@ -82,6 +82,11 @@ GLOSSARY: tuple[tuple[str, str, str], ...] = (
     ("generation_classifier_accuracy", "That classifier's accuracy on the official test split.", ""),
     ("train_seconds, score_seconds, evaluate_seconds", "Wall-clock seconds of one cell, on the hardware in the "
      "manifest, other cells possibly beside it; evaluation is scoring, metrics and pictures.", "↓"),
+    ("peak_memory_mib", "MiB that training or scoring under the own score had in use at most, less what was in use "
+     "before: of torch's allocator on a GPU, of malloc on a CPU, looked at every 5 ms. Data sets and programs are not "
+     "in it. Absent where nothing keeps such a count.", "↓"),
+    ("peak_memory_cells", "How many cells peak_memory_mib is of: all that the process had at work at once, those of a "
+     "fleet, which train as one, and of fleets beside it.", ""),
     ("range", "Largest less smallest mean AUROC: of a model over rules, of a rule over models; both over the largest "
      "block of models x rules x classes x seeds that are all there.", ""),
     ("share", "Eta squared: the sum of squares of a source in an analysis of variance (fixed effects, the same block) "

@@ -15,7 +15,7 @@ import torch
 
 from benchmark.cells import Cell
 from benchmark.data.splits import told_classes
-from benchmark.engine import build
+from benchmark.engine import build, memory
 from benchmark.engine.evaluate import evaluate
 from benchmark.engine.fleet import Fleet
 from benchmark.engine.score import Scoring
@@ -125,12 +125,15 @@ def _train(work: Work, starts: Sequence[Start]) -> Trained:
         work.progress.cell_started(start.cell.name)
         if resumed:
             work.progress.say(f"  {start.cell.name}: goes on after epoch {start.epoch} of {job.settings.epochs}")
-    fleet = Fleet([build_model(job, cell) for cell in cells], job.device)
-    members = [_member(job, start, fleet.model.label_share) for start in starts]
-    reporter = _epoch_reporter(work, cells, started)
-    watch = Watch(reporter, job.checkpoints.keeper(cells, resumed), work.stop)
-    train_cells = train_in_company if work.strategy == "vmap" and job.device == "cpu" else train
-    trainings = train_cells(fleet, job.images["train"], members, job.settings, watch)
+    with memory.measured(job.device, len(cells)) as span:
+        fleet = Fleet([build_model(job, cell) for cell in cells], job.device)
+        members = [_member(job, start, fleet.model.label_share) for start in starts]
+        reporter = _epoch_reporter(work, cells, started)
+        watch = Watch(reporter, job.checkpoints.keeper(cells, resumed), work.stop)
+        train_cells = train_in_company if work.strategy == "vmap" and job.device == "cpu" else train
+        trainings = train_cells(fleet, job.images["train"], members, job.settings, watch)
+    for training in trainings:
+        training.peak = span.peak
     for training, snapshot in zip(trainings, resumed, strict=False):
         training.seconds += snapshot.seconds
     return Trained(cells, fleet, trainings, started)

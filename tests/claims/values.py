@@ -8,6 +8,7 @@ from statistics import median
 import pandas as pd
 
 from benchmark.report.crossing import Block, largest_block, metric_of
+from benchmark.report.measures.chosen import under_chosen as chosen_columns
 from benchmark.report.statistics import groups
 from benchmark.report.tables.paired import SEPARATED, comparisons
 from benchmark.report.variance import analyse
@@ -179,8 +180,8 @@ def _chosen_cells(dataset: str) -> pd.DataFrame:
 
 
 def chosen_verdict(first: str, second: str, dataset: str) -> str:
-    """Whether two chosen detectors are separated; corrected over all pairs of them."""
-    found = comparisons(groups(_chosen_cells(dataset)))
+    """Whether two chosen detectors are separated, as the table of tests under chosen rules of results/chosen says."""
+    found = comparisons(chosen_columns(groups(frame("chosen"))).groups)
     (c,) = (c for c in found if {c.first, c.second} == {first, second} and c.dataset == dataset)
     p = "p < 0.001" if c.p_holm < 0.001 else f"p = {c.p_holm:.2g}"
     ahead = c.first if c.effect > 0 else c.second

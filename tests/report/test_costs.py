@@ -43,6 +43,25 @@ def test_the_line_is_of_those_that_no_other_beats_in_both(records, frame_of):
     ]
 
 
+def test_memory_stands_beside_seconds_where_it_was_recorded(records, frame_of):
+    write(records, "pca", 0.90, 1.0, 0.5)
+    write(records, "mean_image", 0.80, 2.0, 0.5)
+    (group,) = groups(frame_of())
+    assert len(cost_table(group).columns) == 6
+    for k, (mib, cells) in enumerate([(30.0, 5.0), (10.0, 10.0)]):
+        metrics = {"train_seconds": 3.0, "score_seconds": 1.0, "peak_memory_mib": mib, "peak_memory_cells": cells}
+        records.job({"model": "ae", "k": k, "auroc": 0.95, "metrics": metrics})
+    table = cost_table(groups(frame_of())[0])
+    assert table.columns[-2:] == ["peak memory (MiB)", "of cells"]
+    assert [[entry.text for entry in row[-3:]] for row in table.rows] == [
+        ["1,000", "", ""],
+        ["1,000", "", ""],
+        ["", "20.00", "7.5"],
+    ]
+    assert [len(row) for row in table.rows] == [len(table.columns)] * 3
+    assert "Blank: not recorded" in table.notes[-1]
+
+
 def test_cells_without_seconds_have_no_cost(records, frame_of):
     records.job({"model": "ae", "k": 0, "auroc": 0.9}, {"model": "vae", "k": 0, "auroc": 0.9})
     (group,) = groups(frame_of())

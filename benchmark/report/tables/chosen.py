@@ -4,16 +4,26 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from benchmark.report.crossing import chosen_rule, metric_of, rules_of
+from benchmark.report.measures.chosen import Chosen
 from benchmark.report.statistics import Group, by_class_and_seed, class_mean, t_interval
 from benchmark.report.tables.auroc import NO_RESULTS, unlike_columns
 from benchmark.report.tables.paired import MINIMUM_PAIRS, SEPARATED, holm, signed_rank
 from benchmark.report.tables.rules import unlike_choices
-from benchmark.report.tables.table import ABSENT, Entry, Table, group_key, group_title, mean_text, number
+from benchmark.report.tables.table import (
+    ABSENT,
+    DATASET_TITLES,
+    Entry,
+    Table,
+    group_key,
+    group_title,
+    mean_text,
+    number,
+)
 
 AS_SHIPPED = "as in the YAML"
 
@@ -59,6 +69,21 @@ def chosen_table(group: Group) -> Table | None:
         _notes(group, found, several),
         text_columns=4,
     )
+
+
+def under_rules(table: Table, chosen: Chosen) -> Table:
+    """A table of tests, named as one of chosen rules, with what was chosen as its first note."""
+    kind, _, rest = table.key.partition("_")
+    title = table.title.replace("of AUROC,", "of AUROC under chosen rules,")
+    told = "; ".join(
+        f"{DATASET_TITLES.get(dataset, dataset)}: " + ", ".join(f"{name} {what}" for name, what in columns.items())
+        for dataset, columns in chosen.rules.items()
+    )
+    note = (
+        "Each model with the rule that was chosen for it beforehand, on other images than these, and with the settings "
+        f"of its cells here, those of several data sets as one column. {told}."
+    )
+    return replace(table, key=f"{kind}_chosen_{rest}", title=title, notes=[note, *table.notes])
 
 
 def _row(group: Group, gain: Gain, several: bool) -> list[Entry]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from benchmark.report.measures.chosen import Chosen
 from benchmark.report.statistics import MARK, Group
+from benchmark.report.tables.chosen import under_rules
 from benchmark.report.tables.paired import (
     MINIMUM_PAIRS,
     POOLED,
@@ -19,16 +21,25 @@ from benchmark.report.tables.table import DATASET_TITLES, Entry, Table, file_nam
 
 def comparison_tables(all_groups: Sequence[Group]) -> list[Table]:
     """Paired signed-rank tests between models, a table for each split and data set, and pooled."""
-    found = comparisons(all_groups)
-    apart = without_shared_seeds(all_groups)
-    scopes = dict.fromkeys((c.split, c.evaluate_on, c.dataset) for c in found)
-    below = {label for group in all_groups for label in group.below}
-    parts = ([c for c in found if (c.split, c.evaluate_on, c.dataset) == scope] for scope in scopes)
-    tables = [_table(part, apart, below) for part in parts]
+    tables, apart = _tables(all_groups, {label for group in all_groups for label in group.below})
     if apart and not tables:
         rows = [[Entry(f"{first} – {second}")] for first, second in apart]
         tables = [Table("tests_not_made", "Not compared: no seed in common", ["pair"], rows)]
     return tables
+
+
+def chosen_comparison_tables(chosen: Chosen) -> list[Table]:
+    """The same between models each under the rule that was chosen for it, which the first note names."""
+    tables, _ = _tables(chosen.groups, set())
+    return [under_rules(table, chosen) for table in tables]
+
+
+def _tables(all_groups: Sequence[Group], below: set[str]) -> tuple[list[Table], list[tuple[str, str]]]:
+    """A table for each split and data set, and pooled; and the pairs that share no seed."""
+    found, apart = comparisons(all_groups), without_shared_seeds(all_groups)
+    scopes = dict.fromkeys((c.split, c.evaluate_on, c.dataset) for c in found)
+    parts = ([c for c in found if (c.split, c.evaluate_on, c.dataset) == scope] for scope in scopes)
+    return [_table(part, apart, below) for part in parts], apart
 
 
 def _table(alike: Sequence[Comparison], apart: Sequence[tuple[str, str]], below: set[str]) -> Table:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from benchmark.report.measures.chosen import Chosen
 from benchmark.report.measures.ranks import LEVEL, Ranking, rankings
 from benchmark.report.statistics import MARK, Group
+from benchmark.report.tables.chosen import under_rules
 from benchmark.report.tables.paired import POOLED
 from benchmark.report.tables.table import DATASET_TITLES, Entry, Table, file_name
 
@@ -15,6 +17,11 @@ def rank_tables(all_groups: Sequence[Group]) -> list[Table]:
     """A table for each split and data set, and one pooled over data sets; see ``report/measures/ranks.py``."""
     below = {label for group in all_groups for label in group.below}
     return [_table(found, below) for found in rankings(all_groups)]
+
+
+def chosen_rank_tables(chosen: Chosen) -> list[Table]:
+    """The same of models each under the rule that was chosen for it, which the first note names."""
+    return [under_rules(_table(found, set()), chosen) for found in rankings(chosen.groups)]
 
 
 def ranking_key(found: Ranking) -> str:

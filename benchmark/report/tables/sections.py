@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from benchmark.report.measures.chosen import under_chosen
 from benchmark.report.statistics import Group, groups
 from benchmark.report.tables.auroc import auroc_table, scores_table
 from benchmark.report.tables.chosen import chosen_table
-from benchmark.report.tables.comparison import comparison_tables
+from benchmark.report.tables.comparison import chosen_comparison_tables, comparison_tables
 from benchmark.report.tables.costs import cost_table
 from benchmark.report.tables.details import detail_tables
 from benchmark.report.tables.detection import detection_table
@@ -16,7 +17,7 @@ from benchmark.report.tables.floors import explained
 from benchmark.report.tables.intervals import interval_table
 from benchmark.report.tables.losses import gan_table, loss_table
 from benchmark.report.tables.published import Quote, appendix_tables, beside_table, read_published
-from benchmark.report.tables.ranks import rank_tables
+from benchmark.report.tables.ranks import chosen_rank_tables, rank_tables
 from benchmark.report.tables.rules import rules_table
 from benchmark.report.tables.sensitivity import sensitivity_tables
 from benchmark.report.tables.table import (
@@ -45,12 +46,23 @@ def build_tables(frame: pd.DataFrame) -> dict[str, list[Table]]:
         sections[SWEPT_SECTION] = swept
     sections |= {group_title(group): group_tables(group, published) for group in parts}
     tested = [group for group in parts if group.evaluate_on == "test"]
-    if tests := [*comparison_tables(tested), *rank_tables(tested)]:
+    if tests := [*test_tables(tested), *chosen_tables(tested)]:
         sections[TESTS_SECTION] = tests
     datasets = list(dict.fromkeys(group.dataset for group in parts if group.evaluate_on == "test"))
     if appendix := appendix_tables(published, datasets, DATASET_TITLES):
         sections["Appendix: published figures"] = appendix
     return sections
+
+
+def test_tables(tested: Sequence[Group]) -> list[Table]:
+    """Tests between models under their own scores."""
+    return [*comparison_tables(tested), *rank_tables(tested)]
+
+
+def chosen_tables(tested: Sequence[Group]) -> list[Table]:
+    """The same tests under the rules that were chosen; none where no column has one."""
+    chosen = under_chosen(tested)
+    return [*chosen_comparison_tables(chosen), *chosen_rank_tables(chosen)]
 
 
 def crossing_tables(group: Group) -> list[Table]:
