@@ -1,5 +1,6 @@
 """What a report begins with: the best model, whether the tests separate it, what the rule is worth; in three sentences.
 
+Where models have rules that were chosen for them, the best is the best under these, and own scores stand in the table.
 Everything is worked out from the frame, by the numbers and tests that the tables below have.
 """
 
@@ -10,7 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from benchmark.report.crossing import largest_block, metric_of
+from benchmark.report.crossing import largest_block
+from benchmark.report.measures.chosen import under_chosen
 from benchmark.report.statistics import Group, Mean, class_mean
 from benchmark.report.tables.chosen import gains
 from benchmark.report.tables.floors import mark_note
@@ -18,6 +20,8 @@ from benchmark.report.tables.paired import MINIMUM_PAIRS, SEPARATED, TRIVIAL, Co
 from benchmark.report.tables.table import DATASET_TITLES, Entry, Table, group_title, mean_text
 
 NAMED = 6  # columns that a sentence names; of more it says how many
+OWN = "by the models' own scores"
+CHOSEN = "with settings and rules that were chosen on other images"
 NOT_EQUAL = (
     f"Wilcoxon signed-rank over the classes, p below {SEPARATED} after Holm's correction; not separated is not equal"
 )
@@ -38,8 +42,10 @@ def answer_of(groups: Sequence[Group], experiment: str) -> Answer | None:
     parts = [group for group in groups if _complete(group)]
     if not parts:
         return None
-    return Answer((_best(parts, shared), _separated(parts, shared), _rule(parts, shared, experiment)),
-                  _table(parts, shared), shared)  # fmt: skip
+    chosen = [group for group in under_chosen(parts).groups if _complete(group)]
+    said, how = (chosen, CHOSEN) if len(chosen) == len(parts) else (parts, OWN)
+    sentences = _best(said, shared, how), _separated(said, shared), _rule(parts, shared, experiment)
+    return Answer(sentences, _table(parts, chosen, shared), shared)
 
 
 def shared_parts(groups: Sequence[Group]) -> tuple[str, ...]:
@@ -72,7 +78,7 @@ def _leaders(group: Group) -> list[str]:
     return [label for label, mean in means.items() if round(mean.value, 3) == top]
 
 
-def _best(groups: Sequence[Group], shared: Sequence[str]) -> str:
+def _best(groups: Sequence[Group], shared: Sequence[str], how: str) -> str:
     clauses = []
     for group in groups:
         leaders = _leaders(group)
@@ -82,7 +88,7 @@ def _best(groups: Sequence[Group], shared: Sequence[str]) -> str:
         images = "" if group.evaluate_on == "test" else f" ({group.evaluate_on} images: no result)"
         has = "have" if len(leaders) > 1 else "has"
         clauses.append(f"on {_where(group, shared)}{images} {_named(leaders)}{floor} {has} {value}, mean over {of}")
-    return f"The largest AUROC by the models' own scores: {'; '.join(clauses)}."
+    return f"The largest AUROC {how}: {'; '.join(clauses)}."
 
 
 def _separated(groups: Sequence[Group], shared: Sequence[str]) -> str:
@@ -133,29 +139,39 @@ def _rule(groups: Sequence[Group], shared: Sequence[str], experiment: str) -> st
     return told + (f". The rule chosen beforehand brings {', '.join(chosen)}." if chosen else ".")
 
 
-def _table(groups: Sequence[Group], shared: Sequence[str]) -> Table:
-    """A row a column of the report, mean AUROC on every data set by its own score, and by the chosen rule."""
-    columns, means = ["model"], []
+def _table(groups: Sequence[Group], chosen: Sequence[Group], shared: Sequence[str]) -> Table:
+    """Mean AUROC on every data set: a row a column of the report by its own score, and a row a model as chosen."""
+    columns, means, shown = ["model"], [], {}
     for group in groups:
         columns.append(f"{_where(group, shared)}, own score")
         means.append(_complete(group))
-        if picked := {gain.label: gain.rule for gain in gains(group)}:
-            columns.append(f"{_where(group, shared)}, chosen rule")
-            found = {label: class_mean(group, metric_of(rule), label) for label, rule in picked.items()}
-            means.append({label: mean for label, mean in found.items() if mean.present == len(group.classes)})
+        shown |= {label: group.shown(label) for label in group.labels if label not in shown or label in group.below}
+        for picked in (one for one in chosen if (one.dataset, one.split) == (group.dataset, group.split)):
+            columns.append(f"{_where(group, shared)}, chosen")
+            means.append(_by_column(group, picked))
     several = any(len(group.seeds) > 1 for group in groups)
-    below = {label for group in groups for label in group.below}
     best = [max((round(mean.value, 3) for mean in column.values()), default=None) for column in means]
     labels = list(dict.fromkeys(label for column in means for label in column))
     rows = []
     for label in labels:
-        row = [Entry(next(group.shown(label) for group in groups if label in group.below or group is groups[-1]))]
+        row = [Entry(shown[label])]
         for column, top in zip(means, best, strict=True):
             mean = column.get(label)
             row.append(Entry(mean_text(mean, several), round(mean.value, 3) == top) if mean is not None else Entry(""))
         rows.append(row)
-    notes = [mark_note(*groups)] if below & set(labels) else []
+    notes = [mark_note(*groups)] if set(labels) & {label for group in groups for label in group.below} else []
     return Table("answer", "Mean AUROC over classes", columns, rows, notes)
+
+
+def _by_column(group: Group, picked: Group) -> dict[str, Mean]:
+    """The means under chosen rules by the names that the columns have in the report."""
+    names = {label: _named_as(group, picked, label) for label in picked.labels}
+    return {names[label]: mean for label, mean in _complete(picked).items()}
+
+
+def _named_as(group: Group, picked: Group, label: str) -> str:
+    cells = set(picked.frame.loc[picked.frame["label"] == label, "fingerprint"])
+    return str(group.frame.loc[group.frame["fingerprint"].isin(cells), "label"].iloc[0])
 
 
 def _where(group: Group, shared: Sequence[str]) -> str:

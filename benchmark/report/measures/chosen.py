@@ -39,8 +39,8 @@ def under_chosen(all_groups: Sequence[Group]) -> Chosen:
             name = label if model in several or is_published(label) else model
             values = rows[metric] if metric in rows else float("nan")
             parts.append(rows.assign(label=name, auroc=values))
-            settings = label.removeprefix(model) if name == model else ""
-            found.setdefault(group.dataset, {})[name] = f"{rule}{settings}"
+            settings = " ".join(sorted(set(rows["variant"]) - {""})) if name == model else ""
+            found.setdefault(group.dataset, {})[name] = f"{rule} ({settings})" if settings else rule
         made.append(Group(group.dataset, group.split, group.evaluate_on, pd.concat(parts), group.shared))
     return Chosen(tuple(made), found)
 
