@@ -31,6 +31,11 @@ def frame(experiment: str) -> pd.DataFrame:
     return found
 
 
+def compared() -> pd.DataFrame:
+    """The validation cells that settings and rules were chosen from: those of slow models are of fewer classes."""
+    return pd.concat([frame(name) for name in ("selection", "selection_slow")], ignore_index=True)
+
+
 def cells(experiment: str, model: str, dataset: str, variant: str = "") -> pd.DataFrame:
     """The rows of one model and setting on one data set."""
     found = frame(experiment)

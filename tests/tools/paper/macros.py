@@ -11,7 +11,7 @@ from benchmark.report.crossing import rules_of
 from benchmark.report.statistics import FLOORS
 from benchmark.report.tables.paired import SEPARATED
 from benchmark.rules import is_floor
-from tests.claims.cells import frame, group, mean, paired, per_class, published
+from tests.claims.cells import compared, frame, group, mean, paired, per_class, published
 from tests.claims.tables import CLASSES
 from tests.claims.values import both, chosen_verdict, false_alarms, trusted, under_chosen
 from tests.tools.paper.sources import block, core, count, counted, crossing, models_of, name_of, seeds, shares
@@ -132,12 +132,12 @@ def _chosen() -> Iterator[tuple[str, str]]:
             for model in (first, second):
                 told = told.replace(f"`{model}`", name_of(model))
             yield f"ChosenVerdict{_camel(first)}{_camel(second)}{data}", f"{told} ($p {p}$)"
-    cells = frame("selection")
-    counts = cells[cells["model"] != "anogan"].groupby("model")["variant"].nunique()
+    cells = compared()
+    counts = cells.groupby("model")["variant"].nunique()
     yield "SettingsEach", count(int(counts.max()))
     if counts.nunique() != 1:
         raise ValueError(f"models were compared under unlike numbers of settings: {dict(counts)}")
-    for models, tail in ((("pca",), "OfPca"), ((*DEEP, "anogan"), "")):
+    for models, tail in ((("pca", *DEEP), ""), (("anogan",), "OfAnogan")):
         (classes,) = {cells.loc[cells["model"] == model, "normal_class"].nunique() for model in models}
         yield f"SelectionClasses{tail}", count(int(classes))
     rules = [name.removeprefix("auroc_rule_") for name in cells if name.startswith("auroc_rule_")]
