@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sys
 import threading
 import time
 from collections import Counter
@@ -40,6 +41,14 @@ def group_of(item: pytest.Item) -> str | None:
         if found[-1].scope == "module" and not name.startswith("_"):
             return item.nodeid.partition("::")[0]
     return None
+
+
+def pytest_collection_finish() -> None:
+    """Tests that use MLflow have loaded it by now: it makes one store, and the others are copies."""
+    if "mlflow" in sys.modules:
+        from tests.stores import copy_stores
+
+        copy_stores()
 
 
 IDX_NAMES = (

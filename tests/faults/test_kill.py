@@ -19,6 +19,7 @@ from mlflow import MlflowClient
 
 from benchmark.store.records import read_record
 from tests.faults.warm import Forked, run
+from tests.stores import MIGRATED
 
 SWEEP = [
     *("-m", "model=pca,ae", "dataset=digits", "split.normal_class=[0,1]", "seed=[0,1]", "split.test_limit=100"),
@@ -67,10 +68,10 @@ def test_a_sweep_killed_at_random_moments_ends_as_an_undisturbed_one(tmp_path: P
     assert f"{CELLS} of {CELLS} cells done." in status.stdout
 
 
-def start(folder: Path) -> tuple[Forked, Path]:
+def start(folder: Path, **changes: str) -> tuple[Forked, Path]:
     log = folder / "log"
     log.write_text("")
-    return Forked(folder, "-m", "benchmark", *SWEEP, out=log, err=log), log
+    return Forked(folder, "-m", "benchmark", *SWEEP, out=log, err=log, **changes), log
 
 
 def kill_while_the_store_is_made(folder: Path, draw: random.Random) -> None:
@@ -79,7 +80,7 @@ def kill_while_the_store_is_made(folder: Path, draw: random.Random) -> None:
     A kill that came after them is no test: it is tried again on an empty folder.
     """
     for _ in range(5):
-        process, log = start(folder)
+        process, log = start(folder, **{MIGRATED: "1"})
         try:
             wait_for(lambda: list((folder / "outputs").glob(".mlflow.db.*.tmp")), process, log)
             time.sleep(draw.uniform(0, 0.2))

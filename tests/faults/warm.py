@@ -1,8 +1,8 @@
 """Commands as processes of their own, without the seconds in which a Python loads torch and MLflow.
 
-One process has loaded what every command needs, and does nothing else: for each command it forks. What it forks is a
-process as any other: it has a number, can be killed, holds locks, gets signals, and ends with its exit code. Only how a
-command starts is not seen by it: ``tests.test_cli.run`` starts one from nothing.
+One process has loaded what every command needs, has an empty store to copy, and does nothing else: for each command it
+forks. What it forks is a process as any other: it has a number, can be killed, holds locks, gets signals, and ends with
+its exit code. Only how a command starts is not seen by it: ``tests.test_cli.run`` starts one from nothing.
 """
 
 from __future__ import annotations
@@ -126,6 +126,7 @@ def serve() -> None:
     os.dup2(2, 1)  # what libraries print is no answer
     for name in LOADED:
         import_module(name)
+    _prepare()
     for line in sys.stdin:
         request = json.loads(line)
         if "poll" in request:
@@ -136,6 +137,17 @@ def serve() -> None:
             _become(**request)
         answers.write(json.dumps(answer) + "\n")
         answers.flush()
+
+
+def _prepare() -> None:
+    """Have made what every command that is forked would make for itself, a second each: a store, MLflow's packages."""
+    from mlflow.utils.requirements_utils import _init_modules_to_packages_map
+
+    from tests.stores import copy_stores, make_first
+
+    copy_stores()
+    make_first()
+    _init_modules_to_packages_map()
 
 
 def _become(words: Sequence[str], folder: str, environment: dict[str, str], files: Sequence[str], limit: int) -> None:

@@ -241,6 +241,7 @@ def test_a_sweep_in_workers_ends_as_one_in_a_row(tmp_path: Path, launcher: str) 
         "split.anomalous_class=[0,1]",
         "split.test_limit=100",
         "tracking.figures=false",
+        "tracking.models=off",
         "experiment_name=workers",
     ]
     blocked = tmp_path / "outputs" / "cells" / "digits" / "leave_one_out" / "ae"
@@ -261,7 +262,7 @@ def test_a_sweep_in_workers_ends_as_one_in_a_row(tmp_path: Path, launcher: str) 
         ["1"], "tags.kind = 'cell' and attributes.status = 'FINISHED'"
     )
     assert Counter(one.data.tags["fingerprint"] for one in runs) == Counter(read_record(f).fingerprint for f in folders)
-    alone = forked(tmp_path, *sweep, "output_dir=alone", "tracking=off")
+    alone = forked(tmp_path, *sweep, "split=one_vs_rest", "output_dir=alone", "tracking=off")
     assert alone.returncode == 0, alone.stderr
     tables = []
     for output in ("outputs", "alone"):

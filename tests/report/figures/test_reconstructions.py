@@ -10,7 +10,7 @@ from benchmark.report.frame import build_frame
 from benchmark.report.statistics import groups
 from benchmark.store.experiments import collect
 from benchmark.store.records import read_record
-from tests.test_cli import run
+from tests.faults.helpers import run_here
 
 NORMAL, ANOMALOUS = 100, 200  # grey levels of the images; a model's reconstruction is darker by 8 times its number
 
@@ -74,7 +74,7 @@ def test_one_model_is_not_beside_another(records):
 
 def test_every_model_is_asked_for_the_same_random_images(tmp_path):
     options = ["-m", "model=mean_image,pca", "dataset=digits", "split.normal_class=3", "tracking=off"]
-    done = run(tmp_path, *options)
+    done = run_here(tmp_path, *options)
     assert done.returncode == 0, done.stderr
     assert "\nCells: outputs/cells, a folder each\nNext: python -m benchmark.report " in done.stdout  # of two models
     found = [read_record(path.parent).images() for path in (tmp_path / "outputs" / "cells").rglob("status.json")]
