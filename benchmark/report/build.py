@@ -69,6 +69,7 @@ def build_report(
     scores: str | Path | None = None,
     scores_of: str = "chosen",
     scores_seed: str | None = None,
+    scores_as: str = "values",
     explorer: bool = False,
     carry: bool = False,
     command: str = "",
@@ -83,7 +84,7 @@ def build_report(
     ``output_dir`` (``report/carry.py``), of ``results_dir`` where one was named, else of ``results/<experiment>``.
     ``beside`` names a published experiment whose columns stand beside these (``report/beside.py``), those of
     ``beside_model`` alone. ``scores`` is a Parquet file for the scores of every image (``report/scores.py``), which
-    ``scores_of`` and ``scores_seed`` narrow. ``explorer`` makes
+    ``scores_of`` and ``scores_seed`` narrow, and ``scores_as`` says in which form. ``explorer`` makes
     ``explorer.html`` as well, for which the data must be there. Raises ``NoRecords`` if there are none.
     """
     if source not in SOURCES:
@@ -113,7 +114,7 @@ def build_report(
         command,
         beside,
         beside_model,
-        read_wish(scores, scores_of, scores_seed, replace),
+        read_wish(scores, scores_of, scores_seed, replace, scores_as),
         explorer,
         report_of(experiment) if carry and results_dir is None else folder if carry else None,
     )
