@@ -14,6 +14,7 @@ from benchmark.report.answer import answer_of
 from benchmark.report.beside import set_beside
 from benchmark.report.carry import Carried, carry_over, into_manifest
 from benchmark.report.committed import published, read_committed, report_of
+from benchmark.report.errors import with_errors
 from benchmark.report.frame import build_frame, read_frame, write_frame
 from benchmark.report.hashes import has_scores, score_hashes
 from benchmark.report.manifest import build_manifest, compare, move, refuse_foreign, write_manifest
@@ -175,7 +176,7 @@ def _build(wanted: Wanted, output_dir: Path, place: Place) -> Report:
             raise UsageError(
                 f"results_dir={place.folder} cannot be written ({error.strerror}). Type results_dir=<a folder>"
             ) from error
-        write_frame(build_frame(collection.cells), made / "cells.csv")
+        write_frame(with_errors(build_frame(collection.cells), collection.cells), made / "cells.csv")
         frame = read_frame(made / "cells.csv")  # from here on, nothing but what a reader of cells.csv has
         carried = _carry(wanted.carry, collection.cells, frame, place)
         if carried is not None:
