@@ -15,6 +15,7 @@ import pytest
 
 from benchmark.report.committed import read_committed
 from benchmark.report.manifest import vendor_of
+from benchmark.report.packed import read_manifest
 from benchmark.verify import drawn
 from tests.faults.helpers import run_here
 from tests.test_your_own import lay_out
@@ -83,7 +84,7 @@ def verify(place: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 def edit(place: Path, change: Callable[[dict[str, Any]], object]) -> None:
     path = place / "claims" / "mine" / "manifest.json"
-    content = json.loads(path.read_text())
+    content = read_manifest(path)
     change(content)
     path.write_text(json.dumps(content))
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from mlflow import MlflowClient
 
 from benchmark.engine.metrics import conformal_threshold
 from benchmark.report.frame import read_frame
+from benchmark.report.packed import read_manifest
 from benchmark.store.records import Record, read_record
 from tests.faults.helpers import run_here
 
@@ -133,7 +133,7 @@ def test_status_report_and_a_second_run_go_on(place: Path) -> None:
     drawn = {path.name for path in (folder / "figures").iterdir()}
     assert {"scores_flat_one_vs_rest.png", "roc_parts_one_vs_rest.png", "heatmap_parts_one_vs_rest.png"} <= drawn
     assert not {name for name in drawn if name.startswith(("roc", "heatmap")) and "parts" not in name}
-    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest = read_manifest(folder / "manifest.json")
     assert [cell["auroc"] is None for cell in manifest["cells"]] == [True, True, False]
 
 

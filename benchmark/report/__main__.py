@@ -33,6 +33,7 @@ KEYS = {
     "beside_model": "only these models of it: ae,vae; default: all",
     "scores": "a Parquet file to write, with the scores of every image; docs/verify.md has a reader",
     "scores_of": "headline | chosen: and the chosen rule | all: and every rule; default: chosen",
+    "scores_as": "values | levels: a third of it, AUROC and ROC curve as they are, no sums of rules; default: values",
     "scores_seed": "only cells of these seeds: 0 or 0,1; default: all",
     "figures": "true: PNG, which the page shows | pdf: also PDF | rules, sensitivity: those of models by "
     "rules, or of swept settings, alone | false: none",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from benchmark.report.committed import Committed
-from benchmark.report.hashes import HEADLINE, score_hashes
+from benchmark.report.hashes import HEADLINE, is_hash_of, score_hashes
 from benchmark.report.manifest import vendor_of
 from benchmark.store.records import Record
 
@@ -89,7 +89,7 @@ def compare(row: Mapping[str, Any], committed: Committed, record: Record, left_o
     distances = {name: _distance(row, record, name) for name in names}
     worst = max(distances, key=lambda name: distances[name])
     said = f"AUROC by {distances[worst]:.2g}" + (f" under {worst}" if worst != HEADLINE else "")
-    wrong = [name for name in names if name in hashes and found and found.get(name) != hashes[name]]
+    wrong = [name for name in names if name in hashes and found and not is_hash_of(hashes[name], found.get(name))]
     if wrong:
         return Agreement(DIFFERS, f"other scores than published ({_listed(wrong)}), {said}; by the hashes of scores")
     if distances[worst] > how.tolerance:

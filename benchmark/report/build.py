@@ -15,6 +15,7 @@ from benchmark.report.answer import answer_of
 from benchmark.report.beside import set_beside
 from benchmark.report.carry import Carried, carry_over, into_manifest
 from benchmark.report.committed import published, read_committed, report_of
+from benchmark.report.errors import with_errors
 from benchmark.report.frame import build_frame, read_frame, write_frame
 from benchmark.report.hashes import has_scores, score_hashes
 from benchmark.report.manifest import build_manifest, compare, move, refuse_foreign, write_manifest
@@ -71,6 +72,7 @@ def build_report(
     scores: str | Path | None = None,
     scores_of: str = "chosen",
     scores_seed: str | None = None,
+    scores_as: str = "values",
     explorer: bool = False,
     carry: bool = False,
     command: str = "",
@@ -85,7 +87,7 @@ def build_report(
     ``output_dir`` (``report/carry.py``), of ``results_dir`` where one was named, else of ``results/<experiment>``.
     ``beside`` names a published experiment whose columns stand beside these (``report/beside.py``), those of
     ``beside_model`` alone. ``scores`` is a Parquet file for the scores of every image (``report/scores.py``), which
-    ``scores_of`` and ``scores_seed`` narrow. ``explorer`` makes
+    ``scores_of`` and ``scores_seed`` narrow, and ``scores_as`` says in which form. ``explorer`` makes
     ``explorer.html`` as well, for which the data must be there. Raises ``NoRecords`` if there are none.
     """
     if source not in SOURCES:
@@ -115,7 +117,7 @@ def build_report(
         command,
         beside,
         beside_model,
-        read_wish(scores, scores_of, scores_seed, replace),
+        read_wish(scores, scores_of, scores_seed, replace, scores_as),
         explorer,
         report_of(experiment) if carry and results_dir is None else folder if carry else None,
     )
@@ -176,7 +178,7 @@ def _build(wanted: Wanted, output_dir: Path, place: Place) -> Report:
             raise UsageError(
                 f"results_dir={place.folder} cannot be written ({error.strerror}). Type results_dir=<a folder>"
             ) from error
-        write_frame(build_frame(collection.cells), made / "cells.csv")
+        write_frame(with_errors(build_frame(collection.cells), collection.cells), made / "cells.csv")
         frame = read_frame(made / "cells.csv")  # from here on, nothing but what a reader of cells.csv has
         carried = _carry(wanted.carry, collection.cells, frame, place)
         if carried is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from benchmark.config import UsageError
 from benchmark.report.frame import read_frame
 from benchmark.report.manifest import MANIFEST, vendor_of
+from benchmark.report.packed import read_manifest
 from benchmark.say import one_line, shown
 from benchmark.store.files import RecordError
 
@@ -84,7 +84,7 @@ def read_committed(folder: Path) -> Committed:
     Raises ``UsageError`` if there is none, ``RecordError`` if its cells.csv and its manifest do not say the same.
     """
     try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        manifest = read_manifest(folder / MANIFEST)
         frame = read_frame(folder / "cells.csv")
         _refuse_odd(manifest)
         _refuse_odd_rows(frame)

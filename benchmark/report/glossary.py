@@ -10,6 +10,7 @@ GLOSSARY: tuple[tuple[str, str, str], ...] = (
      "sqrt(var(V1) / m + var(V0) / n), V1 of each of m anomalous images the share of normal ones below it, V0 of each "
      "of n normal images the share of anomalous ones above it. Intervals are made on the logit scale. What another "
      "seed would change is not in it.", ""),
+    ("chosen_auroc_se", "The same under the rule that was chosen for the cell (chosen_rule).", ""),
     ("auroc_<score>", "The same for each named score of the model.", "↑"),
     ("auroc_rule_<rule>", "The same under a rule: a formula that turns what a model says of an image (reconstruction, "
      "code, its own scores) into one score; the weights are those of auroc. Empty where the rule does not apply to the "

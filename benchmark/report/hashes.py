@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from benchmark.report.packed import DIGITS
+
 if TYPE_CHECKING:
     from benchmark.store.records import Record
 
@@ -50,3 +52,10 @@ def score_hashes(record: Record) -> dict[str, str]:
 def score_hash(values: np.ndarray) -> str:
     """The hash of scores (N,) in the order of the images' index."""
     return hashlib.sha256(np.ascontiguousarray(values, "<f4").tobytes()).hexdigest()
+
+
+def is_hash_of(published: object, whole: str | None) -> bool:
+    """Whether a published hash, all of it or its first DIGITS, is of the scores that have the hash ``whole``."""
+    if whole is None or not isinstance(published, str) or len(published) not in (DIGITS, len(whole)):
+        return False
+    return whole.startswith(published)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmark.config import UsageError
 from benchmark.report.frame import read_frame
+from benchmark.report.packed import manifest_text, read_manifest
 from benchmark.store.environment import git_revision
 from benchmark.store.experiments import Collection, hide_paths
 
@@ -134,8 +135,8 @@ def _rules(records: Iterable[Record]) -> list[dict[str, Any]]:
 
 def write_manifest(folder: Path, manifest: dict[str, Any], files: Iterable[str]) -> None:
     """Write the manifest with its list of files."""
-    text = json.dumps(manifest | {"files": sorted({*files, MANIFEST})}, indent=1, ensure_ascii=False)
-    (folder / MANIFEST).write_text(text + "\n", encoding="utf-8")
+    text = manifest_text(manifest | {"files": sorted({*files, MANIFEST})})
+    (folder / MANIFEST).write_text(text, encoding="utf-8")
 
 
 @dataclass(frozen=True)
@@ -184,7 +185,7 @@ def move(made: Path, results_dir: Path) -> list[str]:
     """
     former = listed(results_dir)
     names = sorted(path.relative_to(made).as_posix() for path in made.rglob("*") if path.is_file())
-    manifest = json.loads((made / MANIFEST).read_text(encoding="utf-8"))
+    manifest = read_manifest(made / MANIFEST)
     write_manifest(made, manifest, former | set(names))
     for name in sorted(names, key=lambda name: name != MANIFEST):  # the manifest first
         (results_dir / name).parent.mkdir(parents=True, exist_ok=True)

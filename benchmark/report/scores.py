@@ -3,6 +3,9 @@
 A row an image and score: dataset, split, evaluate_on, class, seed, model, variant, score, index, label, value. The
 score ``headline`` is the model's own, others are rules. Rows of one cell and score stand together, by their index; a
 reader in ten lines is in docs/verify.md. Texts and counts compress to next to nothing; a float32 takes 3.2 bytes.
+
+As levels the file takes a third: in place of the value stands how many times the kind of image, normal or anomalous,
+has changed on the way up to it (``report/levels.py``).
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ from benchmark.config import UsageError, refusal
 from benchmark.data.files import sha256_of
 from benchmark.data.writing import replacing
 from benchmark.report.hashes import HEADLINE, has_scores, judged
+from benchmark.report.levels import levels
 from benchmark.store.experiments import PlannedCell
 
 if TYPE_CHECKING:
@@ -26,6 +30,7 @@ if TYPE_CHECKING:
     from benchmark.store.records import Record
 
 SCORES_OF = ("headline", "chosen", "all")  # chosen: the headline and the rule that was chosen for model and data set
+SCORES_AS = ("values", "levels")
 TEXTS = ("dataset", "split", "evaluate_on", "model", "variant", "score")
 MAGIC = b"PAR1"  # a Parquet file begins with it
 ROWS = 500_000  # of a group of rows, about
@@ -38,13 +43,21 @@ class Wish:
     path: Path
     of: str
     seeds: tuple[int, ...] | None  # None: all
+    form: str = SCORES_AS[0]
+
+    @property
+    def column(self) -> str:
+        """The column that says what an image scores."""
+        return self.form.removesuffix("s")
 
 
-def read_wish(path: str | Path | None, of: str, seeds: str | None, replace: bool) -> Wish | None:
+def read_wish(
+    path: str | Path | None, of: str, seeds: str | None, replace: bool, form: str = SCORES_AS[0]
+) -> Wish | None:
     """What was asked for; None if nothing was. Raises ``UsageError`` for what cannot be."""
     if path is None:
-        if of != SCORES_OF[1] or seeds is not None:
-            key = "scores_of" if seeds is None else "scores_seed"
+        given = {"scores_seed": seeds is not None, "scores_of": of != SCORES_OF[1], "scores_as": form != SCORES_AS[0]}
+        if key := next((key for key, is_given in given.items() if is_given), None):
             raise UsageError(f"{key}= narrows scores=FILE, which is missing. Type: scores=scores.parquet")
         return None
     path = Path(path)
@@ -52,11 +65,13 @@ def read_wish(path: str | Path | None, of: str, seeds: str | None, replace: bool
         raise UsageError(refusal("scores", path, "a file whose name ends with .parquet", "scores=scores.parquet"))
     if of not in SCORES_OF:
         raise UsageError(refusal("scores_of", of, "one of " + ", ".join(SCORES_OF), "scores_of=chosen"))
+    if form not in SCORES_AS:
+        raise UsageError(refusal("scores_as", form, "values or levels", "scores_as=levels"))
     if seeds is not None and not all(word.isdecimal() for word in seeds.split(",")):
         raise UsageError(refusal("scores_seed", seeds, "one seed or several", "scores_seed=0,1"))
     if path.exists() and not replace and not _is_parquet(path):
         raise UsageError(f"scores={path} is a file that no report wrote. Type scores=<another file>, or replace=true")
-    return Wish(path, of, None if seeds is None else tuple(int(word) for word in seeds.split(",")))
+    return Wish(path, of, None if seeds is None else tuple(int(word) for word in seeds.split(",")), form)
 
 
 def write_scores(cells: Sequence[PlannedCell], wish: Wish) -> dict[str, Any]:
@@ -69,7 +84,7 @@ def write_scores(cells: Sequence[PlannedCell], wish: Wish) -> dict[str, Any]:
     count = scores = 0
     try:
         with replacing(wish.path) as temporary:
-            with pyarrow.parquet.ParquetWriter(temporary, _schema(), **_how()) as writer:
+            with pyarrow.parquet.ParquetWriter(temporary, _schema(wish), **_how(wish)) as writer:
                 for table, parts in _tables(cells, wish):
                     writer.write_table(table)
                     count, scores = count + len(table), scores + parts
@@ -79,7 +94,7 @@ def write_scores(cells: Sequence[PlannedCell], wish: Wish) -> dict[str, Any]:
         raise UsageError(f"scores={wish.path} cannot be written ({error.strerror}). Type scores=<a file>") from error
     size = wish.path.stat().st_size
     found = {"file": wish.path.name, "bytes": size, "sha256": sha256_of(wish.path), "rows": count, "scores": scores}
-    return found | {"of": wish.of, "seeds": list(wish.seeds) if wish.seeds is not None else "all"}
+    return found | {"of": wish.of, "as": wish.form, "seeds": list(wish.seeds) if wish.seeds is not None else "all"}
 
 
 def _tables(cells: Sequence[PlannedCell], wish: Wish) -> Iterator[tuple[pyarrow.Table, int]]:
@@ -91,7 +106,7 @@ def _tables(cells: Sequence[PlannedCell], wish: Wish) -> Iterator[tuple[pyarrow.
         record = cell.record
         wanted = record is not None and cell.state == "done" and (wish.seeds is None or cell.axes.seed in wish.seeds)
         if record is not None and wanted and has_scores(record):
-            parts += _parts(cell, record, wish.of)
+            parts += _parts(cell, record, wish)
             if sum(map(len, parts)) >= ROWS:
                 yield pyarrow.concat_tables(parts), len(parts)
                 parts = []
@@ -99,12 +114,12 @@ def _tables(cells: Sequence[PlannedCell], wish: Wish) -> Iterator[tuple[pyarrow.
         yield pyarrow.concat_tables(parts), len(parts)
 
 
-def _parts(cell: PlannedCell, record: Record, of: str) -> Iterator[pyarrow.Table]:
+def _parts(cell: PlannedCell, record: Record, wish: Wish) -> Iterator[pyarrow.Table]:
     import pyarrow
 
-    axes, images = cell.axes, judged(record)
+    axes, images, schema = cell.axes, judged(record), _schema(wish)
     count = len(images.index)
-    named = {"chosen": (HEADLINE, record.status.chosen_rule), "headline": (HEADLINE,)}.get(of)
+    named = {"chosen": (HEADLINE, record.status.chosen_rule), "headline": (HEADLINE,)}.get(wish.of)
     for name, values in images.scores.items():
         if named is not None and name not in named:
             continue
@@ -116,8 +131,9 @@ def _parts(cell: PlannedCell, record: Record, of: str) -> Iterator[pyarrow.Table
             "index": pyarrow.array(images.index.astype(np.int32)),
             "label": pyarrow.array(images.label.astype(np.int8)),
             "value": pyarrow.array(values.astype(np.float32)),
+            "level": pyarrow.array(levels(images.label, values).astype(np.uint32)),
         }
-        yield pyarrow.table([columns[field.name] for field in _schema()], schema=_schema())
+        yield pyarrow.table([columns[field.name] for field in schema], schema=schema)
 
 
 def _same(text: str, count: int) -> pyarrow.Array:
@@ -126,25 +142,26 @@ def _same(text: str, count: int) -> pyarrow.Array:
     return pyarrow.DictionaryArray.from_arrays(np.zeros(count, np.int32), [text]).cast(pyarrow.string())
 
 
-def _schema() -> pyarrow.Schema:
+def _schema(wish: Wish) -> pyarrow.Schema:
     import pyarrow
 
+    kind = pyarrow.float32() if wish.column == "value" else pyarrow.uint32()
     kinds = {
         **{name: pyarrow.string() for name in TEXTS[:3]},
         **{"class": pyarrow.int16(), "seed": pyarrow.int64()},
         **{name: pyarrow.string() for name in TEXTS[3:]},
-        **{"index": pyarrow.int32(), "label": pyarrow.int8(), "value": pyarrow.float32()},
+        **{"index": pyarrow.int32(), "label": pyarrow.int8(), wish.column: kind},
     }
     return pyarrow.schema(kinds)
 
 
-def _how() -> dict[str, Any]:
-    """How the columns are stored: texts and counts as runs, indices as differences, floats byte by byte."""
+def _how(wish: Wish) -> dict[str, Any]:
+    """How the columns are stored: texts and counts as runs, indices as differences, scores byte by byte."""
     return {
         "compression": "zstd",
-        "compression_level": 12,
+        "compression_level": 12 if wish.column == "value" else 19,  # a twentieth smaller, three times the time
         "use_dictionary": [*TEXTS, "class", "seed", "label"],
-        "column_encoding": {"index": "DELTA_BINARY_PACKED", "value": "BYTE_STREAM_SPLIT"},
+        "column_encoding": {"index": "DELTA_BINARY_PACKED", wish.column: "BYTE_STREAM_SPLIT"},
     }
 
 

@@ -74,5 +74,6 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
     "docs/verify.md": {
         "AUROC within 0.001, for models that are trained in steps ... a seed does, within 0.05": SETTING,
         "A row takes 3.3 bytes": "the file of the 140 cells of results/rules, whose scores are not in results/",
+        "a row takes 1.0 byte": "40 cells of results/chosen, AnoGAN's and PCA's, whose scores are not in results/",
     },
 }

@@ -16,6 +16,7 @@ from benchmark.report.beside import Others, set_beside
 from benchmark.report.build import Report, build_report
 from benchmark.report.committed import published
 from benchmark.report.frame import build_frame, read_frame
+from benchmark.report.packed import read_manifest
 from benchmark.store.experiments import collect
 from benchmark.store.files import RecordError
 from benchmark.store.records import add_rules, read_record
@@ -78,7 +79,7 @@ def report(own: Records, **settings: Any) -> Report:
 
 def edit(change: Callable[[dict[str, Any]], object]) -> None:
     path = Path("results/paper/manifest.json")
-    content = json.loads(path.read_text())
+    content = read_manifest(path)
     change(content)
     path.write_text(json.dumps(content))
 
@@ -98,7 +99,7 @@ def test_published_columns_are_marked_and_narrowed_and_one_s_own_cells_stay_alon
         *(f"{model} (published=paper@{revision})" for model in ("histogram", "ae", "vae")),
     ]
     assert any("18 cells marked" in warning and "were not run" in warning for warning in found.warnings)
-    manifest = json.loads((found.results_dir / "manifest.json").read_text())
+    manifest = read_manifest(found.results_dir / "manifest.json")
     assert manifest["beside"]["cells"] == 18
     assert len(manifest["cells"]) == 6
     tests = next(table for table in found.sections["Tests between models"] if table.key.startswith("tests_"))

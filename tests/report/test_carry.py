@@ -16,6 +16,7 @@ from benchmark.config import UsageError
 from benchmark.report.build import Report, build_report
 from benchmark.report.committed import published, read_committed
 from benchmark.report.frame import read_frame
+from benchmark.report.packed import read_manifest
 from benchmark.store.files import RecordError
 from benchmark.store.records import add_rules, read_record
 from tests.report.conftest import Records
@@ -56,7 +57,7 @@ def report(records: Records, **settings: Any) -> Report:
 
 def edit(change: Callable[[dict[str, Any]], object]) -> None:
     path = Path("results/small/manifest.json")
-    content = json.loads(path.read_text())
+    content = read_manifest(path)
     change(content)
     path.write_text(json.dumps(content))
 
@@ -75,7 +76,7 @@ def test_two_halves_are_what_one_report_of_all_is(first: Records, tmp_path: Path
     assert any(table.key.startswith("tests_") for table in found.sections["Tests between models"])
     assert not len(found.not_done)
     former, now, alone = (
-        json.loads((folder / "manifest.json").read_text())
+        read_manifest(folder / "manifest.json")
         for folder in (Path("results/small"), found.results_dir, expected.results_dir)
     )
     kept = [cell for cell in now["cells"] if "carried" in cell]
@@ -97,7 +98,7 @@ def test_a_cell_that_is_kept_twice_names_the_report_that_had_its_record(first: R
     third = Records(tmp_path / "third", "small")
     third.job(*cells("ae", [4]))
     report(third)
-    manifest = json.loads(Path("results/small/manifest.json").read_text())
+    manifest = read_manifest(Path("results/small/manifest.json"))
     kept = {(cell["model"], cell["normal_class"]): cell.get("carried") for cell in manifest["cells"]}
     assert kept["ae", 0] == "0" * 40
     assert kept["ae", 3] not in ("0" * 40, None)

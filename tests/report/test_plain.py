@@ -15,6 +15,7 @@ import pytest
 from benchmark.config import UsageError
 from benchmark.report.committed import PLACE, read_committed
 from benchmark.report.frame import write_frame
+from benchmark.report.packed import read_manifest
 from benchmark.report.plain import not_plain
 from benchmark.sweep.again import Where, lay_out_again
 
@@ -72,7 +73,7 @@ ODD: dict[str, Callable[[dict[str, Any]], object]] = {
 @pytest.mark.parametrize("odd", ODD)
 def test_an_odd_manifest_is_refused_in_one_line(tmp_path: Path, odd: str) -> None:
     shutil.copytree(QUICK, tmp_path / "odd")
-    content = json.loads((QUICK / "manifest.json").read_text())
+    content = read_manifest(QUICK / "manifest.json")
     ODD[odd](content)
     (tmp_path / "odd" / "manifest.json").write_text(json.dumps(content))
     with pytest.raises(UsageError, match="is no published report") as caught:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 
 from benchmark.config import UsageError
+from benchmark.engine.metrics import delong_se, fpr_at_tpr
 from benchmark.report.build import build_report
 from benchmark.report.hashes import score_hash
+from benchmark.report.levels import levels
+from benchmark.report.packed import read_manifest
 from benchmark.store.files import RecordError
 from benchmark.store.records import add_rules, read_record
 from tests.report.conftest import Records
@@ -42,7 +45,7 @@ def write(judged: Records, tmp_path: Path, **settings: Any) -> tuple[Any, dict[s
 
     settings = {"scores": tmp_path / "scores.parquet", "results_dir": tmp_path / "r", **settings}
     build_report("small", judged.output_dir, figures=False, **settings)
-    manifest = json.loads((tmp_path / "r" / "manifest.json").read_text())
+    manifest = read_manifest(tmp_path / "r" / "manifest.json")
     return pd.read_parquet(settings["scores"]), manifest
 
 
@@ -60,7 +63,7 @@ def test_the_file_has_the_scores_that_were_recorded_and_the_manifest_their_hashe
         assert list(one["index"]) == list(range(50))
         assert list(one["label"]) == [0] * 20 + [1] * 30
         found.setdefault(seed, {})[score] = score_hash(one["value"].to_numpy())
-    assert found == hashes
+    assert {seed: {name: one[:32] for name, one in of.items()} for seed, of in found.items()} == hashes
     assert set(hashes[0]) == {"headline", "ssim", "smoothed"}
     assert hashes[0]["ssim"] != hashes[1]["ssim"]
     assert [rule["name"] for rule in manifest["rules"]] == ["smoothed", "ssim"]
@@ -76,6 +79,42 @@ def test_it_is_narrowed_to_scores_and_seeds(judged: Records, tmp_path: Path) -> 
     assert manifest["scores"]["seeds"] == [1]
 
 
+def test_as_levels_what_follows_from_the_order_of_labels_is_the_same_to_the_last_digit(
+    judged: Records, tmp_path: Path
+) -> None:
+    values, _ = write(judged, tmp_path, scores_of="all")
+    whole = (tmp_path / "scores.parquet").stat().st_size
+    found, manifest = write(judged, tmp_path, scores_of="all", scores_as="levels")
+    assert (manifest["scores"]["as"], manifest["scores"]["rows"]) == ("levels", len(values))
+    assert manifest["scores"]["bytes"] < whole
+    keys = ["seed", "score", "index", "label"]
+    assert found[keys].equals(values[keys])
+    for level, value in zip(of_scores(found, "level"), of_scores(values, "value"), strict=True):
+        labels, one, other = level[0], level[1].astype(float), value[1].astype(float)
+        for statistic in (roc_auc_score, delong_se, fpr_at_tpr):
+            assert statistic(labels, one) == pytest.approx(statistic(labels, other), abs=1e-12)
+        assert len(np.unique(one)) < len(np.unique(other))
+
+
+def of_scores(frame: Any, column: str) -> list[tuple[np.ndarray, np.ndarray]]:
+    return [(one["label"].to_numpy(), one[column].to_numpy()) for _, one in frame.groupby(["seed", "score"])]
+
+
+@pytest.mark.parametrize("digits", [0, 1, 6])
+def test_levels_keep_the_order_of_every_normal_and_anomalous_image_with_its_ties(digits: int) -> None:
+    draw = np.random.default_rng(digits)
+    labels = draw.integers(0, 2, 300)
+    scores = np.round(draw.normal(size=300) + labels, digits).astype(np.float32)
+    found = levels(labels, scores)
+    expected = np.sign(scores[labels == 1][:, None] - scores[labels == 0][None])
+    assert (np.sign(found[labels == 1][:, None] - found[labels == 0][None]) == expected).all()
+    assert sorted(set(found)) == list(range(found.max() + 1))
+
+
+def test_without_anomalies_there_is_one_level() -> None:
+    assert levels(np.zeros(4, np.uint8), np.arange(4.0)).tolist() == [0] * 4
+
+
 def test_the_reader_of_the_page_reads_it(
     judged: Records, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -87,9 +126,7 @@ def test_the_reader_of_the_page_reads_it(
     assert sum(line.startswith("mnist one_vs_rest test 0 ") for line in lines) == 6
     (formula,) = re.findall(r"`(hashlib\..*?)`", PAGE.read_text())
     one = {"hashlib": __import__("hashlib"), "one": __import__("pandas").read_parquet("scores.parquet").iloc[:50]}
-    assert (
-        eval(formula, one) == json.loads(Path("r/manifest.json").read_text())["cells"][0]["scores_sha256"]["headline"]
-    )
+    assert eval(formula, one) == read_manifest(Path("r/manifest.json"))["cells"][0]["scores_sha256"]["headline"]
 
 
 @pytest.mark.parametrize(
@@ -98,6 +135,8 @@ def test_the_reader_of_the_page_reads_it(
         ({"scores": "scores.csv"}, r"must be a file whose name ends with \.parquet"),
         ({"scores_of": "rules"}, "one of headline, chosen, all"),
         ({"scores_seed": "x"}, "one seed or several"),
+        ({"scores_as": "ranks"}, "values or levels"),
+        ({"scores": None, "scores_as": "levels"}, "scores_as= narrows scores=FILE, which is missing"),
         ({"scores_seed": "9"}, "no done cell of these seeds"),
         ({"scores": None, "scores_seed": "0"}, "scores_seed= narrows scores=FILE, which is missing"),
         ({"scores": "mine.parquet"}, "a file that no report wrote"),

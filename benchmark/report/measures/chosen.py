@@ -9,10 +9,12 @@ from benchmark.report.committed import is_published
 from benchmark.report.crossing import chosen_rule, metric_of
 from benchmark.report.statistics import Group
 
+ERROR = "chosen_auroc_se"  # column of the standard error under the chosen rule
+
 
 @dataclass(frozen=True)
 class Chosen:
-    """Groups of the columns with a chosen rule: ``auroc`` is that under it, and a column is named by its model.
+    """Groups of the columns with a chosen rule: ``auroc`` and its error are of that, a column is named by its model.
 
     Settings are chosen for each data set, so a model's columns of several data sets are one detector. Where a data set
     has several columns of one model with a chosen rule, they keep their names.
@@ -38,7 +40,8 @@ def under_chosen(all_groups: Sequence[Group]) -> Chosen:
             model, metric = _model(group, label), metric_of(rule)
             name = label if model in several or is_published(label) else model
             values = rows[metric] if metric in rows else float("nan")
-            parts.append(rows.assign(label=name, auroc=values))
+            error = rows[ERROR] if ERROR in rows else float("nan")
+            parts.append(rows.assign(label=name, auroc=values, auroc_se=error))
             settings = " ".join(sorted(set(rows["variant"]) - {""})) if name == model else ""
             found.setdefault(group.dataset, {})[name] = f"{rule} ({settings})" if settings else rule
         made.append(Group(group.dataset, group.split, group.evaluate_on, pd.concat(parts), group.shared))

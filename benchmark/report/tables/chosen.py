@@ -72,9 +72,9 @@ def chosen_table(group: Group) -> Table | None:
 
 
 def under_rules(table: Table, chosen: Chosen) -> Table:
-    """A table of tests, named as one of chosen rules, with what was chosen as its first note."""
+    """A table of tests or intervals, named as one of chosen rules, with what was chosen as its first note."""
     kind, _, rest = table.key.partition("_")
-    title = table.title.replace("of AUROC,", "of AUROC under chosen rules,")
+    title = table.title.replace(",", " under chosen rules,", 1)
     told = "; ".join(
         f"{DATASET_TITLES.get(dataset, dataset)}: " + ", ".join(f"{name} {what}" for name, what in columns.items())
         for dataset, columns in chosen.rules.items()

@@ -7,12 +7,23 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from benchmark.report.measures.chosen import Chosen
 from benchmark.report.statistics import Group, per_class
+from benchmark.report.tables.chosen import under_rules
 from benchmark.report.tables.table import ABSENT, Entry, Table, group_key, group_title
 
 
-def interval_table(group: Group) -> Table | None:
-    """AUROC of every cell with its interval over evaluated images; None without standard errors."""
+def chosen_interval_tables(chosen: Chosen) -> list[Table]:
+    """The same of models each under the rule that was chosen for it, where the errors are known."""
+    found = (interval_table(group, marked=False) for group in chosen.groups)
+    return [under_rules(table, chosen) for table in found if table is not None]
+
+
+def interval_table(group: Group, marked: bool = True) -> Table | None:
+    """AUROC of every cell with its interval over evaluated images; None without standard errors.
+
+    With ``marked`` the names of columns below a floor have its mark.
+    """
     errors = {label: per_class(group, "auroc_se", label) for label in group.labels}
     if not any(errors.values()):
         return None
@@ -26,7 +37,7 @@ def interval_table(group: Group) -> Table | None:
     return Table(
         f"intervals_{group_key(group)}",
         f"AUROC with 95% intervals over images, {group_title(group)}",
-        [group.role, *map(group.shown, group.labels)],
+        [group.role, *(map(group.shown, group.labels) if marked else group.labels)],
         rows,
         [
             "DeLong's standard error over the evaluated images, on the logit scale: what another draw of test images "

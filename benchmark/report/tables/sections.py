@@ -14,7 +14,7 @@ from benchmark.report.tables.costs import cost_table
 from benchmark.report.tables.details import detail_tables
 from benchmark.report.tables.detection import detection_table
 from benchmark.report.tables.floors import explained
-from benchmark.report.tables.intervals import interval_table
+from benchmark.report.tables.intervals import chosen_interval_tables, interval_table
 from benchmark.report.tables.losses import gan_table, loss_table
 from benchmark.report.tables.published import Quote, appendix_tables, beside_table, read_published
 from benchmark.report.tables.ranks import chosen_rank_tables, rank_tables
@@ -62,7 +62,7 @@ def test_tables(tested: Sequence[Group]) -> list[Table]:
 def chosen_tables(tested: Sequence[Group]) -> list[Table]:
     """The same tests under the rules that were chosen; none where no column has one."""
     chosen = under_chosen(tested)
-    return [*chosen_comparison_tables(chosen), *chosen_rank_tables(chosen)]
+    return [*chosen_comparison_tables(chosen), *chosen_rank_tables(chosen), *chosen_interval_tables(chosen)]
 
 
 def crossing_tables(group: Group) -> list[Table]:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from scipy import stats
 
+from benchmark.engine.metrics import delong_se
+from benchmark.report.build import build_report
 from benchmark.report.measures.chosen import under_chosen
 from benchmark.report.measures.ranks import rankings
 from benchmark.report.statistics import groups
+from benchmark.report.tables.intervals import interval_text
 from benchmark.report.tables.paired import POOLED, comparisons, holm
 from benchmark.report.tables.sections import build_tables, chosen_tables
+from benchmark.store.records import add_rules, read_record
 
 A = [0.90, 0.92, 0.94, 0.96, 0.98, 0.91, 0.95]
 B = [0.91, 0.90, 0.90, 0.90, 0.90, 0.88, 0.80]
@@ -92,3 +97,36 @@ def test_columns_of_one_model_keep_their_names(records, frame_of):
     write(records, "ae", C, "cosine", B, variant="latent=2")
     (group,) = under_chosen(groups(frame_of())).groups
     assert group.labels == ["ae", "ae (latent=2)"]
+
+
+def test_intervals_under_chosen_rules_are_delongs_of_the_recorded_scores(records, tmp_path):
+    """Of two cells with scores, one under a rule and one under its own; the third has a choice and no scores."""
+    entries = records.job(
+        {
+            "model": "ae",
+            "k": 0,
+            "auroc": 0.7,
+            "arrays": True,
+            "chosen_rule": "ssim",
+            "metrics": {"auroc/rule_ssim": 0.8},
+        },
+        {"model": "pca", "k": 0, "auroc": 0.7, "arrays": True, "chosen_rule": "own"},
+        {"model": "vae", "k": 0, "auroc": 0.7, "chosen_rule": "own"},
+    )
+    record = read_record(records.output_dir / entries[0]["path"])
+    scores = np.random.default_rng(3).normal(size=50).astype(np.float32)
+    rules = {"ssim": {"code": "a" * 64, "config": {"name": "ssim"}}}
+    add_rules(record, rules, {"auroc/rule_ssim": 0.8}, {"score/ssim": scores})
+    report = build_report("small", records.output_dir, results_dir=tmp_path / "r", figures=False)
+    own = read_record(records.output_dir / entries[1]["path"]).scores()
+    labels = own["label"]
+    errors = [delong_se(labels, scores), delong_se(labels, own["score/reconstruction"])]
+    found = dict(zip(report.frame["model"], report.frame["chosen_auroc_se"], strict=True))
+    assert [found["ae"], found["pca"]] == errors
+    assert np.isnan(found["vae"])
+    tables = {table.key: table for table in report.sections["Tests between models"]}
+    table = tables["intervals_chosen_mnist_one_vs_rest"]
+    assert table.title == "AUROC with 95% intervals over images under chosen rules, MNIST, one_vs_rest"
+    (row,) = [dict(zip(table.columns, (entry.text for entry in row), strict=True)) for row in table.rows]
+    assert [row["ae"], row["pca"]] == [interval_text([0.8], errors[:1]), interval_text([0.7], errors[1:])]
+    assert row["vae"] == "—"

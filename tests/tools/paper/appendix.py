@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 import yaml
 
 from benchmark.config import CONF_DIR
+from benchmark.report.packed import read_manifest
 from benchmark.report.tables.auroc import auroc_table
 from benchmark.report.tables.detection import detection_table
 from tests.claims.cells import ROOT, all_paired, compared
@@ -176,7 +176,7 @@ def provenance_table() -> str:
     """Of every experiment in the paper: the commands that made it, revision, cells, machine."""
     rows: list[Row] = []
     for experiment in experiments():
-        manifest = json.loads((ROOT / "results" / experiment / "manifest.json").read_text(encoding="utf-8"))
+        manifest = read_manifest(ROOT / "results" / experiment / "manifest.json")
         commands = "; ".join(dict.fromkeys(_without_place(command) for command in manifest["commands"]))
         machines = "; ".join(dict.fromkeys(map(_machine, manifest["environments"])))
         texts = [code(f"results/{experiment}"), code(commands), str(len(manifest["cells"]))]
