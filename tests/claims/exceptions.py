@@ -69,7 +69,6 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
         "a running mean with weight 0.01 for a new batch": SETTING,
         "real images have 9 modes, 2.19 nats": "the classifier on real images, the same in every cell",
     },
-    "docs/models/iforest.md": {"(ln(n - 1) + 0.5772)": "Euler's constant"},
     "docs/models/kde.md": {"with h = 0.5 the AUROC": SETTING, "pixels with h 0.5": SETTING},
     "docs/verify.md": {
         "AUROC within 0.001, for models that are trained in steps ... a seed does, within 0.05": SETTING,
