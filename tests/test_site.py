@@ -15,7 +15,7 @@ from tests.tools.site.__main__ import all_pages
 from tests.tools.site.check import faults
 from tests.tools.site.experiments import Experiment, anchor, experiments
 from tests.tools.site.families import FAMILIES, OTHER, family_of
-from tests.tools.site.formulas import formulas, marked
+from tests.tools.site.formulas import blocks, formulas, marked, typeset
 from tests.tools.site.navigation import navigation
 from tests.tools.site.pages import lay_out, site_path
 
@@ -40,18 +40,35 @@ def cells(experiment: str, **wanted: str) -> list[dict[str, str]]:
         return [row for row in csv.DictReader(lines) if all(row[key] == value for key, value in wanted.items())]
 
 
-def test_every_formula_stands_in_its_page_and_every_objective_has_one(pages: dict[str, str]) -> None:
+def test_every_formula_of_a_sentence_is_in_its_page_and_every_model_has_one_on_a_line(
+    pages: dict[str, str],
+) -> None:
     for page in formulas():
         marked(page, pages[page])
-    with_objective = {
-        page for page, text in pages.items() if page.startswith("docs/models/") and "## Objective" in text
-    }
-    assert with_objective <= formulas().keys()
+    for name in model_names():
+        assert blocks(f"docs/models/{name}.md", pages[f"docs/models/{name}.md"]), name
 
 
 def test_a_formula_that_its_page_no_longer_has_is_an_error(pages: dict[str, str]) -> None:
     with pytest.raises(ValueError, match=r"docs/models/vae.md no longer has the text 'z = μ \+ σ ε,'"):
         marked("docs/models/vae.md", pages["docs/models/vae.md"].replace("z = μ + σ ε", "z = μ - σ ε"))
+
+
+@pytest.mark.parametrize("tex", [r"\operatorname{KL}(q)", r"\text{penalty_weight}", r"\text{`beta`}", "a $b$"])
+def test_a_formula_that_github_does_not_draw_is_an_error(tex: str) -> None:
+    with pytest.raises(ValueError, match=r"a.md: GitHub draws no formula with .* \\mathrm\{KL\}"):
+        blocks("a.md", f"```math\n{tex}\n```\n")
+
+
+def test_a_formula_on_a_line_becomes_mathml_and_other_code_stays() -> None:
+    pytest.importorskip("latex2mathml")
+    text = "a\n\n```math\n\\mathrm{KL} = \\frac12 \\sum_d \\mu_d^2\n```\n\nb\n\n```bash\nls\n```\n"
+    made = typeset("a.md", text)
+    assert made.startswith('a\n\n<span class="formula block"><math ')
+    assert made.endswith("</math></span>\n\nb\n\n```bash\nls\n```\n")
+    assert 'display="block"' in made
+    assert "<mi>KL</mi>" in made
+    assert "<mfrac>" in made
 
 
 def test_every_page_is_written_and_every_link_leads_to_a_file(pages: dict[str, str], tmp_path: Path) -> None:

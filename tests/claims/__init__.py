@@ -16,4 +16,6 @@ python -m tests.claims write    # puts the recomputed numbers and tables into th
 8. A number that no cell has (a setting, a definition, a paper's): EXCEPTIONS (there), with the reason; " ... " skips.
 9. A sentence that is gone from its page: delete its claim or exception; the test says which.
 10. A new table made from cells: a function in BLOCKS or WHOLE (tables.py) and the two markers.
+11. "Where it fails" of a model's page: its claims stand in failures.py. What a sentence sees in a picture is no claim:
+    when results/family is run again, look at the pictures and read these sentences.
 """

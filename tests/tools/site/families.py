@@ -30,7 +30,7 @@ def models_page(pages: Mapping[str, str]) -> str:
     lines = [
         "# Models",
         "",
-        "One page each: objective, scores, metrics, differences from the papers, what was obtained.",
+        "One page each: objective, scores, metrics, differences from the papers, where it fails, what was obtained.",
     ]
     for family, models in by_family(pages).items():
         lines += ["", f"## {family}", ""]

@@ -1,8 +1,8 @@
 """Formulas of the pages, typeset as MathML, which browsers draw and screen readers read without a script.
 
-The pages write them in plain Unicode, to be read in a terminal. ``formulas.yaml`` says the same in TeX: for
-each page pairs of the text as it stands there and its TeX. A text that its page no longer has is an error, so the two
-cannot come apart unseen.
+A formula on a line of its own is TeX in its page, in a block ```math, which GitHub draws. Those in sentences and tables
+are plain Unicode there, to be read in a terminal; ``formulas.yaml`` says the same in TeX: for each page pairs of the
+text as it stands there and its TeX. A text that its page no longer has is an error: the two cannot come apart unseen.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from typing import Any
 from tests.tools.site import HERE, TOP
 
 PAIRS = HERE / "formulas.yaml"
+BLOCK = re.compile(r"^```math\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+REFUSED = re.compile(r"\\operatorname|\\text[a-z]*\{[^}]*_|(?<!\\)%|\$|`")  # in a block, by GitHub
 SPECIAL = {"|": "&#124;", "*": "&#42;", "_": "&#95;", "`": "&#96;", "[": "&#91;", "]": "&#93;", "\\": "&#92;"}
 
 SPACING = {  # what browsers are not told by latex2mathml: a function's name, its argument, a minus that is a sign
@@ -35,7 +37,7 @@ SPACING = {  # what browsers are not told by latex2mathml: a function's name, it
 
 @cache
 def formulas() -> Mapping[str, Sequence[Mapping[str, Any]]]:
-    """Path of a page from the top -> its formulas: ``text``, ``tex``, and ``block: true`` for a line of its own."""
+    """Path of a page from the top -> its formulas in sentences: ``text`` and ``tex``."""
     import yaml
 
     return yaml.safe_load(PAIRS.read_text(encoding="utf-8"))
@@ -44,11 +46,25 @@ def formulas() -> Mapping[str, Sequence[Mapping[str, Any]]]:
 def typeset(page: str, text: str) -> str:
     """The Markdown ``text`` of the page at ``page`` with its formulas as MathML.
 
-    Raises ``ValueError`` for a formula whose text the page does not have.
+    Raises ``ValueError`` for a block that GitHub does not draw, and for a formula whose text the page does not have.
     """
-    text = marked(page, text)
-    made = [mathml(formula["tex"], formula.get("block", False)) for formula in formulas().get(page, ())]
-    return re.sub(r"\0(\d+)\0", lambda found: made[int(found[1])], text)
+    lines = iter([mathml(tex, block=True) for tex in blocks(page, text)])
+    sentences = [mathml(formula["tex"]) for formula in formulas().get(page, ())]
+    text = marked(page, BLOCK.sub("\x01", text))
+    text = re.sub(r"\0(\d+)\0", lambda found: sentences[int(found[1])], text)
+    return re.sub("\x01", lambda found: next(lines), text)
+
+
+def blocks(page: str, text: str) -> list[str]:
+    """The TeX of every block ```math. Raises as ``typeset``."""
+    found = BLOCK.findall(text)
+    for tex in found:
+        if refused := REFUSED.search(tex):
+            raise ValueError(
+                f"{page}: GitHub draws no formula with {refused[0]!r}. Type a name such as KL as \\mathrm{{KL}}; give "
+                "a setting a letter, and say in the sentence after the formula which it is"
+            )
+    return found
 
 
 def marked(page: str, text: str) -> str:
@@ -65,10 +81,11 @@ def marked(page: str, text: str) -> str:
 def mathml(tex: str, block: bool = False) -> str:
     """TeX as MathML in a box that scrolls by itself; no character of it means anything in Markdown.
 
-    ``\\text{`beta`}`` is the name of a setting.
+    In a sentence \\text{`beta`} is the name of a setting.
     """
     from latex2mathml.converter import convert
 
+    tex = re.sub(r"\\mathrm\{([A-Za-z]{2,})\}", r"\\operatorname{\1}", tex)  # one name, no product of letters
     made = convert(tex, display="block" if block else "inline")
     for pattern, text in SPACING.items():
         made = re.sub(pattern, text, made)
