@@ -15,11 +15,10 @@ from benchmark.report.answer import answer_of
 from benchmark.report.beside import set_beside
 from benchmark.report.carry import Carried, carry_over, into_manifest
 from benchmark.report.committed import published, read_committed, report_of
-from benchmark.report.errors import with_errors
 from benchmark.report.frame import build_frame, read_frame, write_frame
 from benchmark.report.hashes import has_scores, score_hashes
 from benchmark.report.manifest import build_manifest, compare, move, refuse_foreign, write_manifest
-from benchmark.report.naming import names_of
+from benchmark.report.measures.errors import with_errors
 from benchmark.report.page import EXPLORER, Plate, build_page
 from benchmark.report.scores import Wish, read_wish, write_scores
 from benchmark.report.stale import refuse_stale, with_numerics
@@ -28,6 +27,7 @@ from benchmark.report.tables.formats import escape_markdown, latex_document, to_
 from benchmark.report.tables.sections import build_tables
 from benchmark.report.tables.table import RULES_SECTION, SWEPT_SECTION, Table
 from benchmark.store.experiments import Collection, PlannedCell, collect
+from benchmark.store.naming import names_of
 
 if TYPE_CHECKING:
     import pandas as pd

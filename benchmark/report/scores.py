@@ -5,7 +5,7 @@ score ``headline`` is the model's own, others are rules. Rows of one cell and sc
 reader in ten lines is in docs/verify.md. Texts and counts compress to next to nothing; a float32 takes 3.2 bytes.
 
 As levels the file takes a third: in place of the value stands how many times the kind of image, normal or anomalous,
-has changed on the way up to it (``report/levels.py``).
+has changed on the way up to it (``report/measures/levels.py``).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from benchmark.config import UsageError, refusal
 from benchmark.data.files import sha256_of
 from benchmark.data.writing import replacing
 from benchmark.report.hashes import HEADLINE, has_scores, judged
-from benchmark.report.levels import levels
+from benchmark.report.measures.levels import levels
 from benchmark.store.experiments import PlannedCell
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmark.report.naming import names_of
+from benchmark.store.naming import names_of
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -34,7 +34,7 @@ class PlannedCell:
     folder: Path = Path()
     job: str = ""  # the job that planned it last
     shared: tuple[str, ...] = ()  # settings of its variant that all cells of the experiment have
-    called: str | None = None  # the name of its column in a report, where that says more (``report/naming.py``)
+    called: str | None = None  # the name of its column in a report, where that says more (``store/naming.py``)
 
     @property
     def label(self) -> str:

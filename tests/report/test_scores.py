@@ -14,7 +14,7 @@ from benchmark.config import UsageError
 from benchmark.engine.metrics import delong_se, fpr_at_tpr
 from benchmark.report.build import build_report
 from benchmark.report.hashes import score_hash
-from benchmark.report.levels import levels
+from benchmark.report.measures.levels import levels
 from benchmark.report.packed import read_manifest
 from benchmark.store.files import RecordError
 from benchmark.store.records import add_rules, read_record

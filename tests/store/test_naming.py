@@ -7,7 +7,7 @@ import pytest
 
 from benchmark.chosen import CHOSEN_ON, read_chosen
 from benchmark.models import model_names
-from benchmark.report.naming import names_of
+from benchmark.store.naming import names_of
 
 MODELS = [
     model
