@@ -18,7 +18,7 @@ import time
 from benchmark.config import UsageError
 from benchmark.sweep.arguments import resuming
 from benchmark.sweep.flags import CommandLine, read_flags, version
-from benchmark.sweep.signals import UNTAKEN, run_until_told
+from benchmark.sweep.signals import UNTAKEN, refuse_to_explain, run_until_told
 
 SELDOM = 100_000  # new objects between two looks of Python's cyclic garbage collector while the program starts
 USUAL = gc.get_threshold()
@@ -45,6 +45,7 @@ def _main(arguments: list[str], typed: str, start: float) -> int:
             return 0
         return _show(line, debug) if line.shows else _run(line, typed, start, debug)
     except UsageError as error:
+        refuse_to_explain()
         if debug:
             raise
         print(f"benchmark: {error}", file=sys.stderr)

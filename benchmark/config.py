@@ -111,7 +111,7 @@ class Config:
     precision: str = "auto"  # auto | fp32 | tf32 | bf16
     deterministic: bool = True  # ask torch for deterministic algorithms
     resume: bool = True  # skip cells that are finished with the same fingerprint
-    published: str = "train"  # cells that results/EXPERIMENT has done: train | skip
+    published: str = "train"  # cells that results/EXPERIMENT has done: train | skip | retry
     experiment_name: str = "default"  # MLflow experiment and name of the report
     output_dir: str = "outputs"  # cell folders, experiments and the embedded MLflow store
     data_dir: str | None = None  # null: BENCHMARK_DATA, else a folder in the user's cache

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from benchmark.report.choice import Choice
-    from benchmark.report.trust import Trust
+    from benchmark.report.measures.trust import Trust
 
 KEYS = {
     "experiment": "name of the experiment whose cells are compared (experiment_name of the runs)",
@@ -158,7 +158,7 @@ def _trusts(settings: dict[str, str], frame: pd.DataFrame, is_synthetic: bool) -
     """How far the choices can be trusted, where cells on real anomalies are there to say so."""
     if "against" not in settings:
         return []
-    from benchmark.report.trust import trust
+    from benchmark.report.measures.trust import trust
 
     if not is_synthetic:
         raise UsageError("against= is for cells on synthetic anomalies (split.evaluate_on=synthetic): leave it out")

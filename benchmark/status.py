@@ -5,16 +5,18 @@ Reads the job files and cell folders, and changes nothing, but that ``verify=tru
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from benchmark.cells import NUMERICS_VERSION
-from benchmark.config import UsageError
-from benchmark.report.carry import current_in
+from benchmark.config import CONF_DIR, UsageError
 from benchmark.report.committed import report_of
+from benchmark.report.parts import RETRY, SKIP, standing
+from benchmark.say import warn
 from benchmark.store.checkpoints import epochs_kept
 from benchmark.store.experiments import MISSING, UNREADABLE, PlannedCell, collect, column_label, experiments
 from benchmark.store.finished import code_fault
@@ -43,6 +45,7 @@ class ExperimentStatus:
     cells: list[PlannedCell]  # those that count
     replaced: list[PlannedCell]  # those of an earlier configuration: kept, but in no table
     jobs: list[PlannedJob]
+    tried: list[PlannedCell] = field(default_factory=list)  # as they are here: not done, but published
 
     @property
     def not_done(self) -> list[PlannedCell]:
@@ -56,7 +59,14 @@ class ExperimentStatus:
 
     def commands(self) -> list[str]:
         """What finishes the experiment: the commands of the jobs in which a cell is to be run, each once."""
-        jobs = {cell.job for cell in self.not_done if cell.state != RUNNING}
+        return self._typed({cell.job for cell in self.not_done if cell.state != RUNNING})
+
+    def retries(self) -> list[str]:
+        """What runs those once more that are not done here, but published."""
+        commands = self._typed({cell.job for cell in self.tried})
+        return [_with(command, "published", RETRY) for command in commands]
+
+    def _typed(self, jobs: set[str]) -> list[str]:
         found = (resuming(job.command) for job in self.jobs if job.job in jobs and job.command)
         return list(dict.fromkeys(found))
 
@@ -72,21 +82,24 @@ def experiment_status(output_dir: str | Path, experiment: str, verify: bool = Fa
         for cell in stale
     ]
     now = [_now(cell, Path(output_dir)) for cell in cells]
-    return ExperimentStatus(_published(now, collection.jobs, experiment), replaced, collection.jobs)
-
-
-def _published(cells: list[PlannedCell], jobs: Sequence[PlannedJob], experiment: str) -> list[PlannedCell]:
-    """The cells, those that a job with ``published=skip`` leaves to the published report marked."""
-    skipping = {job.job for job in jobs if job.published == "skip"}
-    waiting = [cell for cell in cells if cell.state == MISSING and cell.job in skipping]
     folder = report_of(experiment)
-    known = current_in(folder) if waiting else frozenset()
-    return [
-        replace(cell, state=PUBLISHED, reason=f"in {folder.as_posix()}")
-        if cell.fingerprint in known and cell in waiting
-        else cell
-        for cell in cells
+    try:
+        left = standing([cell for cell in now if cell.state != RUNNING], collection.jobs, folder, experiment)
+    except UsageError as error:  # the command that finishes the experiment is refused so too
+        warn(str(error))
+        left = []
+    known = {cell.fingerprint for cell in left}
+    cells = [
+        replace(cell, state=PUBLISHED, reason=f"in {folder.as_posix()}") if cell.fingerprint in known else cell
+        for cell in now
     ]
+    return ExperimentStatus(cells, replaced, collection.jobs, [cell for cell in left if cell.state != MISSING])
+
+
+def _with(command: str, key: str, value: str) -> str:
+    """``command`` with another value of a key."""
+    kept = [word for word in shlex.split(command) if word.partition("=")[0] != key]
+    return shlex.join([*kept, f"{key}={value}"])
 
 
 def _verified(cell: PlannedCell) -> PlannedCell:
@@ -141,6 +154,13 @@ def show(status: ExperimentStatus, experiment: str, output_dir: str) -> None:
             print(heading)
         for cell in cells:
             print(f"  {cell.state}: {cell.name}: {cell.reason}")
+    if status.tried:
+        print(f"Not done here, but published, which counts (published={SKIP}):")
+        for cell in status.tried:
+            print(f"  {cell.state}: {cell.name}: {cell.reason}")
+        print("To try them again, type:")
+        for command in status.retries():
+            print(f"  {command}")
     if status.commands():
         print("To finish it, type:")
         for command in status.commands():
@@ -175,14 +195,23 @@ def required_experiment(settings: Mapping[str, str], output_dir: str) -> str:
     """The experiment that was named. Raises ``UsageError`` with those that exist if none was."""
     if "experiment" not in settings:
         known = experiments(output_dir)
-        example = f"experiment={known[0] if known else 'quick'}"
-        raise UsageError(f"experiment=... is missing. {_there_is(known, output_dir)} Type for example: {example}")
+        what = f"Type for example: experiment={known[0]}" if known else start_with("quick", output_dir)
+        raise UsageError(f"experiment=... is missing. {_there_is(known, output_dir)} {what}")
     return settings["experiment"]
 
 
 def no_cells(output_dir: str, experiment: str) -> str:
     """What to say of an experiment without cells."""
-    return f"no cells of experiment {experiment} in {output_dir}. {_there_is(experiments(output_dir), output_dir)}"
+    known = experiments(output_dir)
+    is_preset = (CONF_DIR / "experiment" / f"{experiment}.yaml").is_file()
+    start = f" {start_with(experiment if is_preset else 'quick', output_dir)}" if is_preset or not known else ""
+    return f"no cells of experiment {experiment} in {output_dir}. {_there_is(known, output_dir)}{start}"
+
+
+def start_with(preset: str, output_dir: str) -> str:
+    """The command that makes cells where there are none."""
+    place = [] if output_dir == "outputs" else [f"output_dir={output_dir}"]
+    return f"Start with: {shlex.join(['python', '-m', 'benchmark', '-m', f'+experiment={preset}', *place])}"
 
 
 def _there_is(known: Sequence[str], output_dir: str) -> str:

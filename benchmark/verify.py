@@ -149,6 +149,8 @@ def _refuse_folder(output_dir: str) -> None:
 def _say_what_comes(committed: Committed, rows: Sequence[Row], settings: Mapping[str, str]) -> None:
     done = int((committed.frame["state"] == "done").sum())
     how = "" if "cells" in settings else f", drawn with seed {settings.get('seed', 0)}"
+    for line in committed.renamed:
+        print(line)
     seconds = math.fsum(row[key] for row in rows for key in ("train_seconds", "score_seconds") if row[key] == row[key])
     minutes, rest = divmod(round(seconds), 60)
     print(

@@ -207,3 +207,14 @@ def test_several_presets_in_one_command_are_refused(presets: str) -> None:
     """Crossed, each would lose its models and data sets, and one job of the defaults would stand for them."""
     with pytest.raises(UsageError, match="names several presets"):
         compose_jobs(["-m", presets])
+
+
+def test_a_setting_of_the_model_that_a_preset_sweeps_over_is_known() -> None:
+    """It is one of the preset's model, not of the model that would be there without the preset."""
+    words = ["+experiment=sensitivity/components", "dataset=mnist", "model.components=2"]
+    (job,) = compose_jobs(["-m", *words])
+    assert (job.config.model.name, job.config.model.components) == ("pca", 2)
+    with pytest.raises(UsageError, match=r"which needs -m\. Type: python -m benchmark -m \+experiment=sens"):
+        compose_jobs(words)
+    with pytest.raises(UsageError, match=r"did you mean model\.components\? There is: headline, components"):
+        compose_jobs(["-m", *words[:2], "model.componets=2"])

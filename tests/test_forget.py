@@ -174,7 +174,8 @@ def test_an_experiment_without_jobs_is_none(experiment: Records, capsys: pytest.
     capsys.readouterr()
     assert forget() == 1
     assert capsys.readouterr().err == (
-        "benchmark.forget: no cells of experiment small in outputs. There is none in outputs.\n"
+        "benchmark.forget: no cells of experiment small in outputs. There is none in outputs. "
+        "Start with: python -m benchmark -m +experiment=quick\n"
     )
 
 

@@ -159,6 +159,18 @@ def test_a_status_changes_nothing_and_needs_no_torch(experiment: Records) -> Non
         (["experiment=../small"], 2, "experiment=../small is not a name"),
         (["experiment=smal"], 1, "no cells of experiment smal in outputs. There is: small."),
         (["experiment=small", "output_dir=none"], 1, "no cells of experiment small in none. There is none in none."),
+        (
+            ["output_dir=none"],
+            2,
+            "experiment=... is missing. There is none in none. Start with: python -m benchmark -m +experiment=quick "
+            "output_dir=none",
+        ),
+        (
+            ["experiment=paper"],
+            1,
+            "no cells of experiment paper in outputs. There is: small. Start with: python -m benchmark -m "
+            "+experiment=paper",
+        ),
     ],
 )
 @pytest.mark.parametrize("module", ["status", "sync"])

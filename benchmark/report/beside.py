@@ -77,7 +77,7 @@ def set_beside(
         f"{committed.revision}); they were not run for this report, and no two of them are tested against each other"
     )
     source = {"experiment": committed.folder.name, "git_revision": committed.revision, "cells": len(taken)}
-    return Others(taken, [said, *notes, *more], source)
+    return Others(taken, [said, *committed.renamed, *notes, *more], source)
 
 
 def _alike(own: pd.DataFrame, theirs: pd.DataFrame, committed: Committed) -> pd.DataFrame:

@@ -13,13 +13,14 @@ from benchmark.config import UsageError
 from benchmark.data.writing import scratch
 from benchmark.report.answer import answer_of
 from benchmark.report.beside import set_beside
-from benchmark.report.carry import Carried, carry_over, into_manifest
-from benchmark.report.committed import published, read_committed, report_of
+from benchmark.report.carry import Carried, carry_over, into_manifest, let_stand
+from benchmark.report.committed import Committed, published, read_committed, report_of
 from benchmark.report.frame import build_frame, read_frame, write_frame
 from benchmark.report.hashes import has_scores, score_hashes
 from benchmark.report.manifest import build_manifest, compare, move, refuse_foreign, write_manifest
 from benchmark.report.measures.errors import with_errors
 from benchmark.report.page import EXPLORER, Plate, build_page
+from benchmark.report.parts import refuse_other
 from benchmark.report.scores import Wish, read_wish, write_scores
 from benchmark.report.stale import refuse_stale, with_numerics
 from benchmark.report.statistics import groups
@@ -166,6 +167,9 @@ def _build(wanted: Wanted, output_dir: Path, place: Place) -> Report:
             f"no records of experiment {experiment} in {output_dir}. "
             f"Make them with: python -m benchmark -m {_how_to_make(experiment)}"
         )
+    former = _read_former(wanted.carry, experiment)
+    if former is not None:
+        collection = let_stand(collection, former.folder, experiment)
     collection = with_numerics(collection)
     if place.current and place.is_published:
         refuse_stale(collection.cells, _how_to_finish(experiment))
@@ -180,14 +184,14 @@ def _build(wanted: Wanted, output_dir: Path, place: Place) -> Report:
             ) from error
         write_frame(with_errors(build_frame(collection.cells), collection.cells), made / "cells.csv")
         frame = read_frame(made / "cells.csv")  # from here on, nothing but what a reader of cells.csv has
-        carried = _carry(wanted.carry, collection.cells, frame, place)
+        carried = _carry(former, collection.cells, frame, place)
         if carried is not None:
             write_frame(carried.beside(frame), made / "cells.csv")
             frame = read_frame(made / "cells.csv")
             collection = replace(collection, warnings=[*collection.warnings, *carried.notes])
         difference = compare(frame, place.folder)
         if place.keeps and difference.lost:
-            raise UsageError(f"{difference.lost}. {_how_to_replace(experiment)}")
+            raise UsageError(f"{difference.lost}. {_how_to_keep(former, frame)}{_how_to_replace(experiment)}")
         shown, others = frame, None
         if wanted.beside is not None:
             others = set_beside(collection.cells, frame, published(wanted.beside, "beside"), wanted.beside_model)
@@ -240,14 +244,20 @@ def _write_tables(made: Path, experiment: str, sections: dict[str, list[Table]])
     (made / "tables.md").write_text("\n".join(parts), encoding="utf-8")
 
 
-def _carry(folder: Path | None, cells: list[PlannedCell], frame: pd.DataFrame, place: Place) -> Carried | None:
-    """The cells of a published report that are kept; None if none were asked for, or it has none to keep.
-
-    Raises ``UsageError`` if there is no such report.
-    """
+def _read_former(folder: Path | None, experiment: str) -> Committed | None:
+    """The report whose cells are to be kept, if any are. Raises ``UsageError`` if it is none, or another's."""
     if folder is None:
         return None
-    found = carry_over(cells, frame, read_committed(folder), place.current and place.is_published)
+    former = read_committed(folder)
+    refuse_other(former, folder, experiment, "carry=true")
+    return former
+
+
+def _carry(former: Committed | None, cells: list[PlannedCell], frame: pd.DataFrame, place: Place) -> Carried | None:
+    """The cells of a published report that are kept; None if none were asked for, or it has none to keep."""
+    if former is None:
+        return None
+    found = carry_over(cells, frame, former, place.current)
     return found if len(found) or found.notes else None
 
 
@@ -277,6 +287,21 @@ def _how_to_finish(experiment: str) -> str:
 
 def _how_to_replace(experiment: str) -> str:
     return f"{_how_to_finish(experiment)}. Or type replace=true, or results_dir=<another folder>"
+
+
+def _how_to_keep(former: Committed | None, frame: pd.DataFrame) -> str:
+    """What lets published cells stand that were tried here and are not done; "" if there are none."""
+    if former is None:
+        return ""
+    tried = frame[(frame["state"] != "done") & frame["fingerprint"].isin(list(former.done))]
+    count = len(tried)
+    which = "1 cell is" if count == 1 else f"{count} cells are"
+    return (
+        f"{which} published and failed here: to keep what is published, type the command of the sweep with "
+        "published=skip, then this one. "
+        if count
+        else ""
+    )
 
 
 def _how_to_make(experiment: str) -> str:

@@ -10,18 +10,15 @@ as it was published, or says what it leaves out.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmark.cells import NUMERICS_VERSION
 from benchmark.config import UsageError
 from benchmark.engine.committee import NAME as COMMITTEE
 from benchmark.report.alike import (
     KEY,
-    RULE,
     Asker,
     in_short,
     keys,
@@ -32,19 +29,14 @@ from benchmark.report.alike import (
     rows_of,
     rule_columns,
 )
-from benchmark.report.committed import Committed, read_committed
+from benchmark.report.committed import Committed
 from benchmark.report.frame import joined
-from benchmark.report.manifest import AXES, MANIFEST
-from benchmark.store.experiments import MISSING, PlannedCell
-from benchmark.store.files import RecordError
-from benchmark.store.finished import fault_of
+from benchmark.report.manifest import AXES
+from benchmark.report.parts import stale, standing
+from benchmark.store.experiments import MISSING, Collection, PlannedCell, warnings_of_code
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from benchmark.cells import Cell
-
-Rules = Mapping[str, Mapping[str, Any]]  # name -> configuration and code
 
 
 @dataclass(frozen=True)
@@ -70,6 +62,32 @@ class Carried:
     def of(self, dataset: str, split: str, evaluate_on: str) -> int:
         """How many of them belong to one table."""
         return len(rows_of(self.frame, (dataset, split, evaluate_on)))
+
+
+def let_stand(collection: Collection, folder: Path, experiment: str) -> Collection:
+    """The cells of an experiment, of which those that it leaves to the report in ``folder`` are missing here.
+
+    Whatever became of them: a warning says it (``standing`` in ``report/parts.py``).
+    """
+    left = standing(collection.cells, collection.jobs, folder, experiment)
+    fingerprints = {cell.fingerprint for cell in left}
+    cells = [
+        replace(cell, state=MISSING, record=None, reason=f"left to {folder.as_posix()}")
+        if cell.fingerprint in fingerprints
+        else cell
+        for cell in collection.cells
+    ]
+    of_code = warnings_of_code(collection.cells)
+    said = [text for text in collection.warnings if text not in of_code] + warnings_of_code(cells)
+    tried = [cell for cell in left if cell.state != MISSING]
+    if tried:
+        states = Counter("stale" if cell.state == "done" else cell.state for cell in tried)
+        said.append(
+            f"{len(tried)} of the cells that are kept have a record here that is not finished "
+            f"({', '.join(f'{count} {state}' for state, count in states.items())}); published=skip lets the published "
+            f"ones stand: {_some([cell.name for cell in tried])}"
+        )
+    return replace(collection, cells=cells, warnings=said)
 
 
 def carry_over(cells: Sequence[PlannedCell], frame: pd.DataFrame, committed: Committed, strict: bool = True) -> Carried:
@@ -138,67 +156,6 @@ def _refuse_stale(kept: pd.DataFrame, committed: Committed, strict: bool) -> lis
             f"and not kept unasked: {_some(names)}. Run them again, or type stale=true: page and manifest then say so"
         )
     return [f"{count} cells that are kept are stale: {fault}" for fault, count in found.items()]
-
-
-def stale(committed: Committed, row: Mapping[str, Any]) -> str | None:
-    """Why a published cell is not what this code would give; None if it is, as far as the report noted it."""
-    origin = committed.origin(row["fingerprint"])
-    if not origin:
-        return "their code is not known, as the report did not note it"
-    if origin["numerics"] != NUMERICS_VERSION:
-        return f"numerics of version {origin['numerics']}, here {NUMERICS_VERSION}"
-    return fault_of(row["model"], origin["code"])
-
-
-def current_in(folder: Path) -> frozenset[str]:
-    """Fingerprints of the done cells of a report that are of the code as it is now; none if there is no such report."""
-    try:
-        committed = read_committed(folder)
-    except (UsageError, RecordError):
-        return frozenset()
-    return frozenset(key for key, row in committed.done.items() if stale(committed, row) is None)
-
-
-def published_in(folder: Path, cells: Iterable[Cell], rules: Rules, chosen: str | None) -> frozenset[str]:
-    """Fingerprints of those ``cells`` that the report in ``folder`` has done, so that they need not be trained.
-
-    They are of the very fingerprint and of the code as it is now, and were judged by all of ``rules`` (name ->
-    configuration and code), of which ``chosen`` was noted as the chosen one. None where nothing is published yet.
-    Raises ``UsageError`` for a report that cannot be read.
-    """
-    if not (folder / MANIFEST).exists():
-        return frozenset()
-    try:
-        committed = _read(folder.resolve(), (folder / MANIFEST).stat().st_mtime_ns)
-    except RecordError as error:
-        raise UsageError(f"published=skip: {error}") from error
-    return frozenset(
-        cell.fingerprint
-        for cell in cells
-        if (row := committed.done.get(cell.fingerprint)) is not None
-        and stale(committed, row) is None
-        and chosen in (None, row["chosen_rule"])
-        and all(_judged(row, name, rule, committed) for name, rule in rules.items())
-    )
-
-
-@cache
-def _read(folder: Path, changed: int) -> Committed:
-    """The report, read once a process as long as its manifest does not change."""
-    return read_committed(folder)
-
-
-def _judged(row: Mapping[str, Any], name: str, rule: Mapping[str, Any], committed: Committed) -> bool:
-    """Whether a rule judged a published cell, in the version that it has here.
-
-    One that judged no published cell of the same model is taken for one that does not apply to it.
-    """
-    if (committed.rules or {}).get(name) != [{key: rule[key] for key in ("config", "code")}]:
-        return False
-    column = f"{RULE}{name}"
-    if row.get(column) == row.get(column):  # not NaN
-        return column in row
-    return committed.frame.loc[committed.frame["model"] == row["model"], column].isna().all()
 
 
 def _refuse_images(own: pd.DataFrame, theirs: pd.DataFrame, asker: Asker) -> None:

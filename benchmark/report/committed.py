@@ -37,6 +37,15 @@ class Committed:
         return str(self.manifest.get("experiment", self.folder.name))
 
     @property
+    def renamed(self) -> list[str]:
+        """A line that says so, if a published folder does not have the name of its experiment."""
+        if self.folder.parent.name != PLACE.name or self.folder.name == self.experiment:
+            return []
+        return [
+            f"{self.folder.as_posix()} is the report of experiment {shown(self.experiment)}, as its {MANIFEST} says"
+        ]
+
+    @property
     def revision(self) -> str:
         """The revision of the code that made the report, shortened."""
         return shown(str(self.manifest.get("report_git_revision", "unknown"))[:12])

@@ -157,7 +157,7 @@ def collect(output_dir: str | Path, experiment: str) -> Collection:
             stale.pop(cell.fingerprint, None)
     shared = shared_settings((cell.axes.model, cell.variant) for cell in chosen.values())
     cells = [replace(cell, shared=shared) for cell in chosen.values()] if shared else list(chosen.values())
-    return Collection(cells, jobs, [*_warn(stale), *_warn_of_code(cells)], list(stale.values()))
+    return Collection(cells, jobs, [*_warn(stale), *warnings_of_code(cells)], list(stale.values()))
 
 
 def _open(output_dir: Path, entry: Entry) -> tuple[str, str, Record | None]:
@@ -186,7 +186,8 @@ def _guess_variant(job: PlannedJob) -> str:
     return " ".join(o.split(".", 1)[-1] for o in typed)
 
 
-def _warn_of_code(cells: Sequence[PlannedCell]) -> list[str]:
+def warnings_of_code(cells: Sequence[PlannedCell]) -> list[str]:
+    """What is to be said of done cells whose model has other code now."""
     done = [cell for cell in cells if cell.state == "done" and cell.record is not None]
     found = Counter((cell.axes.model, code_fault(cell.record)) for cell in done if cell.record is not None)
     return [

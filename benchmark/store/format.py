@@ -95,7 +95,9 @@ class PlannedJob:
     overrides: tuple[str, ...] = ()
     git_revision: str = ""
     config_hash: str = ""
-    published: str = "train"  # skip: cells that are published are left to the report
+    published: str = "train"  # skip, retry: cells that are published are left to the report
+    rules: Mapping[str, Any] = field(default_factory=dict)  # configurations of those that must have judged such a cell
+    chosen_rule: str | None = None  # that must have been noted of such a cell
     cells: tuple[Entry, ...]
 
 

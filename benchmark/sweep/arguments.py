@@ -16,7 +16,7 @@ from pathlib import Path
 from benchmark import config
 from benchmark.config import CONF_DIR, LONGEST, UsageError
 from benchmark.store.files import RecordError
-from benchmark.sweep.signals import ends_in_order
+from benchmark.sweep.signals import ends_in_order, refuse_to_explain
 
 Main = Callable[[list[str] | None], int]
 SCHEMA = Path(config.__file__)
@@ -50,6 +50,7 @@ def small_command(name: str, describe: Callable[[], str]) -> Callable[[Callable[
             try:
                 return run(words)
             except (UsageError, RecordError) as error:
+                refuse_to_explain()
                 print(f"{name}: {error}", file=sys.stderr)
                 return 2 if isinstance(error, UsageError) else 1
 

@@ -32,7 +32,7 @@ CHOICES = {
     "trainer.strategy": ("auto", "loop", "vmap"),
     "split.evaluate_on": ("test", "validation", "synthetic"),
     "tracking.models": ("best", "all", "off"),
-    "published": ("train", "skip"),
+    "published": ("train", "skip", "retry"),
 }
 COUNTS = (
     *("trainer.epochs", "trainer.batch_size", "trainer.workers", "trainer.score_batch_size"),

@@ -106,9 +106,23 @@ def _base(line: CommandLine) -> Any:
     single = [override for override in line.overrides if not (line.multirun and _is_sweep(override))]
     if empty := next((override for override in line.overrides if override.startswith("=")), None):
         raise UsageError(f"{empty}: this is not key=value. Type for example: python -m benchmark model=vae")
-    base = _composed(line.overrides, lambda: _compose(line, single, return_hydra_config=True))
+    base = _composed(line.overrides, lambda: _compose_base(line, single))
     refuse_preset_choices(base.hydra.runtime.choices)
     return base
+
+
+def _compose_base(line: CommandLine, overrides: list[str]) -> Any:
+    """What all jobs have; settings of a model that a preset sweeps over are of its models, and left to the jobs."""
+    from hydra.errors import ConfigCompositionException
+
+    try:
+        return _compose(line, overrides, return_hydra_config=True)
+    except ConfigCompositionException:
+        rest = [override for override in overrides if not override.startswith("model.")]
+        base = _compose(line, rest, return_hydra_config=True) if len(rest) < len(overrides) else None
+        if base is None or "model" not in (base.hydra.sweeper.get("params") or {}):
+            raise
+        return base
 
 
 def _compose(line: CommandLine, overrides: list[str], **how: Any) -> Any:

@@ -29,21 +29,21 @@ from benchmark.engine.state import Settings
 from benchmark.models import constructor, model_class, model_names
 from benchmark.models.keywords import AUTO, network_for
 from benchmark.models.refusals import NETWORK, arguments_of, chooses_network, refuse_built
-from benchmark.report.carry import published_in
 from benchmark.report.committed import report_of
+from benchmark.report.parts import RETRY, TRAIN, published_in
 from benchmark.rules import build_rule, labelled, rule_code, shipped
 from benchmark.say import one_line
 from benchmark.store.checkpoints import Checkpoints
 from benchmark.store.environment import git_revision
 from benchmark.store.experiments import write_job
+from benchmark.store.finished import finished_record
 from benchmark.store.format import Entry, PlannedJob
 from benchmark.store.leases import lock
+from benchmark.store.records import STATUS_FILE
 from benchmark.sweep.check import seeds
 
 if TYPE_CHECKING:
     from benchmark.rules.base import Rule
-
-SKIP = "skip"  # of the key ``published``
 
 
 @dataclass(frozen=True)
@@ -77,10 +77,29 @@ class Job:
 
     @cached_property
     def published(self) -> frozenset[str]:
-        """Fingerprints of those of its cells that are published and left out; none unless ``published=skip``."""
-        if self.config.published != SKIP:
+        """Fingerprints of those of its cells that are left to the published report; none unless that is asked for.
+
+        Not those that are finished here, nor with ``published=retry`` those that were tried here. It is decided before
+        any of its cells is trained.
+        """
+        config = self.config
+        if config.published == TRAIN:
             return frozenset()
-        return published_in(report_of(self.config.experiment_name), self.cells, self.rules, self.config.chosen_rule)
+        folder, name = report_of(config.experiment_name), config.experiment_name
+        found = published_in(folder, name, self.cells, self.rules, config.chosen_rule)
+        return frozenset(
+            cell.fingerprint for cell in self.cells if cell.fingerprint in found and not self._is_own(cell)
+        )
+
+    def _is_own(self, cell: Cell) -> bool:
+        """Whether a cell that is published counts as it is here, or is to be tried here once more."""
+        if self.config.published == RETRY and self.has_record(cell):
+            return True
+        return self.config.resume and finished_record(self.output_dir, cell) is not None
+
+    def has_record(self, cell: Cell) -> bool:
+        """Whether a cell was tried here, whatever became of it."""
+        return (self.output_dir / cell.path / STATUS_FILE).exists()
 
     def rules_built(self, names: Iterable[str]) -> dict[str, Rule]:
         """Some of its rules, ready to judge."""
@@ -106,8 +125,14 @@ class Job:
             git_revision=git_revision(),
             config_hash=digest,
             published=self.config.published,
+            **(self._asked() if self.config.published != TRAIN else {}),
             cells=tuple(map(Entry.of, self.cells)),
         )
+
+    def _asked(self) -> dict[str, Any]:
+        """What a published cell must have been judged by to stand for one of its own."""
+        configs = {name: rule["config"] for name, rule in self.rules.items()}
+        return {"rules": configs, "chosen_rule": self.config.chosen_rule}
 
     def write(self) -> PlannedJob:
         """Write which cells this job has, so that a report knows what is missing; returns what was written."""

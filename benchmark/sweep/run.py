@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +15,7 @@ import torch
 from benchmark.cells import Cell
 from benchmark.engine.device import allow_tf32
 from benchmark.report.committed import report_of
+from benchmark.report.parts import RETRY
 from benchmark.say import named, warn
 from benchmark.store.finished import finished_record, why_again
 from benchmark.store.format import PlannedJob, Status
@@ -61,8 +62,8 @@ def run_job(job: Job, tracker: BackgroundTracker | None, progress: Progress) -> 
     allow_tf32(job.precision)
     description = _written(job)
     finished = _finished(job, progress)
-    elsewhere = _published(job, finished, progress)
-    todo = [cell for cell in job.cells if cell.fingerprint not in finished and cell.fingerprint not in elsewhere]
+    _say_published(job, progress)
+    todo = [cell for cell in job.cells if cell.fingerprint not in finished and cell.fingerprint not in job.published]
     records, busy = list(finished.values()), []
     if tracker is not None and not todo:  # a repeat of a finished command is no run of its own
         tracker.log_missing(description, records)
@@ -101,20 +102,21 @@ def _finished(job: Job, progress: Progress) -> dict[str, Record]:
         elif record is not None:
             found[cell.fingerprint] = record
             show(progress, cell, record, "finished before, ")
-        elif (why := why_again(job.output_dir, cell)) is not None:
+        elif cell.fingerprint not in job.published and (why := why_again(job.output_dir, cell)) is not None:
             progress.say(f"  {cell.name}: {why}, trained again")
     for what, count in Counter(waiting).items():
         progress.say(f"  {_cells(count)} finished before, to be judged from their weights: {what}")
     return found
 
 
-def _published(job: Job, finished: Mapping[str, Record], progress: Progress) -> frozenset[str]:
-    """Fingerprints of the cells that are published and have no record here, which are left out; said in one line."""
-    found = job.published - finished.keys()
-    if found:
-        where = report_of(job.config.experiment_name).as_posix()
-        progress.skip(len(found), f"{_cells(len(found))} published in {where}, not trained again")
-    return found
+def _say_published(job: Job, progress: Progress) -> None:
+    """That cells are left to the published report, in one line; and what tries those again that failed here."""
+    if not (count := len(job.published)):
+        return
+    where = report_of(job.config.experiment_name).as_posix()
+    tried = sum(cell.fingerprint in job.published and job.has_record(cell) for cell in job.cells)
+    again = f" ({tried} with a record here that is not finished: published={RETRY} tries such cells again)"
+    progress.skip(count, f"{_cells(count)} published in {where}, not trained again{again if tried else ''}")
 
 
 @contextmanager

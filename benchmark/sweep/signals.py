@@ -40,6 +40,7 @@ class Terminated(KeyboardInterrupt):
 
 
 _told = threading.Event()  # a signal has come
+_come: list[type[KeyboardInterrupt]] = []  # as what it was raised
 _leaving = threading.Lock()
 _abandoned = threading.Event()  # threads of this process go on that nobody waits for
 
@@ -98,6 +99,7 @@ def run_until_told(name: str, main: Callable[[], int], last_words: Callable[[], 
                 return code
     finally:
         _told.clear()
+        _come.clear()
 
 
 def _printed(name: str, main: Callable[[], int], owns_process: bool) -> int:
@@ -107,7 +109,10 @@ def _printed(name: str, main: Callable[[], int], owns_process: bool) -> int:
         if sys.stdout is not None:
             sys.stdout.flush()
         return code
-    except OSError as error:
+    except Exception as error:
+        refuse_to_explain()
+        if not isinstance(error, OSError):
+            raise
         if error.errno not in UNTAKEN:
             raise
         if owns_process and sys.stdout is not None:  # else the interpreter tries once more at its end, and complains
@@ -150,7 +155,14 @@ def _say(words: str) -> None:
 
 def _raise(number: int, frame: FrameType | None) -> None:
     _told.set()
-    raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+    _come.append(Terminated if number == signal.SIGTERM else KeyboardInterrupt)
+    raise _come[-1]
+
+
+def refuse_to_explain() -> None:
+    """Raise the interrupt once more if a signal has come: an error after it is what some library made of it."""
+    if _come:
+        raise _come[0] from None
 
 
 def _watch(reader: int, watched: Sequence[int], last_words: Callable[[], str]) -> None:

@@ -70,7 +70,7 @@ class Sweep:
         ahead = []
         for cell in job.cells:
             finished = config.resume and finished_record(job.output_dir, cell) is not None
-            skipped = not finished and cell.fingerprint in job.published
+            skipped = cell.fingerprint in job.published
             self.planned.append(Planned(job.output_dir, cell, finished, folder.as_posix() if skipped else ""))
             ahead += [] if finished or skipped else [cell]
         for line in foresee(job, ahead, self.foreseen):

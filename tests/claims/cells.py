@@ -9,10 +9,10 @@ from pathlib import Path
 import pandas as pd
 
 from benchmark.report.frame import read_frame
+from benchmark.report.measures.trust import Trust, trust
 from benchmark.report.statistics import Group, groups
 from benchmark.report.tables.paired import POOLED, SEPARATED, Comparison, comparisons
 from benchmark.report.tables.published import read_published
-from benchmark.report.trust import Trust, trust
 from tests.claims.claim import Absent
 
 ROOT = Path(__file__).parents[2]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from statistics import median
 
 import pandas as pd
@@ -187,3 +188,16 @@ def chosen_verdict(first: str, second: str, dataset: str) -> str:
     ahead = c.first if c.effect > 0 else c.second
     told = f"separated, `{ahead}` ahead" if c.p_holm < SEPARATED else "not separated"
     return f"{told} (Wilcoxon signed-rank over the {WORDS.get(c.n, c.n)} classes, {p} after Holm's correction)"
+
+
+def p_of(verdict: str) -> float:
+    """The p-value that a verdict names. Raises ``ValueError`` if it is too small to be named."""
+    if (found := re.search(r"p = ([\d.e-]+)", verdict)) is None:
+        raise ValueError(f"no p-value in: {verdict}")
+    return float(found[1])
+
+
+def told(verdict: Callable[[str, str, str], str], *expected: str) -> bool:
+    """Whether AE beside PCA, then beside VAE, on both data sets, are told apart as a page says in plain words."""
+    found = [verdict("ae", other, dataset) for other in ("pca", "vae") for dataset in CLASSES]
+    return all(text.startswith(f"{words} (") for text, words in zip(found, expected, strict=True))

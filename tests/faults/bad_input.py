@@ -298,7 +298,7 @@ CASES = [
         ("model.latent=x", "model.latent=x is not allowed: it must be a whole number. Type for example: model.latent="),
         ("model.hidden=400", "model.hidden=400 is not allowed: it must be a list of whole numbers such as [400,200]"),
         ("model.loss=l3", "model.loss=l3 is not allowed: it must be one of l2, l1, bernoulli"),
-        ("published=maybe", "published=maybe is not allowed: it must be one of train, skip"),
+        ("published=maybe", "published=maybe is not allowed: it must be one of train, skip, retry"),
         ("resume=maybe", "resume=maybe is not allowed: it must be true or false"),
         ("seed=1.5", "seed=1.5 is not allowed: it must be a whole number of at least 0, or a list of them"),
         ("split.normal_class=1.5", "split.normal_class=1.5 is not a class of this data set"),

@@ -17,8 +17,10 @@ from pathlib import Path
 
 import pytest
 
+from benchmark.config import UsageError
 from benchmark.store.records import read_record
 from benchmark.store.recovery import recover
+from benchmark.sweep.arguments import small_command
 from tests.faults.warm import Forked
 from tests.test_cli import user_environment
 
@@ -199,3 +201,20 @@ def test_ctrl_c_while_modules_load_is_one_line(tmp_path: Path, module: str) -> N
     )
     said = "\nbenchmark: stopped before it began. To go on, type the same again.\n"
     assert (done.returncode, done.stdout, done.stderr) == (130, "", said)
+
+
+@pytest.mark.parametrize("error", [UsageError("sources: what a library made of it"), TypeError("sources: the same")])
+def test_an_error_that_a_library_makes_of_a_signal_is_not_explained(
+    error: Exception, capsys: pytest.CaptureFixture[str]
+) -> None:
+    @small_command("benchmark.tried", lambda: "")
+    def tried(arguments: list[str]) -> int:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(60)
+        except KeyboardInterrupt:
+            raise error from None
+        return 0
+
+    assert tried([]) == 143
+    assert capsys.readouterr().err.strip() == "benchmark.tried: stopped. To go on, type the same again."

@@ -24,8 +24,8 @@ class Records:
     def __init__(self, output_dir: Path, experiment: str = "small") -> None:
         self.output_dir, self.experiment, self.jobs = output_dir, experiment, 0
 
-    def job(self, *cells: dict[str, Any]) -> list[dict[str, Any]]:
-        """Write cells (see ``cell``) and the job that planned them; later calls are later jobs."""
+    def job(self, *cells: dict[str, Any], **more: Any) -> list[dict[str, Any]]:
+        """Write cells (see ``cell``) and the job that planned them, with ``more`` entries; later calls, later jobs."""
         self.jobs += 1
         entries = [self._write(cell) for cell in cells]
         content = {
@@ -36,6 +36,7 @@ class Records:
             "git_revision": "0123456789abcdef",
             "config_hash": "f" * 64,
             "cells": entries,
+            **more,
         }
         write_job(self.output_dir, self.experiment, read_job(content))
         return entries

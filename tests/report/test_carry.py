@@ -17,6 +17,9 @@ from benchmark.report.build import Report, build_report
 from benchmark.report.committed import published, read_committed
 from benchmark.report.frame import read_frame
 from benchmark.report.packed import read_manifest
+from benchmark.report.parts import published_in
+from benchmark.rules import rule_code, shipped
+from benchmark.status import main as status
 from benchmark.store.files import RecordError
 from benchmark.store.records import add_rules, read_record
 from tests.report.conftest import Records
@@ -119,6 +122,80 @@ def test_one_s_own_cell_counts_and_one_that_failed_here_is_not_hidden(first: Rec
     }
 
 
+@pytest.mark.parametrize(
+    "ended",
+    [{"state": "failed", "reason": "no memory"}, {"state": "diverged", "reason": "nan"}, {"code": "b" * 64}],
+    ids=["failed", "diverged", "stale"],
+)
+def test_a_published_cell_stands_whatever_became_of_it_here_once_skip_was_typed(
+    first: Records, ended: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With retry, or without either, what became of it here counts: then the report says how the published one can."""
+    planned = [{"model": "pca", "k": 0, "auroc": 0.1, **IMAGES, **ended}]
+    command = ["experiment=small", f"output_dir={first.output_dir}"]
+    first.job(*planned, published="skip")
+    found = report(first)
+    assert set(found.frame["state"]) == {"done"}
+    assert found.frame[(found.frame["model"] == "pca") & (found.frame["normal_class"] == 0)]["auroc"].iloc[0] == 0.65
+    assert any("1 of the cells that are kept have a record here that is not finished" in w for w in found.warnings)
+    assert not any("trains them again" in text for text in found.warnings)
+    assert status(command) == 0
+    out = capsys.readouterr().out
+    assert "0 of 1 cells done, 1 published in results/small." in out
+    assert "To try them again, type:\n  python -m benchmark -m output_dir=/home/somebody/outputs published=retry" in out
+    assert "To finish it" not in out
+
+    first.job(*planned, published="retry")
+    assert status(command) == 1
+    assert "0 of 1 cells done." in capsys.readouterr().out
+    if "state" in ended:
+        with pytest.raises(UsageError, match=r"1 cell is published and failed here: .* with published=skip"):
+            report(first)
+    else:
+        with pytest.raises(UsageError, match="stale"):
+            report(first)
+
+
+def test_status_counts_no_published_cell_that_lacks_a_rule_or_its_version(
+    first: Records, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As the sweep with published=skip, which would train it."""
+    rule = shipped("smoothed")
+    edit(lambda content: [entry.update(config=rule, code=rule_code(rule)) for entry in content["rules"]])
+    command = ["experiment=small", f"output_dir={first.output_dir}"]
+    missing = cells("ae", [0], state="missing")
+    for rules, code in (
+        ({}, 0),
+        ({"smoothed": rule}, 0),
+        ({"smoothed": {**rule, "sigma": 2.0}}, 1),
+        ({"smoothed": rule, "ssim": shipped("ssim")}, 1),
+        ({"smoothed": {"name": "smoothed"}}, 1),
+    ):
+        first.job(*missing, published="skip", rules=rules)
+        assert status(command) == code, rules
+    first.job(*missing, published="skip", rules={}, chosen_rule="smoothed")
+    assert status(command) == 1, "it was not noted as the chosen one"
+    assert "To finish it" in capsys.readouterr().out
+
+
+def test_a_folder_that_was_renamed_is_not_taken_for_the_report_of_its_name(
+    first: Records, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("results/small").rename("results/other")
+    other = Records(first.output_dir, "other")
+    other.job(*cells("ae", [3]), *cells("ae", [0], state="missing"), published="skip")
+    with pytest.raises(UsageError, match=r"carry=true: results/other is the report of experiment small, not of other"):
+        build_report("other", other.output_dir, publish=True, carry=True, figures=False)
+    assert status(["experiment=other", f"output_dir={other.output_dir}"]) == 1
+    assert "published=skip: results/other is the report of experiment small" in capsys.readouterr().err
+    with pytest.raises(UsageError, match="results/other is the report of experiment small"):
+        published_in(Path("results/other"), "other", [], {}, None)
+    mine = Records(first.output_dir, "mine")
+    mine.job(*cells("ae", [0]))
+    found = build_report("mine", mine.output_dir, beside="other", figures=False)
+    assert "results/other is the report of experiment small, as its manifest.json says" in found.warnings
+
+
 def test_a_missing_cell_of_another_configuration_does_not_take_the_place(first: Records) -> None:
     first.job(*cells("ae", [0], state="missing", version=2), *cells("ae", [1]))
     with pytest.raises(UsageError, match=r"1 of the 6 done cells in results/small are not done here: ae .* 0 0\."):
@@ -176,6 +253,16 @@ def test_a_row_that_was_changed_by_hand_is_no_cell(first: Records, column: str) 
         writer.writerows(rows)
     with pytest.raises((UsageError, RecordError), match=r"1 of 6 rows differ|has no column n_test"):
         report(first)
+
+
+@pytest.mark.parametrize("settings", [{"publish": False, "results_dir": "elsewhere"}, {"publish": False}])
+def test_cells_of_other_code_are_kept_nowhere_unasked(first: Records, settings: dict[str, Any]) -> None:
+    first.job(*cells("ae", [3]))
+    edit(lambda content: [origin.update(code="b" * 64) for origin in content["origins"]])
+    Path("elsewhere").symlink_to("results/small", target_is_directory=True)
+    with pytest.raises(UsageError, match=r"are stale \(6: its code changed\) and not kept unasked"):
+        report(first, **settings)
+    assert len(report(first, **settings, stale=True).frame) == 7
 
 
 def test_stale_cells_are_kept_when_that_is_typed_and_said(first: Records) -> None:

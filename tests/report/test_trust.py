@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 from benchmark.config import UsageError
+from benchmark.report.measures.trust import rank_correlation, trust
 from benchmark.report.tables.choice import trust_table
-from benchmark.report.trust import rank_correlation, trust
 
 VALUES = {  # model, setting, rule -> synthetic and real AUROC on mnist, real on fashion_mnist
     ("ae", "", "own"): (0.70, 0.80, 0.71),

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from benchmark.report.choice import Candidate, Choice, best_model
 from benchmark.report.crossing import OWN
+from benchmark.report.measures.trust import Trust
 from benchmark.report.tables.table import DATASET_TITLES, Entry, Table, number
-from benchmark.report.trust import Trust
 
 DIGITS = 4  # settings differ by less than a table of models shows
 

@@ -34,12 +34,14 @@ def main(arguments: Sequence[str]) -> int:
         return 0
     given = dict(argument.partition("=")[::2] for argument in arguments)
     chosen = given.get("only", ",".join(LIMITS)).split(",")
-    if "out" not in given or not given.keys() <= KEYS or not set(chosen) <= set(LIMITS):
+    minutes, tiny = given.get("minutes", "30"), given.get("tiny", "false")
+    known = given.keys() <= KEYS and set(chosen) <= set(LIMITS)
+    if not given.get("out") or not known or not minutes.isdecimal() or tiny not in ("true", "false"):
         print(f"gpu_visit does not know {' '.join(arguments) or 'where to write'}. Type: {USAGE}", file=sys.stderr)
         return 2
-    out, tiny = Path(given["out"]), given.get("tiny", "false")
+    out = Path(given["out"])
     out.mkdir(parents=True, exist_ok=True)
-    end = time.monotonic() + 60 * float(given.get("minutes", 30))
+    end = time.monotonic() + 60 * int(minutes)
     found: dict[str, dict[str, Any]] = {}
     with tempfile.TemporaryDirectory() as scratch:
         more = pack.unpack(Path(scratch) / "luggage")
