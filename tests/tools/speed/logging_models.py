@@ -1,8 +1,8 @@
 """What logging a model costs a whole job: ``python -m tests.tools.speed.logging_models FOLDER [ROUNDS]``.
 
-Runs quick jobs in turns with ``tracking.models=best`` and ``tracking.models=off``, each a command in a folder of its own
-below FOLDER, where the MLflow store is there already, and counts the processor time of the command and of all that it
-starts, which other work on the machine disturbs least.
+Runs quick jobs in turns with ``tracking.models=best`` and ``tracking.models=off``, each a command in a folder of its
+own below FOLDER, where the MLflow store is there already, and counts the processor time of the command and of all that
+it starts, which other work on the machine disturbs least.
 """
 
 from __future__ import annotations
