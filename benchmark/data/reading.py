@@ -16,8 +16,6 @@ from __future__ import annotations
 import os
 import stat
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
 from io import BytesIO
 from pathlib import Path
@@ -60,9 +58,28 @@ def read_stored(
     path: Path | str | IO[bytes], channels: int, size: int, keep_aspect: bool = False
 ) -> tuple[np.ndarray, int]:
     """``read_image``, and how many channels the file itself has: 1 (grey) or 3 (colours)."""
-    with _opened(path) as image:
-        stored = 1 if image.mode in GREY else 3
-        return fitted(_eight_bits(_upright(image), channels), size, keep_aspect), stored
+    import PIL.Image
+
+    _hush()
+    # Whatever fails is the file's fault: Pillow's decoders raise many kinds of errors for damaged files (OSError,
+    # SyntaxError, ValueError, KeyError, struct.error, ...).
+    try:  # read at once: Pillow asks a file for many small pieces, which costs more than small images take otherwise
+        file = BytesIO(content_of(path)) if isinstance(path, Path | str) else path
+        with PIL.Image.open(file, formats=FORMATS) as image:
+            _refuse(image)
+            stored = 1 if image.mode in GREY else 3
+            return fitted(_eight_bits(_upright(image), channels), size, keep_aspect), stored
+    except Unreadable:
+        raise
+    except PIL.UnidentifiedImageError as error:
+        raise Unreadable("no PNG, JPEG, BMP or TIFF image") from error
+    except PIL.Image.DecompressionBombError as error:
+        raise Unreadable(f"too large (at most {MOST_PIXELS:,} pixels are read)") from error
+    except MemoryError as error:
+        raise Unreadable("too large (for the memory there is)") from error
+    except Exception as error:
+        said = " ".join(str(error).split())[:80]
+        raise Unreadable(f"cut off or damaged ({said or type(error).__name__})") from error
 
 
 def size_of(path: Path) -> tuple[int, int] | None:
@@ -75,7 +92,7 @@ def size_of(path: Path) -> tuple[int, int] | None:
             return None
         with PIL.Image.open(path, formats=FORMATS) as image:
             return image.size
-    except Exception:  # as in ``_opened``: what is wrong with it is said where it is read
+    except Exception:  # as in ``read_stored``: what is wrong with it is said where it is read
         return None
 
 
@@ -101,15 +118,21 @@ def content_of(path: Path | str) -> bytes:
 
 def fitted(image: Image, size: int, keep_aspect: bool) -> np.ndarray:
     """An image of mode L or RGB as uint8 (C, size, size)."""
+    if image.size != (size, size):
+        image = _resized(image, size, keep_aspect)
+    pixels = np.frombuffer(image.tobytes(), np.uint8)
+    if image.mode == "L":
+        return pixels.reshape(1, size, size)
+    return np.ascontiguousarray(pixels.reshape(size, size, 3).transpose(2, 0, 1))
+
+
+def _resized(image: Image, size: int, keep_aspect: bool) -> Image:
     from PIL import ImageOps
     from PIL.Image import Resampling
 
     if keep_aspect:
-        image = ImageOps.pad(image, (size, size), Resampling.BILINEAR, color=0)
-    elif image.size != (size, size):
-        image = image.resize((size, size), Resampling.BILINEAR)
-    pixels = np.frombuffer(image.tobytes(), np.uint8).reshape(size, size, -1)
-    return np.ascontiguousarray(pixels.transpose(2, 0, 1))
+        return ImageOps.pad(image, (size, size), Resampling.BILINEAR, color=0)
+    return image.resize((size, size), Resampling.BILINEAR)
 
 
 def to_bytes(pixels: np.ndarray) -> np.ndarray:
@@ -119,31 +142,6 @@ def to_bytes(pixels: np.ndarray) -> np.ndarray:
     if pixels.dtype.itemsize == 1:
         return pixels
     return (pixels.astype(np.float64) / SIXTEEN_TO_EIGHT).round().clip(0, 255).astype(np.uint8)
-
-
-@contextmanager
-def _opened(path: Path | str | IO[bytes]) -> Iterator[Image]:
-    """The image with its pixels still packed. Whatever fails inside is the file's fault: Pillow's decoders raise many
-    kinds of errors for damaged files (OSError, SyntaxError, ValueError, KeyError, struct.error, ...)."""
-    import PIL.Image
-
-    _hush()
-    try:  # read at once: Pillow asks a file for many small pieces, which costs more than small images take otherwise
-        file = BytesIO(content_of(path)) if isinstance(path, Path | str) else path
-        with PIL.Image.open(file, formats=FORMATS) as image:
-            _refuse(image)
-            yield image
-    except Unreadable:
-        raise
-    except PIL.UnidentifiedImageError as error:
-        raise Unreadable("no PNG, JPEG, BMP or TIFF image") from error
-    except PIL.Image.DecompressionBombError as error:
-        raise Unreadable(f"too large (at most {MOST_PIXELS:,} pixels are read)") from error
-    except MemoryError as error:
-        raise Unreadable("too large (for the memory there is)") from error
-    except Exception as error:
-        said = " ".join(str(error).split())[:80]
-        raise Unreadable(f"cut off or damaged ({said or type(error).__name__})") from error
 
 
 @cache
@@ -177,16 +175,19 @@ def _refuse(image: Image) -> None:
 
 def _upright(image: Image) -> Image:
     """The image as its EXIF turns it, not copied where it turns nothing. Its pixels are unpacked here."""
-    from PIL import ImageOps
-
     image.load()  # before: of a PNG, EXIF may stand behind the pixels
     if not image.info and image.format != "TIFF":  # nothing is noted besides the pixels
         return image
+    from PIL import ImageOps
+
     return ImageOps.exif_transpose(image) if image.getexif().get(ORIENTATION, 1) in TURNED else image
 
 
 def _eight_bits(image: Image, channels: int) -> Image:
     """An image of mode L or RGB."""
+    wanted = "L" if channels == 1 else "RGB"
+    if image.mode == wanted and "transparency" not in image.info:  # as most are
+        return image
     import PIL.Image
 
     if image.mode in WIDE:
@@ -196,5 +197,4 @@ def _eight_bits(image: Image, channels: int) -> Image:
         image = PIL.Image.alpha_composite(PIL.Image.new("RGBA", image.size, (0, 0, 0, 255)), image)
     if image.mode not in ("L", "RGB"):  # a palette, an inverted or a printer's image: by its colours
         image = image.convert("L" if image.mode in ("1", "L") else "RGB")
-    wanted = "L" if channels == 1 else "RGB"
     return image if image.mode == wanted else image.convert(wanted)  # which would copy it

@@ -28,8 +28,13 @@ def image_files(folder: Path) -> list[Path]:
     found = []
     for parent, folders, names in os.walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [Path(parent, name) for name in names if name.lower().endswith(EXTENSIONS) and name[0] != "."]
-    return sorted(found)
+        found += [os.path.join(parent, name) for name in names if name.lower().endswith(EXTENSIONS) and name[0] != "."]
+    found.sort(key=_as_paths_sort)  # as texts: paths take several times as long
+    return [Path(path) for path in found]
+
+
+def _as_paths_sort(path: str) -> list[str]:
+    return os.path.normcase(path).split(os.sep)
 
 
 def read_many(

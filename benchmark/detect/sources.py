@@ -103,7 +103,8 @@ def _of_folder(folder: Path, key: str, empty: bool) -> Source:
         raise UsageError(
             f"{key}={folder} has no images in it: none of its files ends in {', '.join(EXTENSIONS)}. {EXAMPLE}"
         )
-    places = [path.relative_to(folder).parts for path in paths]
+    above = len(folder.parts)
+    places = [path.parts[above:] for path in paths]
     classes = {parts[0] for parts in places if len(parts) > 1}
     in_classes = len(classes) > 1 and all(len(parts) > 1 for parts in places)
     labels = [plain(parts[0]) if in_classes else None for parts in places]

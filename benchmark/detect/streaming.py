@@ -56,8 +56,9 @@ class Judge:
                 rows.append((Row(item.name, label=item.label, reason=str(image)), None))
                 continue
             score, is_finite, p, flag = next(known)
-            row = Row(item.name, score, p, flag, item.label)
-            if not is_finite:
+            if is_finite:
+                row = Row(item.name, score, p, flag, item.label)
+            else:
                 row = Row(item.name, label=item.label, reason=f"its score is {score}")
             rows.append((row, image))
         return rows

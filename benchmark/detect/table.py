@@ -17,6 +17,7 @@ from benchmark.say import one_line
 
 COLUMNS = ("path", "score", "p_value", "flagged", "label", "reason")
 TEXTS = ("path", "label", "reason")
+TRUTH = {None: "", False: "false", True: "true"}
 
 
 class Row(NamedTuple):
@@ -47,8 +48,8 @@ class CsvWriter:
 
     def write(self, rows: Sequence[Row]) -> None:
         self.lines.writerows(
-            (row.path, _number(row.score), _number(row.p_value), _truth(row.flagged), row.label, row.reason)
-            for row in rows
+            (path, _number(score), _number(p_value), TRUTH[flagged], label, reason)
+            for path, score, p_value, flagged, label, reason in rows
         )
         self.file.flush()
 
@@ -156,7 +157,3 @@ def _some(value: float) -> float | None:
 
 def _number(value: float | None) -> str:
     return "" if value is None else f"{value:.9g}"
-
-
-def _truth(value: bool | None) -> str:
-    return "" if value is None else str(value).lower()

@@ -10,6 +10,7 @@ import statistics
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
@@ -34,6 +35,8 @@ def main(folder: Path) -> None:
     loaded.scorer.scores(images)
     work: dict[str, Callable[[], object]] = {
         "engine": lambda: loaded.scorer.scores(images),
+        "files found": lambda: find_source(folder / "png", loaded.shape, loaded.levels),
+        "files read": lambda: deque(sources[0].read(loaded.shape, False, loaded.levels, 500), 0),
         "PNG files": lambda: score(task, sources[0], "files"),
         "array": lambda: score(task, sources[1], "an array"),
     }
@@ -44,7 +47,11 @@ def main(folder: Path) -> None:
             do()
             took[name].append(time.process_time() - start)
     for name, seconds in took.items():
-        print(f"{name}: {len(images) / statistics.median(seconds):,.0f} images a second of processor time")
+        shares = [engine / one for engine, one in zip(took["engine"], seconds, strict=True)]  # of neighbours in time
+        print(
+            f"{name}: {len(images) / statistics.median(seconds):,.0f} images a second of processor time, "
+            f"{statistics.median(shares):.2f} of the engine's ({min(shares):.2f} to {max(shares):.2f})"
+        )
 
 
 def write(folder: Path, pixels) -> None:  # type: ignore[no-untyped-def]
