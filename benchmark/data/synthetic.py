@@ -6,7 +6,7 @@ W height and width, all in pixels; L the shorter of H and W; numbers are drawn e
 - ``cut_paste``: a rectangle of the image at another place of it (Li et al. 2021, arXiv:2104.04015).
 - ``scar``: a long thin rectangle of it, turned, at another place (the same paper).
 - ``turned``: the image turned by quarters, or mirrored and turned (turns tell normal images from others in Golan &
-  El-Yaniv 2018, arXiv:1805.10917).
+  El-Yaniv 2018, arXiv:1805.10917), and moved by whole pixels to where what it shows lay.
 - ``elastic``: pixels displaced by a smooth random field (Simard et al. 2003), then sharpened to be as sharp as before.
 - ``occluded``: a rectangle of one grey (cutout, DeVries & Taylor 2017, arXiv:1708.04552).
 - ``noise_patch``: a rectangle of noise (random erasing, Zhong et al. 2017, arXiv:1708.04896).
@@ -19,7 +19,9 @@ Differences from the papers: (1) they make images to train a classifier on, or t
 them. (2) CutPaste jitters brightness, contrast, saturation and hue of what it pastes by 0.1, here brightness alone. (3)
 Its scar is 10 to 25 pixels long and 2 to 16 wide on 256 x 256, less than a pixel on small images; here it is 0.2 to 0.5
 L long and 0.04 to 0.1 L wide, at least one pixel. (4) Golan's 72 transformations have translations and the left-right
-mirror image too, which leave many an image normal; these are the six others of a square. (5) Simard's field is scaled
+mirror image too, which leave many an image normal; these are the six others of a square. And what stands on a
+background of one level is moved back after the turn (``placing.py``), without which a digit lies a pixel off and every
+rule finds it for that. (5) Simard's field is scaled
 by a constant; here its longest step is 0.1 to 0.2 L, and what interpolation blurs is sharpened again (``_as_sharp``),
 without which a rule that sees blur finds every warped image, whatever its shape. (6) Cutout's squares are black and may
 hang over the border, random erasing covers up to 0.4 of an image; here both rectangles lie inside and cover 0.05 to
@@ -42,6 +44,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from benchmark.data.placing import in_place
 from benchmark.say import warn
 from benchmark.seeds import derive_seed
 
@@ -49,7 +52,7 @@ if TYPE_CHECKING:
     from benchmark.data.images import ImageData
 
 NAME = "synthetic"  # of evaluate_on, and of the source of its images
-VERSION = 2  # raise it when the same seed makes another image
+VERSION = 3  # raise it when the same seed makes another image
 CHANGED_SHARE = 0.01  # share of the pixels that must have changed
 CHANGED_BY = 0.1  # by at least this share of the range of the image's own pixels
 LEAST_LEVELS = 8  # and by at least so many of 255 levels
@@ -112,10 +115,13 @@ def scar(image: Image, draw: Draw) -> Image:
 
 
 def turned(image: Image, draw: Draw) -> Image:
-    """Turned by one to three quarters, or mirrored and turned by as many; by two where height and width differ."""
+    """Turned by one to three quarters, or mirrored and turned by as many; by two where height and width differ.
+
+    Then moved by whole pixels to where the thing lay (``placing.py``).
+    """
     quarters = int(draw.integers(1, 4)) if image.shape[-2] == image.shape[-1] else 2
     made = image[..., ::-1] if draw.random() < 0.5 else image
-    return np.rot90(made, quarters, axes=(-2, -1))
+    return in_place(np.rot90(made, quarters, axes=(-2, -1)), image)
 
 
 def elastic(image: Image, draw: Draw) -> Image:

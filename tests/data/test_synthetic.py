@@ -14,6 +14,7 @@ from benchmark import Detector
 from benchmark.config import SplitConfig, UsageError
 from benchmark.data import load_dataset_config
 from benchmark.data.images import ImageData, load_images
+from benchmark.data.placing import in_place
 from benchmark.data.splits import NAMES, VALIDATION_ANOMALIES, Split, make_split
 from benchmark.data.synthetic import (
     KINDS,
@@ -29,11 +30,11 @@ from benchmark.data.synthetic import (
 )
 
 SHAPES = [(1, 28, 28), (3, 64, 64), (1, 8, 8), (3, 20, 31)]
-GOLDEN = "4bf5c2c052ef6d3340bea812286cfd92a801cbf2968221351d2e4d5352694560"
+GOLDEN = "34648c98153edba5e9f737e9758371781deb8b9dd13a363f847e0b7fa23e8c2e"
 
 
 def blobs(count: int, *shape: int, seed: int = 0) -> np.ndarray:
-    """Images uint8 (count, *shape): each channel a bright ellipse on black, in the upper left."""
+    """Images uint8 (count, *shape): each channel an ellipse on black, brighter below, in the upper left."""
     draw, (height, width) = np.random.default_rng(seed), shape[-2:]
     rows, columns = np.indices((height, width))
     found = np.zeros((count, *shape), np.uint8)
@@ -41,7 +42,8 @@ def blobs(count: int, *shape: int, seed: int = 0) -> np.ndarray:
         row, column = draw.uniform(0.3, 0.45, 2) * (height, width)
         tall, wide = draw.uniform(0.15, 0.3, 2) * (height, width)
         bright = ((rows - row) / tall) ** 2 + ((columns - column) / wide) ** 2
-        image[:] = np.rint(255 * np.exp(-(bright**2)) * draw.uniform(0.6, 1, (shape[0], 1, 1)))
+        shade = 0.75 + 0.25 * np.clip((rows - row) / tall, -1, 1)
+        image[:] = np.rint(255 * np.exp(-(bright**2)) * shade * draw.uniform(0.6, 1, (shape[0], 1, 1)))
     return found
 
 
@@ -114,6 +116,60 @@ def test_turned_is_the_same_pixels_but_never_the_image_or_its_mirror_image():
         assert len(found) == ways
         assert not found & {image.tobytes(), image[..., ::-1].tobytes()}
         assert all(sorted(one) == sorted(image.tobytes()) for one in found)
+
+
+def spots(image: np.ndarray) -> tuple[np.ndarray, tuple[int, int, int, int]]:
+    """Of what is bright: its centre of mass (row, column), and the margins above, below, left and right of it."""
+    mass = image.astype(np.int64).sum(0)
+    rows, columns = mass.sum(1), mass.sum(0)
+    centre = np.array([(line * np.arange(len(line))).sum() / line.sum() for line in (rows, columns)])
+    (down,), (across,) = rows.nonzero(), columns.nonzero()
+    return centre, (down[0], len(rows) - 1 - down[-1], across[0], len(columns) - 1 - across[-1])
+
+
+def test_a_free_thing_is_turned_where_it_lies():
+    """Its centre of mass stays in its pixel, or as near as the border lets it; on white as on black."""
+    free = [image for image in blobs(60, 3, 40, 40) if min(spots(image)[1])]
+    assert len(free) > 20
+    for seed, image in enumerate(free):
+        for ground, thing in ((0, image), (255, 255 - image)):
+            found, _ = make_anomaly(thing, "turned", seed)
+            (before, _), (after, margins) = spots(image), spots(np.abs(found.astype(int) - ground))
+            stopped = np.array([min(margins[:2]) == 0, min(margins[2:]) == 0])
+            assert (stopped | (np.floor(before + 0.5) == np.floor(after + 0.5))).all()
+            assert (np.abs(before - after) < 3).all()  # about the image's middle it would be up to 16
+
+
+def test_what_reaches_the_border_keeps_the_middle_of_its_box_and_a_photograph_is_turned_as_it_is():
+    image = np.zeros((1, 28, 28), np.uint8)
+    image[0, 9:20] = np.linspace(40, 255, 11).astype(np.uint8)[:, None]  # margins of 9 above and 8 below
+    for seed in range(30):
+        found, _ = make_anomaly(image, "turned", seed)
+        assert spots(found)[1] in ((9, 8, 0, 0), (0, 0, 9, 8))
+    noise = np.random.default_rng(0).integers(0, 256, (1, 28, 28), dtype=np.uint8)
+    turns = [np.rot90(one, quarters, (-2, -1)) for one in (noise, noise[..., ::-1]) for quarters in (1, 2, 3)]
+    assert all(any(np.array_equal(make_anomaly(noise, "turned", i)[0], turn) for turn in turns) for i in range(20))
+
+
+def test_a_turn_leaves_no_trace_of_its_making(data_dir):
+    """A 1 turned by half is a 1; about the middle of the image it would lie a pixel off, which every rule would see."""
+    data = load_images(load_dataset_config("mnist"), data_dir)
+    images = data.train_images[data.train_labels == 1].numpy()
+    held_out, truth = images[3500:4000], np.repeat([1, 0], 500)
+    off = np.rot90(held_out, 2, axes=(-2, -1))
+    turned = np.stack([in_place(*pair) for pair in zip(off.astype(float), held_out.astype(float), strict=True)])
+    for rule in ("squared", "ssim"):
+        detector = Detector("pca", rule=rule).fit(images[:3500])
+        normal = detector.score_samples(held_out)
+        auroc = [
+            roc_auc_score(truth, np.concatenate([normal, detector.score_samples(made)]))
+            for made in (off.copy(), turned.astype(np.uint8))
+        ]
+        assert 0.45 < auroc[1] < 0.6 < 0.75 < auroc[0], (rule, auroc)
+    made = np.stack([make_anomaly(image, "turned", seed)[0] for seed, image in enumerate(held_out)])
+    usual = np.mean([spots(image)[0] for image in images[:3500]], axis=0)
+    beside = [[-np.linalg.norm(spots(image)[0] - usual) for image in some] for some in (held_out, made)]
+    assert 0.45 < roc_auc_score(truth, np.concatenate(beside)) < 0.55, "told by its place alone"
 
 
 def test_elastic_moves_pixels_by_up_to_a_fifth_and_the_same_in_every_channel():
