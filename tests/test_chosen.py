@@ -288,8 +288,9 @@ def test_no_test_image_has_a_part_in_a_choice(tmp_path: Path, monkeypatch: pytes
     """Every test label and image is spoilt: the same is chosen, by the same numbers."""
     monkeypatch.syspath_prepend(str(tmp_path))
     (tmp_path / "digits_to_spoil.py").write_text(DATA)
-    small = ["--config-dir=my", "model=ae", "split.normal_class=[0,1]", "trainer.epochs=1", "tracking=off", "rule=all"]
+    small = ["--config-dir=my", "model=ae", "split.normal_class=[0,1]", "trainer.epochs=1", "tracking=off"]
     compared = ["dataset=one,turned", "model.headline=reconstruction,reconstruction_cosine", "chosen=none"]
+    compared.append("rule=[smoothed,ssim,code_neighbours,committee]")
     said, on_test = [], []
     for spoilt in (False, True):
         folder = tmp_path / f"spoilt_{spoilt}"

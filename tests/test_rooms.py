@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -88,9 +89,14 @@ def name_of(path: Path) -> str:
 MODULES = {name_of(path): path for path in sorted(PACKAGE.rglob("*.py"))}
 
 
+@cache
+def tree_of(module: str) -> ast.Module:
+    return ast.parse(MODULES[module].read_text(encoding="utf-8"))
+
+
 def imports_of(module: str) -> Iterator[str]:
     """Full names of what a module imports, wherever in it; of ``from a import b``, ``a.b`` if that is a module."""
-    for node in ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8"))):
+    for node in ast.walk(tree_of(module)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -101,7 +107,10 @@ def imports_of(module: str) -> Iterator[str]:
                 yield name if name in MODULES else node.module
 
 
-GRAPH = {module: {name for name in imports_of(module) if name in MODULES} - {module} for module in MODULES}
+@cache
+def graph() -> dict[str, set[str]]:
+    """Module -> those of ours that it imports."""
+    return {module: {name for name in imports_of(module) if name in MODULES} - {module} for module in MODULES}
 
 
 def room_of(module: str) -> str:
@@ -121,7 +130,7 @@ LAZY = "benchmark -> benchmark.detect.detector"  # in __getattr__: what people i
 
 def test_nothing_imports_upwards() -> None:
     upwards = [
-        f"{module} -> {name}" for module, names in GRAPH.items() for name in names if height(name) > height(module)
+        f"{module} -> {name}" for module, names in graph().items() for name in names if height(name) > height(module)
     ]
     assert upwards == [LAZY]
     commands = {module for module in MODULES if height(module) == len(ROOMS)}
@@ -130,7 +139,7 @@ def test_nothing_imports_upwards() -> None:
 
 def test_no_module_imports_itself_by_way_of_others() -> None:
     """Not counted: a package's own __init__, which python runs before any of its modules."""
-    order = list(TopologicalSorter(GRAPH).static_order())  # raises CycleError, which names the circle
+    order = list(TopologicalSorter(graph()).static_order())  # raises CycleError, which names the circle
     assert set(order) == set(MODULES)
 
 
@@ -153,7 +162,7 @@ def writes_of(module: str) -> Iterator[tuple[str, str]]:
         for child in ast.iter_child_nodes(node):
             yield from visit(child, function)
 
-    yield from visit(ast.parse(MODULES[module].read_text(encoding="utf-8")), "")
+    yield from visit(tree_of(module), "")
 
 
 def _written_by(call: ast.Call) -> str | None:

@@ -19,12 +19,15 @@ import torch
 from sklearn.metrics import roc_auc_score
 
 from benchmark.data.images import load_images
+from benchmark.detect.fitting import split_of
+from benchmark.detect.ruling import under_rule
 from benchmark.engine.fleet import Fleet
 from benchmark.engine.score import Scored, Scoring, View, score_images
 from benchmark.engine.state import Settings
 from benchmark.engine.train import Member, train
 from benchmark.models import model_class
 from benchmark.models.parts.latent import kl_to_standard_normal
+from benchmark.rules import shipped
 from benchmark.sweep.compose import compose_jobs
 
 torch.set_num_threads(1)
@@ -192,8 +195,8 @@ auroc_anogan, drawn_images = search[40][2], found.reconstruction
 # %% [markdown]
 # ## Why the rule matters
 #
-# A **rule** makes a score of what a model says. `Detector` is the same engine with scikit-learn's face; the same seed
-# gives the same weights, so that in a row below only the rule differs, in a column only the model.
+# A **rule** makes a score of what a model says. `Detector` is the same engine with scikit-learn's face. Each model is
+# trained once and judged under five rules, so that in a row below only the model differs, in a column only the rule.
 
 # %%
 RULES = ("squared", "cosine", "smoothed", "ssim", "mahalanobis")
@@ -204,9 +207,12 @@ MODELS = {
 }
 table = {}
 for model, settings in MODELS.items():
+    detector = Detector(model, alpha=0.1, **settings).fit(images[index].numpy())
+    split = split_of(detector.plan_, len(index))
+    known, kept = (images[index][rows] for rows in (split.train_index, split.calibration_index))
     for rule in RULES:
-        detector = Detector(model, rule=rule, **settings).fit(images[index].numpy())
-        table[model, rule] = float(roc_auc_score(anomalous, detector.anomaly_scores(data.test_images.numpy())))
+        scorer = under_rule(detector.scorer_, shipped(rule), known, kept)
+        table[model, rule] = float(roc_auc_score(anomalous, scorer.scores(data.test_images)))
 print(" " * 12 + "".join(f"{model:>8}" for model in MODELS))
 for rule in RULES:
     print(f"{rule:12}" + "".join(f"{table[model, rule]:8.3f}" for model in MODELS))
