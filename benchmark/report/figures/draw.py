@@ -18,6 +18,7 @@ from benchmark.store.experiments import PlannedCell
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+    from PIL.Image import Image
 
     from benchmark.report.figures.gallery import Part
 
@@ -117,25 +118,39 @@ def cells_of(group: Group, cells: Sequence[PlannedCell]) -> list[PlannedCell]:
 
 
 def save(drawing: Figure, stem: Path, pdf: bool) -> None:
-    """Save as ``stem``.png and with ``pdf`` as ``stem``.pdf, without dates. A PNG that is LARGE is cut to 128 colours.
-
-    Others are opaque, as matplotlib's are but for a fourth channel that says so in every pixel.
-
-    By octree: the median cut gives nearly all colours to the greys of images, and the points of a map lose theirs.
-    """
-    from PIL import Image
+    """Save as ``stem``.png and with ``pdf`` as ``stem``.pdf, without dates. A PNG has a palette (``with_palette``)."""
+    from PIL.Image import open as open_image
 
     png = stem.with_name(f"{stem.name}.png")
     _lay_out(drawing)
     drawing.savefig(png, dpi=DPI, metadata={"Software": None}, pil_kwargs={"optimize": True})
-    with Image.open(png) as image:
-        opaque = image.convert("RGB")
-    if png.stat().st_size > LARGE:
-        opaque = opaque.quantize(128, Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
-    opaque.save(png, optimize=True)
+    with open_image(png) as image:
+        drawn = with_palette(image, png.stat().st_size > LARGE)
+    drawn.save(png, optimize=True)
     if pdf:
         undated = dict.fromkeys(("CreationDate", "Creator", "Producer"))
         drawing.savefig(stem.with_name(f"{stem.name}.pdf"), dpi=DPI, metadata=undated)
+
+
+def with_palette(image: Image, large: bool) -> Image:
+    """The image with one byte a pixel: every colour where it has no more than 256, else the nearest of so many.
+
+    A ``large`` one is cut to 128 by octree: the median cut gives nearly all colours to the greys of images, and the
+    points of a map lose theirs.
+    """
+    import numpy as np
+    from PIL import Image
+
+    opaque, how = image.convert("RGB"), Image.Quantize
+    if large:
+        return opaque.quantize(128, how.FASTOCTREE, dither=Image.Dither.NONE)
+    if opaque.getcolors(256) is None:
+        return opaque.quantize(256, how.MAXCOVERAGE, kmeans=1, dither=Image.Dither.NONE)
+    pixels = np.asarray(opaque)  # (height, width, 3)
+    colours, place = np.unique(pixels.reshape(-1, 3), axis=0, return_inverse=True)
+    exact = Image.fromarray(place.reshape(pixels.shape[:2]).astype(np.uint8))
+    exact.putpalette(colours.tobytes())
+    return exact
 
 
 def _lay_out(drawing: Figure) -> None:

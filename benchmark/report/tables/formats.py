@@ -79,9 +79,9 @@ def to_latex(table: Table) -> str:
 
 
 def latex_document(title: str, tables: Sequence[Table]) -> str:
-    """A document of its own with all tables, for ``pdflatex``."""
-    body = "\n\\clearpage\n".join(to_latex(table) for table in tables)
-    return f"{PREAMBLE}\\begin{{document}}\n\\section*{{{latex_escape(title)}}}\n{body}\\end{{document}}\n"
+    """A document with all tables, for ``pdflatex`` in the folder that has each as ``tables/KEY.tex``."""
+    body = "\n\\clearpage\n".join(rf"\input{{tables/{table.key}}}" for table in tables)
+    return f"{PREAMBLE}\\begin{{document}}\n\\section*{{{latex_escape(title)}}}\n{body}\n\\end{{document}}\n"
 
 
 def latex_escape(text: str) -> str:

@@ -11,7 +11,7 @@ from PIL import Image
 from benchmark.engine.prior import PRIOR_RADIUS
 from benchmark.report.build import build_report
 from benchmark.report.figures import curves, gallery, labels
-from benchmark.report.figures.draw import _draw_part, cells_of, noted, save
+from benchmark.report.figures.draw import _draw_part, cells_of, noted, save, with_palette
 from benchmark.report.figures.latent import CIRCLE, NEAR, latent_figure
 from benchmark.report.figures.style import DPI, LINES, STYLE, in_lines, new_figure, palette
 from benchmark.report.frame import build_frame
@@ -192,15 +192,24 @@ def test_points_of_a_large_figure_keep_their_colours(tmp_path):
         assert np.abs(shown - wanted).sum(1).min() < 60, f"C{i}"
 
 
-def test_a_small_figure_keeps_every_colour(tmp_path):
+def test_a_small_figure_keeps_the_steps_of_a_scale_of_colours(tmp_path):
+    """256 of the scale and the greys of letters: each is there to the eye, and the scale has no bands."""
     figure = new_figure(3, 3)
     figure.add_subplot().imshow(np.arange(256).reshape(16, 16), cmap="cividis", interpolation="nearest")
     save(figure, tmp_path / "drawn", pdf=True)
     with Image.open(tmp_path / "drawn.png") as image:
-        shown = {tuple(pixel) for pixel in np.asarray(image.convert("RGB")).reshape(-1, 3)}
-    wanted = matplotlib.colormaps["cividis"](np.arange(256), bytes=True)[:, :3]
-    assert {tuple(colour) for colour in wanted} <= shown
+        assert image.mode == "P"
+        shown = np.unique(np.asarray(image.convert("RGB")).reshape(-1, 3), axis=0).astype(int)
+    wanted = matplotlib.colormaps["cividis"](np.arange(256), bytes=True)[:, :3].astype(int)
+    assert np.abs(wanted[:, None] - shown).max(2).min(1).max() <= 3
     assert (tmp_path / "drawn.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_an_image_of_few_colours_keeps_each():
+    pixels = np.random.default_rng(0).choice([0, 3, 90, 250], (20, 30, 3)).astype(np.uint8)
+    drawn = with_palette(Image.fromarray(pixels), large=False)
+    assert drawn.mode == "P"
+    assert (np.asarray(drawn.convert("RGB")) == pixels).all()
 
 
 def test_a_figure_without_marks_needs_no_note(records):

@@ -214,6 +214,9 @@ def test_latex_compiles(tmp_path, records, frame_of):
     setting = {"name": HOSTILE, "variant": "latent=2 hidden=[4,2]", "metrics": metrics}
     records.job({"model": "pca", "k": 0, "auroc": 0.95}, {"model": "ae", "k": 0, "auroc": 0.9} | setting)
     tables = [table for tables in build_tables(frame_of()).values() for table in tables]
+    (tmp_path / "tables").mkdir()
+    for table in tables:
+        (tmp_path / "tables" / f"{table.key}.tex").write_text(to_latex(table), encoding="utf-8")
     (tmp_path / "t.tex").write_text(latex_document(HOSTILE, tables), encoding="utf-8")
     command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "-draftmode", "t.tex"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, timeout=120)

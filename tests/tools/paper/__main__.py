@@ -70,18 +70,21 @@ def compiled(folder: Path) -> list[str]:
     """Compile ``paper.tex`` in ``folder``; what is wrong with it, each in one line."""
     epoch = {"SOURCE_DATE_EPOCH": str(last_cell()), "FORCE_SOURCE_DATE": "1", "max_print_line": "1000"}
     command = ["latexmk", "-pdf", "-halt-on-error", "-interaction=nonstopmode", "paper.tex"]
-    ran = subprocess.run(command, cwd=folder, env={**os.environ, **epoch}, capture_output=True, text=True)
-    log = (
-        (folder / "paper.log").read_text(encoding="utf-8", errors="replace") if (folder / "paper.log").exists() else ""
-    )
-    bib = (
-        (folder / "paper.blg").read_text(encoding="utf-8", errors="replace") if (folder / "paper.blg").exists() else ""
-    )
+    for more in ([], ["-g"]):  # latexmk takes an .aux of the same size and second for the same one
+        ran = subprocess.run([*command, *more], cwd=folder, env={**os.environ, **epoch}, capture_output=True, text=True)
+        log = _read(folder / "paper.log")
+        if "Rerun to get" not in log:
+            break
+    bib = _read(folder / "paper.blg")
     wrong = faults(log) + [line for line in bib.splitlines() if line.startswith("Warning--") or "error message" in line]
     if ran.returncode and not wrong:
         wrong = [f"latexmk ended with {ran.returncode}: {ran.stdout[-400:]}{ran.stderr[-400:]}"]
     size = (folder / "paper.pdf").stat().st_size if (folder / "paper.pdf").exists() else 0
     return [*wrong, *([f"the PDF has {size:,} bytes, {MOST:,} are allowed"] if size > MOST else [])]
+
+
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
 
 
 def faults(log: str) -> list[str]:

@@ -19,7 +19,7 @@ FILES = {
     "explorer.html": "images on which models and rules disagree",
     "cells.csv": "a row a cell",
     "manifest.json": "revision, versions, hardware, fingerprints",
-    "tables.tex": "the tables for LaTeX",
+    "tables.tex": "the tables for LaTeX, which takes them from tables/",
 }
 
 
