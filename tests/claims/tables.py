@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from functools import partial
 
+import pandas as pd
 import yaml
 
 from benchmark.config import CONF_DIR
 from benchmark.report.crossing import OWN, metric_of, rules_of
 from benchmark.report.statistics import MARK, class_mean
-from tests.claims.cells import ROOT, auroc, floors_below, frame, group, trusts
+from tests.claims.cells import CHOSEN, ROOT, auroc, floors_below, frame, group, trusts
 from tests.tools.speed.gan_tables import expected
 
 CLASSES = {"mnist": (0, 3, 8), "fashion_mnist": (0, 5, 6)}  # of the family table
@@ -17,9 +20,9 @@ TITLES = {"mnist": "MNIST", "fashion_mnist": "Fashion-MNIST"}
 NAMES = {"fashion_mnist": {0: "T-shirt/top", 5: "Sandal", 6: "Shirt"}}
 
 
-def quick_tables() -> list[list[str]]:
-    """The table of AUROC of each data set in results/quick/tables.md."""
-    lines = (ROOT / "results" / "quick" / "tables.md").read_text(encoding="utf-8").splitlines()
+def quick_tables(experiment: str = "quick") -> list[list[str]]:
+    """The table of AUROC of each data set in results/EXPERIMENT/tables.md."""
+    lines = (ROOT / "results" / experiment / "tables.md").read_text(encoding="utf-8").splitlines()
     tables = []
     for title in TITLES.values():
         start = next(i for i, line in enumerate(lines) if line.startswith(f"### AUROC, {title}, ")) + 2
@@ -87,7 +90,7 @@ def _chosen_table() -> list[str]:
         "| model | chosen for MNIST | AUROC | chosen for Fashion-MNIST | AUROC |",
         "| --- | --- | ---: | --- | ---: |",
     ]
-    cells = frame("chosen")
+    cells = frame(CHOSEN)
     for model in dict.fromkeys(cells["model"]):
         columns = []
         for dataset in TITLES:
@@ -95,37 +98,46 @@ def _chosen_table() -> list[str]:
             (rule,) = set(part["chosen_rule"])
             written = yaml.safe_load((CONF_DIR / "chosen" / f"{dataset}_{model}.yaml").read_text(encoding="utf-8"))
             settings = " ".join(f"{key}={value}" for key, value in (written.get("model") or {}).items())
-            columns += [f"{settings or 'as in its YAML'}, `{rule}`", f"{part[metric_of(rule)].mean():.3f}"]
+            columns += [f"{settings or 'as in its YAML'}, `{rule}`", _with_sd(*_mean_and_sd(part, metric_of(rule)))]
         lines.append(f"| `{model}` | {' | '.join(columns)} |")
     return lines
 
 
 def answer_tables() -> list[list[str]]:
     """A row a model: its own score on both data sets, and what was chosen for it; the best of a column bold."""
-    chosen, rows = frame("chosen"), {}
-    for model in group("quick", "mnist").labels:
-        own = [float(class_mean(group("quick", dataset), "auroc", model).value) for dataset in TITLES]
-        picked = []
-        for dataset in TITLES:
-            part = chosen[(chosen["model"] == model) & (chosen["dataset"] == dataset)]
-            rules = set(part["chosen_rule"])
-            picked.append(float(part[metric_of(rules.pop())].mean()) if len(rules) == 1 else float("nan"))
-        rows[model] = [*own, *picked]
-    best = [max(round(row[i], 3) for row in rows.values() if row[i] == row[i]) for i in range(4)]
+    own, chosen, rows = frame("paper"), frame(CHOSEN), {}
+    for model in group("paper", "mnist").labels:
+        row = []
+        for cells, rules in ((own, False), (chosen, True)):
+            for dataset in TITLES:
+                part = cells[(cells["model"] == model) & (cells["dataset"] == dataset)]
+                metric = metric_of(*set(part["chosen_rule"])) if rules and len(part) else "auroc"
+                row.append(_mean_and_sd(part, metric))
+        rows[model] = row
+    best = [max(round(row[i][0], 3) for row in rows.values() if row[i][0] == row[i][0]) for i in range(4)]
     heads = ("model", *(f"{what}, {title}" for what in ("own score", "chosen") for title in TITLES.values()))
     lines = [f"| {' | '.join(heads)} |", "| --- |" + " ---: |" * 4]
     for model, row in rows.items():
-        below = any(model in floors_below("quick", dataset) for dataset in TITLES)
-        texts = [_bold(value, top) for value, top in zip(row, best, strict=True)]
+        below = any(model in floors_below("paper", dataset) for dataset in TITLES)
+        texts = [_with_sd(*one, bold=round(one[0], 3) == top) for one, top in zip(row, best, strict=True)]
         lines.append(f"| `{model}`{f' {MARK}' if below else ''} | {' | '.join(texts)} |")
     return [lines]
 
 
-def _bold(value: float, top: float) -> str:
-    """Three digits, bold if they are those of ``top``; nothing for NaN."""
-    if value != value:
+def _mean_and_sd(part: pd.DataFrame, metric: str) -> tuple[float, float]:
+    """Mean over classes, each the mean over its seeds, and the sd over seeds; NaN where there is nothing."""
+    if not len(part):
+        return math.nan, math.nan
+    mean = part.groupby("normal_class")[metric].mean().mean()
+    return float(mean), float(part.groupby("seed")[metric].mean().std(ddof=1))
+
+
+def _with_sd(mean: float, sd: float, bold: bool = False) -> str:
+    """Three digits and the sd over seeds, where there are several; nothing for NaN."""
+    if math.isnan(mean):
         return ""
-    return f"**{value:.3f}**" if round(value, 3) == top else f"{value:.3f}"
+    shown = f"**{mean:.3f}**" if bold else f"{mean:.3f}"
+    return shown if math.isnan(sd) else f"{shown} ± {sd:.3f}"
 
 
 def trust_tables() -> list[list[str]]:
@@ -144,6 +156,7 @@ def trust_tables() -> list[list[str]]:
 
 BLOCKS: dict[str, Callable[[], list[list[str]]]] = {
     "answer": answer_tables,
+    "paper": partial(quick_tables, "paper"),
     "quick": quick_tables,
     "family": family_tables,
     "rules": rules_tables,

@@ -13,7 +13,7 @@ from benchmark.report.measures.chosen import under_chosen as chosen_columns
 from benchmark.report.statistics import groups
 from benchmark.report.tables.paired import SEPARATED, comparisons
 from benchmark.report.variance import analyse
-from tests.claims.cells import WORDS, auroc, frame, group, mean, per_class, trusts
+from tests.claims.cells import CHOSEN, WORDS, auroc, frame, group, mean, per_class, trusts
 from tests.claims.claim import Absent
 from tests.claims.tables import CLASSES
 
@@ -33,15 +33,17 @@ def bits_of_histogram() -> list[float]:
     return [*values[:3], sum(values[:3]) / 3, *values[3:], sum(values[3:]) / 3]
 
 
-def sized(experiment: str, images: int) -> bool:
-    """Whether every cell was scored on so many images, and there is one seed."""
+def sized(experiment: str, images: int, seeds: int = 1, but: str = "") -> bool:
+    """Whether every cell was scored on so many images, and each class has so many seeds; of the model ``but`` one."""
     cells = frame(experiment)
-    return set(cells["n_test"]) == {images} and cells["seed"].nunique() == 1
+    found = cells.groupby(["dataset", "model", "normal_class"])["seed"].nunique()
+    wanted = [1 if model == but else seeds for _, model, _ in found.index]
+    return set(cells["n_test"]) == {images} and found.tolist() == wanted
 
 
 def gains(dataset: str) -> list[float]:
     """What AE, VAE and AAE have above PCA: least and most."""
-    found = [mean("quick", model, dataset) - mean("quick", "pca", dataset) for model in ("ae", "vae", "aae")]
+    found = [mean("paper", model, dataset) - mean("paper", "pca", dataset) for model in ("ae", "vae", "aae")]
     return [min(found), max(found)]
 
 
@@ -167,22 +169,22 @@ def under_chosen(model: str) -> list[float]:
 
 def chosen_own(model: str) -> list[float]:
     """The mean of its own score with the settings that were chosen, on both data sets."""
-    cells = frame("chosen")
+    cells = frame(CHOSEN)
     cells = cells[cells["model"] == model]
     return [float(cells[cells["dataset"] == d].groupby("normal_class")["auroc"].mean().mean()) for d in CLASSES]
 
 
 def _chosen_cells(dataset: str) -> pd.DataFrame:
-    """The cells of results/chosen of one data set, with the AUROC under the rule that was chosen."""
-    cells = frame("chosen")
+    """The cells of one data set, with the AUROC under the rule that was chosen."""
+    cells = frame(CHOSEN)
     cells = cells[cells["dataset"] == dataset].copy()
     cells["auroc"] = [row[metric_of(row["chosen_rule"])] for _, row in cells.iterrows()]
     return cells.assign(variant="")  # of each model one column, whatever was chosen for it
 
 
 def chosen_verdict(first: str, second: str, dataset: str) -> str:
-    """Whether two chosen detectors are separated, as the table of tests under chosen rules of results/chosen says."""
-    found = comparisons(chosen_columns(groups(frame("chosen"))).groups)
+    """Whether two chosen detectors are separated, as the table of tests under chosen rules says."""
+    found = comparisons(chosen_columns(groups(frame(CHOSEN))).groups)
     (c,) = (c for c in found if {c.first, c.second} == {first, second} and c.dataset == dataset)
     p = "p < 0.001" if c.p_holm < 0.001 else f"p = {c.p_holm:.2g}"
     ahead = c.first if c.effect > 0 else c.second

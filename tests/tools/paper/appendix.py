@@ -12,13 +12,14 @@ from benchmark.config import CONF_DIR
 from benchmark.report.packed import read_manifest
 from benchmark.report.tables.auroc import auroc_table
 from benchmark.report.tables.detection import detection_table
-from tests.claims.cells import ROOT, all_paired, compared
+from tests.claims.cells import CHOSEN, ROOT, all_paired, compared
 from tests.tools.paper.sources import DATASETS, core, counted, crossing, groups_of, name_of, seeds
 from tests.tools.paper.tables import chosen_settings, marked
 from tests.tools.paper.typeset import Row, code, entry, long_table, plain, table, tabular
 
 OPTION = re.compile(r"(?P<key>\w+): *(?P<value>.*?)(?: +# *(?P<what>.*))?")  # a line of conf/model
 NO_SETTINGS = ("name", "_target_")
+SPREAD = re.compile(r" ± [\d.]+( \(n=\d+\))?")  # of a mean over seeds, which a table of many columns has no room for
 
 
 def all_tables() -> dict[str, str]:
@@ -38,12 +39,14 @@ def class_tables() -> str:
     found = []
     for part in groups_of(core()):
         given = auroc_table(part)
-        rows = [[entry(plain(one.text.replace("(n=", "(")), one.bold) for one in row] for row in given.rows]
+        kept = [(i, row) for i, row in enumerate(given.rows) if not row[0].text.startswith("95% CI")]  # too wide
+        rows = [[entry(plain(SPREAD.sub("", one.text)), one.bold) for one in row] for _, row in kept]
+        rules = frozenset(n for n, (i, _) in enumerate(kept) if i in given.rules)
         heads = ["normal class", *(marked(label, label in part.below) for label in part.labels)]
-        several = f", $\\pm$ the standard deviation over {seeds(core())} seeds" if seeds(core()) > 1 else ""
+        several = f", means over {counted(seeds(core()), 'seed')}" if seeds(core()) > 1 else ""
         caption = rf"{DATASETS[part.dataset]}: AUROC of each model's own score by normal class{several}."
-        body = tabular("l" + "r" * len(part.labels), [" & ".join(heads) + r" \\"], rows, frozenset(given.rules))
-        size = r"\footnotesize\tightly" if seeds(core()) > 1 else r"\small"
+        body = tabular("l" + "r" * len(part.labels), [" & ".join(heads) + r" \\"], rows, rules)
+        size = r"\scriptsize\tightly" if len(part.labels) > 9 else r"\small"
         found.append(table(f"classes-{part.dataset.replace('_', '-')}", caption, body, size, "htbp"))
     return "\n".join(found)
 
@@ -169,7 +172,7 @@ def _breakable(text: str) -> str:
 
 def experiments() -> list[str]:
     """Those that the paper's numbers are from."""
-    return list(dict.fromkeys((core(), crossing(), "chosen", "family", "selection", "selection_slow", "synthetic")))
+    return list(dict.fromkeys((core(), crossing(), CHOSEN, "family", "selection", "selection_slow", "synthetic")))
 
 
 def provenance_table() -> str:

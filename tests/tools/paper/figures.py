@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,7 @@ STYLE: dict[str, Any] = {
     "xtick.major.width": 0.6, "ytick.major.width": 0.6, "axes.spines.top": False, "axes.spines.right": False,
     "legend.frameon": False, "pdf.fonttype": 42,
 }  # fmt: skip
+MOST_IN_A_ROW = 7  # of a legend's names
 TICKS = (0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99)
 MARK: dict[str, Any] = {"s": 15, "edgecolor": "black", "linewidth": 0.35, "zorder": 3}
 
@@ -154,6 +156,8 @@ def _panels(height: float, sharey: bool = False) -> tuple[Figure, np.ndarray]:
     return figure, panels
 
 
-def _legend(figure: Figure, axis: Any, columns: int) -> None:
-    handles, names = axis.get_legend_handles_labels()
-    figure.legend(handles, names, loc="outside upper center", ncols=columns, handletextpad=0.2, columnspacing=1.2)
+def _legend(figure: Figure, axis: Any, names: int) -> None:
+    """Above the panels, in as many rows as the width asks for."""
+    columns = math.ceil(names / math.ceil(names / MOST_IN_A_ROW))
+    handles, texts = axis.get_legend_handles_labels()
+    figure.legend(handles, texts, loc="outside upper center", ncols=columns, handletextpad=0.2, columnspacing=1.2)

@@ -11,7 +11,7 @@ from benchmark.report.crossing import rules_of
 from benchmark.report.statistics import FLOORS
 from benchmark.report.tables.paired import SEPARATED
 from benchmark.rules import is_floor
-from tests.claims.cells import compared, frame, group, mean, paired, per_class, published
+from tests.claims.cells import CHOSEN, compared, frame, group, mean, paired, per_class, published
 from tests.claims.tables import CLASSES
 from tests.claims.values import both, chosen_verdict, false_alarms, trusted, under_chosen
 from tests.tools.paper.sources import block, core, count, counted, crossing, models_of, name_of, seeds, shares
@@ -42,7 +42,7 @@ def _sizes() -> Iterator[tuple[str, str]]:
     main, rules = group(core(), "mnist"), group(crossing(), "mnist")
     yield "Seeds", counted(seeds(core()), "seed")
     yield "SeedsOfRules", counted(seeds(crossing()), "seed")
-    yield "SeedsOfChosen", counted(seeds("chosen"), "seed")
+    yield "SeedsOfChosen", counted(seeds(CHOSEN), "seed")
     yield "SeedsOfFamily", counted(seeds("family"), "seed")
     yield "Classes", count(main.n_classes)
     yield "OtherClasses", count(main.n_classes - 1)

@@ -11,7 +11,7 @@ from benchmark.config import CONF_DIR
 from benchmark.report.crossing import OWN, metric_of, rules_of
 from benchmark.report.statistics import FLOORS, Group, average_ranks, class_mean, column_mean
 from benchmark.report.tables.variance import FACTORS, analysis, within_classes
-from tests.claims.cells import auroc, frame, group, paired
+from tests.claims.cells import CHOSEN, PLANNED, auroc, frame, group, paired
 from tests.claims.claim import Absent
 from tests.claims.tables import CLASSES
 from tests.claims.tables import NAMES as CLASS_NAMES
@@ -49,7 +49,7 @@ def own_table() -> str:
         for part, rank, largest in zip(parts, ranks, best, strict=True):
             mean = class_mean(part, "auroc", label)
             row += [entry(f"{mean.value:.3f}", round(mean.value, 3) == largest)]
-            row += [entry(f"{mean.seed_sd:.3f}")] if several else []
+            row += [entry("" if math.isnan(mean.seed_sd) else f"{mean.seed_sd:.3f}")] if several else []
             row += [entry(f"{mean.class_sd:.3f}"), entry(f"{rank[label]:.1f}"), entry(_against_pca(label, part))]
         seconds = [sum(column_mean(part, name, label)[0] for name in TIMES) for part in parts]
         steps = column_mean(parts[0], "steps", label)[0]
@@ -65,11 +65,18 @@ def own_table() -> str:
         rf"Each model under its own score: mean AUROC over {counted(parts[0].n_classes, 'class')}, "
         rf"{counted(seeds(core()), 'seed')}. {spread}sd$_c$ the standard deviation over classes, rank the average over "
         rf"classes (one is best), $p$ of Wilcoxon's signed-rank test against PCA over the classes of one data set, "
-        rf"after Holm's correction over all pairs of models; s seconds of training and scoring a cell. "
+        rf"after Holm's correction over {_family(parts[0])}; s seconds of training and scoring a cell. "
         rf"\textbf{{Bold}}: largest of a column. {BELOW}: below a floor, so that nothing is concluded in its favour."
     )
     lines = frozenset({sum(label in FLOORS for label in parts[0].labels)})
     return table("own", caption, tabular("l" + "r" * (2 * wide + 2), heads, rows, lines), r"\small\tightly")
+
+
+def _family(part: Group) -> str:
+    """Which tests are corrected together (``tests.claims.cells.all_paired``)."""
+    if len(part.labels) <= len(PLANNED) + 2:
+        return "all pairs of models"
+    return f"all pairs of {', '.join(map(name_of, PLANNED))}, and over the tests of the others against PCA"
 
 
 TIMES = ("train_seconds", "score_seconds")
@@ -156,10 +163,10 @@ def variance_table() -> str:
 
 def chosen_table() -> str:
     """A row a model: what was chosen for each data set, and what that comes to."""
-    parts = groups_of("chosen")
-    cells = frame("chosen")
+    parts = groups_of(CHOSEN)
+    cells = frame(CHOSEN)
     rows: list[Row] = []
-    for model in models_of("chosen"):
+    for model in models_of(CHOSEN):
         for i, part in enumerate(parts):
             mine = cells[(cells["model"] == model) & (cells["dataset"] == part.dataset)]
             (rule,) = set(mine["chosen_rule"])
@@ -179,7 +186,7 @@ def chosen_table() -> str:
     caption = (
         r"Settings and rule of each model, chosen for a data set on validation images of the \emph{other} one, and the "
         rf"mean AUROC they come to on its test images, under the model's own score and under the chosen rule "
-        rf"({counted(seeds('chosen'), 'seed')})."
+        rf"({counted(seeds(CHOSEN), 'seed')})."
     )
     lines = frozenset(range(2, len(rows), 2))
     return table("chosen", caption, tabular("llP{5.6cm}lrr", heads, rows, lines), r"\footnotesize\tightly")
