@@ -35,8 +35,8 @@ KEYS = {
     "scores_of": "headline | chosen: and the chosen rule | all: and every rule; default: chosen",
     "scores_as": "values | levels: a third of it, AUROC and ROC curve as they are, no sums of rules; default: values",
     "scores_seed": "only cells of these seeds: 0 or 0,1; default: all",
-    "figures": "true: PNG, which the page shows | pdf: also PDF | rules, sensitivity: those of models by "
-    "rules, or of swept settings, alone | false: none",
+    "figures": "true: PNG, which the page shows | pdf: also PDF | means: of means and ranks, none of single images | "
+    "rules, sensitivity: those of models by rules, or of swept settings, alone | false: none",
 }
 HELP = help_text(
     "Set models side by side: tables, figures and a page from the records of an experiment. Never trains.",

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 SOURCES = ("folders", "mlflow")
 LONG = ("origins", "rules")  # of the manifest, which the page leaves to it
 ONE = {"rules": RULES_SECTION, "sensitivity": SWEPT_SECTION}  # figures of one section alone
-FIGURES = (True, False, "pdf", *ONE)  # PNG; none; PNG and PDF
+FIGURES = (True, False, "pdf", "means", *ONE)  # PNG; none; PNG and PDF; none of single images
 
 
 class NoRecords(Exception):
@@ -95,7 +95,8 @@ def build_report(
         raise UsageError(f"source={source} is not allowed: it must be {' or '.join(SOURCES)}. Type: source=folders")
     if figures not in FIGURES:
         raise UsageError(
-            f"figures={figures} is not allowed: it must be true, false, pdf, rules or sensitivity. Type: figures=true"
+            f"figures={figures} is not allowed: it must be true, false, pdf, means, rules or sensitivity. "
+            "Type: figures=true"
         )
     output_dir = Path(output_dir)
     if publish and results_dir is not None:
@@ -264,12 +265,12 @@ def _carry(former: Committed | None, cells: list[PlannedCell], frame: pd.DataFra
 def _draw(
     made: Path, collection: Collection, frame: pd.DataFrame, figures: bool | str, carried: Carried | None
 ) -> list[Plate]:
-    from benchmark.report.figures.draw import draw_figures
+    from benchmark.report.figures.draw import MEANS, draw_figures
     from benchmark.report.figures.kept import keep_figures
 
     cells = _named(collection.cells, frame)
     parts = groups(frame)
-    only = ONE.get(str(figures))
+    only = MEANS if figures == MEANS else ONE.get(str(figures))
     plates = draw_figures(cells, parts, made / "figures", figures == "pdf", only, carried is not None)
     return plates if carried is None or only is not None else keep_figures(carried, parts, made / "figures", plates)
 

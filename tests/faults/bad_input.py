@@ -470,7 +470,7 @@ CASES = [
     Bad("Committees", "`benchmark.committee into=../x`", ("experiment=bad", "models=[pca,knn]", "into=../x"),
         "into='../x' is not allowed: it must be a name for a folder", module="benchmark.committee"),
     Bad("Small commands", "`benchmark.report figures=maybe`", ("figures=maybe",),
-        "it must be true, false, pdf, rules or sensitivity", module="benchmark.report"),
+        "it must be true, false, pdf, means, rules or sensitivity", module="benchmark.report"),
     Bad("Small commands", "`benchmark.report publish=perhaps`", ("publish=perhaps",), "it must be true or false",
         module="benchmark.report"),
     Bad("Small commands", "`benchmark.report publish=true results_dir=x`", ("publish=true", "results_dir=x"),

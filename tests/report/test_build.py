@@ -61,6 +61,12 @@ def test_half_a_sweep_gives_a_whole_report(half, tmp_path):
     assert list(tmp_path.glob(".*.tmp")) == []
 
 
+def test_figures_of_means_alone_show_no_image(half, tmp_path):
+    report = build_report("small", half.output_dir, tmp_path / "r", figures="means")
+    drawn = {name for name in report.files if name.startswith("figures/")}
+    assert drawn == {"figures/heatmap_mnist_one_vs_rest.png"}
+
+
 def test_a_paper_has_its_figures_as_pdf_beside_the_pages_own(records, tmp_path):
     records.job({"model": "ae", "k": 0, "auroc": 0.75, "arrays": True})
     report = build_report("small", records.output_dir, tmp_path / "r", figures="pdf")
@@ -144,7 +150,7 @@ def test_without_records_the_message_says_how_to_make_them(tmp_path, capsys):
     ("argument", "said"),
     [
         ("experimnt=x", "did you mean experiment"),
-        ("figures=maybe", "true, false, pdf, rules or sensitivity"),
+        ("figures=maybe", "true, false, pdf, means, rules or sensitivity"),
         ("publish=maybe", "true or false"),
         ("source=cloud", "folders or mlflow"),
         ("experiment=", "no value"),

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 MANY = 20  # done cells from which on a figure a core is drawn at once
 LARGE = 90_000  # bytes of a PNG
+MEANS = "means"  # figures of what a table's rows hold alone
 
 
 def draw_figures(
@@ -36,13 +37,16 @@ def draw_figures(
 ) -> list[Plate]:
     """Draw what sets data sets side by side, and everything that the done cells have arrays for, into ``folder``.
 
-    ``only`` is the section of the former that is drawn alone. What a cell lacks is left out; ``without_records``:
-    figures of rows alone are drawn of groups too that have none of ``cells``. A PNG each, with ``pdf`` a PDF beside
-    it. For many cells each core draws in a process of its own.
+    ``only`` is the section of the former that is drawn alone, or MEANS, the figures that need nothing but a table's
+    rows. What a cell lacks is left out; ``without_records``: figures of rows alone are drawn of groups too that have
+    none of ``cells``. A PNG each, with ``pdf`` a PDF beside it. For many cells each core draws in a process of its own.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    plates = _draw_across(groups, folder, pdf, only)
-    return plates if only is not None else [*plates, *_draw_parts(cells, groups, folder, pdf, without_records)]
+    if only not in (None, MEANS):
+        return _draw_across(groups, folder, pdf, only)
+    parts = FROM_ROWS if only == MEANS else PARTS
+    plates = _draw_across(groups, folder, pdf, None)
+    return [*plates, *_draw_parts(parts, cells, groups, folder, pdf, without_records)]
 
 
 def _draw_across(groups: Sequence[Group], folder: Path, pdf: bool, only: str | None) -> list[Plate]:
@@ -61,9 +65,14 @@ def _draw_across(groups: Sequence[Group], folder: Path, pdf: bool, only: str | N
 
 
 def _draw_parts(
-    cells: Sequence[PlannedCell], groups: Sequence[Group], folder: Path, pdf: bool, without_records: bool
+    parts: Sequence[Part],
+    cells: Sequence[PlannedCell],
+    groups: Sequence[Group],
+    folder: Path,
+    pdf: bool,
+    without_records: bool,
 ) -> list[Plate]:
-    tasks = [(part, group, cells_of(group, cells), folder, pdf) for group in groups for part in PARTS]
+    tasks = [(part, group, cells_of(group, cells), folder, pdf) for group in groups for part in parts]
     tasks = [task for task in tasks if task[2] or (without_records and task[0] in FROM_ROWS)]
     cores = min(available_cores(), len(tasks))
     if cores > 1 and sum(cell.state == "done" for cell in cells) >= MANY:
