@@ -70,8 +70,8 @@ def counted(number: int, noun: str) -> str:
 
 
 def name_of(model: str) -> str:
-    """How a model is called in the paper; one without a name there by its own."""
-    return NAMES.get(model, model)
+    """How a model is called in the paper; one without a name there by its own, a committee without its members."""
+    return NAMES.get(model.partition(" (members=")[0], model)
 
 
 def groups_of(experiment: str) -> list[Group]:
@@ -80,5 +80,6 @@ def groups_of(experiment: str) -> list[Group]:
 
 
 def models_of(experiment: str) -> list[str]:
+    """Names of models; a committee of them is none."""
     found: pd.DataFrame = frame(experiment)
-    return list(dict.fromkeys(found["model"]))
+    return [model for model in dict.fromkeys(found["model"]) if model != "committee"]
