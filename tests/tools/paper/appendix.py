@@ -19,6 +19,7 @@ from tests.tools.paper.typeset import Row, code, entry, long_table, plain, table
 
 OPTION = re.compile(r"(?P<key>\w+): *(?P<value>.*?)(?: +# *(?P<what>.*))?")  # a line of conf/model
 NO_SETTINGS = ("name", "_target_")
+SHORT = {"isolation forest": "iForest", "mean image": "mean", "sd over classes": "sd", "average rank": "rank"}
 SPREAD = re.compile(r" ± [\d.]+( \(n=\d+\))?")  # of a mean over seeds, which a table of many columns has no room for
 
 
@@ -40,15 +41,22 @@ def class_tables() -> str:
     for part in groups_of(core()):
         given = auroc_table(part)
         kept = [(i, row) for i, row in enumerate(given.rows) if not row[0].text.startswith("95% CI")]  # too wide
-        rows = [[entry(plain(SPREAD.sub("", one.text)), one.bold) for one in row] for _, row in kept]
+        rows = [[entry(plain(_brief(one.text)), one.bold) for one in row] for _, row in kept]
         rules = frozenset(n for n, (i, _) in enumerate(kept) if i in given.rules)
-        heads = ["normal class", *(marked(label, label in part.below) for label in part.labels)]
+        heads = ["class", *(_brief(marked(label, label in part.below)) for label in part.labels)]
         several = f", means over {counted(seeds(core()), 'seed')}" if seeds(core()) > 1 else ""
         caption = rf"{DATASETS[part.dataset]}: AUROC of each model's own score by normal class{several}."
         body = tabular("l" + "r" * len(part.labels), [" & ".join(heads) + r" \\"], rows, rules)
         size = r"\scriptsize\tightly" if len(part.labels) > 9 else r"\small"
         found.append(table(f"classes-{part.dataset.replace('_', '-')}", caption, body, size, "htbp"))
     return "\n".join(found)
+
+
+def _brief(text: str) -> str:
+    """What a table of many columns has room for."""
+    for long, short in SHORT.items():
+        text = text.replace(long, short)
+    return SPREAD.sub("", text)
 
 
 def tests_table() -> str:
