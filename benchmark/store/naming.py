@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from benchmark.chosen import read_chosen
@@ -11,6 +12,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 AS_CHOSEN = "chosen"  # ``ae (chosen)`` has the settings of conf/chosen, which differ from the model's YAML
+
+COMMITTEE = "committee"
+MEMBERS = re.compile(r"members=\[(\S*)\]")
+ONLY_MEMBERS = re.compile(rf"{COMMITTEE} \({MEMBERS.pattern}\)")
 
 Column = tuple[str, str, str]  # data set, model, variant
 
@@ -25,12 +30,24 @@ def names_of(frame: pd.DataFrame) -> tuple[dict[Column, str], tuple[str, ...]]:
     shared = shared_settings(zip(frame["model"], frame["variant"], strict=True))
     columns = dict.fromkeys(zip(frame["dataset"], frame["model"], frame["variant"], strict=True))
     chosen = _noted(frame)
-    return {
+    names = {
         column: f"{column[1]} ({AS_CHOSEN})"
         if column in chosen and _is_as_chosen(*column, shared)
         else column_label(*column[1:], shared)
         for column in columns
-    }, shared
+    }
+    committees = {name for name in names.values() if ONLY_MEMBERS.fullmatch(name)}
+    return {column: COMMITTEE if {name} == committees else name for column, name in names.items()}, shared
+
+
+def members_of(variant: str) -> str:
+    """The members that the settings of a committee name, as they are typed; "" if they name none.
+
+    >>> members_of("members=[ae@hidden=[64]:ssim,knn] train_fraction=0.2")
+    'ae@hidden=[64]:ssim,knn'
+    """
+    found = MEMBERS.search(variant)
+    return found[1] if found is not None else ""
 
 
 def _noted(frame: pd.DataFrame) -> set[Column]:

@@ -106,22 +106,21 @@ def _chosen_table() -> list[str]:
 def answer_tables() -> list[list[str]]:
     """A row a model: its own score on both data sets, and what was chosen for it; the best of a column bold."""
     own, chosen, rows = frame("paper"), frame(CHOSEN), {}
-    labels = {label: label.partition(" (members=")[0] for label in group("paper", "mnist").labels}
-    for label, model in labels.items():
+    for model in group("paper", "mnist").labels:
         row = []
         for cells, rules in ((own, False), (chosen, True)):
             for dataset in TITLES:
                 part = cells[(cells["model"] == model) & (cells["dataset"] == dataset)]
                 metric = metric_of(*set(part["chosen_rule"])) if rules and len(part) else "auroc"
                 row.append(_mean_and_sd(part, metric))
-        rows[label] = row
+        rows[model] = row
     best = [max(round(row[i][0], 3) for row in rows.values() if row[i][0] == row[i][0]) for i in range(4)]
     heads = ("model", *(f"{what}, {title}" for what in ("own score", "chosen") for title in TITLES.values()))
     lines = [f"| {' | '.join(heads)} |", "| --- |" + " ---: |" * 4]
-    for label, row in rows.items():
-        below = any(label in floors_below("paper", dataset) for dataset in TITLES)
+    for model, row in rows.items():
+        below = any(model in floors_below("paper", dataset) for dataset in TITLES)
         texts = [_with_sd(*one, bold=round(one[0], 3) == top) for one, top in zip(row, best, strict=True)]
-        lines.append(f"| `{labels[label]}`{f' {MARK}' if below else ''} | {' | '.join(texts)} |")
+        lines.append(f"| `{model}`{f' {MARK}' if below else ''} | {' | '.join(texts)} |")
     return [lines]
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from benchmark.chosen import CHOSEN_ON, read_chosen
 from benchmark.models import model_names
-from benchmark.store.naming import names_of
+from benchmark.store.naming import members_of, names_of
 
 MODELS = [
     model
@@ -61,3 +61,12 @@ def test_a_setting_that_is_chosen_for_the_other_data_set_alone_keeps_its_name():
 def test_a_setting_that_was_typed_and_happens_to_be_the_chosen_one_keeps_its_name():
     column = as_chosen("mnist", MODELS[0])
     assert names_of(frame(column, ("mnist", "pca", ""), rule=""))[0][column] == f"{MODELS[0]} ({column[2]})"
+
+
+def test_the_only_committee_is_called_that_and_two_keep_their_members_in_their_names():
+    first, second = ("mnist", "committee", "members=[ae,ae:ssim]"), ("mnist", "committee", "members=[ae@latent=2,knn]")
+    names, _ = names_of(frame(first, ("mnist", "ae", ""), ("fashion_mnist", *first[1:])))
+    assert list(names.values()) == ["committee", "ae", "committee"]
+    names, _ = names_of(frame(first, second))
+    assert list(names.values()) == ["committee (members=[ae,ae:ssim])", "committee (members=[ae@latent=2,knn])"]
+    assert members_of(second[2]) == "ae@latent=2,knn"

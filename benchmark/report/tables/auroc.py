@@ -23,6 +23,7 @@ from benchmark.report.tables.table import (
     number,
     updates,
 )
+from benchmark.store.naming import COMMITTEE, members_of
 
 NO_RESULTS = "Scored on held-out training images: these numbers choose settings and are no results."
 MADE = "The anomalies are made from held-out normal images (docs/selection.md): how real ones do is another matter."
@@ -102,6 +103,11 @@ def _auroc_notes(group: Group, means: Sequence[Mean], several: bool) -> list[str
             "Mean ± standard deviation (ddof = 1) over n seeds; in the mean row, of the seeds that have all classes."
         )
     notes += unlike_columns(group, means)
+    votes = group.frame[group.frame["label"] == COMMITTEE]
+    notes += [
+        f"{COMMITTEE}: the mean z-score, on calibration images, of {members_of(variant).replace(',', ', ')}."
+        for variant in dict.fromkeys(votes["variant"])
+    ]
     measured = any(mean.present for mean in means)  # without an AUROC there is nothing to say of floors
     notes.append(
         "The sd over classes says how much classes differ, not how far a mean may be off. Updates: training steps of a "

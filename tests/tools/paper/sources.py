@@ -70,8 +70,8 @@ def counted(number: int, noun: str) -> str:
 
 
 def name_of(model: str) -> str:
-    """How a model is called in the paper; one without a name there by its own, a committee without its members."""
-    return NAMES.get(model.partition(" (members=")[0], model)
+    """How a model is called in the paper; one without a name there by its own."""
+    return NAMES.get(model, model)
 
 
 def groups_of(experiment: str) -> list[Group]:
