@@ -123,8 +123,21 @@ def _next(report: Report, settings: dict[str, Any]) -> list[str]:
     return [
         *([f"{viewer} {page}"] if "report.html" in report.files else []),
         *([f"mlflow ui --backend-store-uri {shlex.quote(uri)}"] if uri and not uri.startswith("http") else []),
-        "python -m benchmark -m model=vae,ae dataset=mnist model.latent=2,8,32 experiment_name=latent",
+        _choice(report, settings)
+        or "python -m benchmark -m model=vae,ae dataset=mnist model.latent=2,8,32 experiment_name=latent",
     ]
+
+
+def _choice(report: Report, settings: dict[str, Any]) -> str:
+    """What chooses by the cells of a report; "" for cells on test images, which choose nothing, and for a mixture."""
+    on = set(report.frame["evaluate_on"])
+    if len(on) > 1 or "test" in on:
+        return ""
+    words = [f"experiment={settings.get('experiment', 'quick')}"]
+    words += [f"output_dir={settings['output_dir']}"] if "output_dir" in settings else []
+    if settings.get("carry") or settings.get("source") == "mlflow":  # not all of them have a record in output_dir
+        words = [f"cells={report.results_dir.as_posix()}/cells.csv"]
+    return f"python -m benchmark.select {shlex.join(words)}"
 
 
 if __name__ == "__main__":

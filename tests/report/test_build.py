@@ -231,6 +231,27 @@ def test_console_shows_the_table_what_is_not_done_and_what_comes_next(half, tmp_
     assert f"mlflow ui --backend-store-uri sqlite:///{half.output_dir}/mlflow.db" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    ("on", "more", "said"),
+    [
+        (["validation"], [], "select experiment=small"),
+        (["synthetic"], ["output_dir=outputs"], "select experiment=small output_dir=outputs"),
+        (["validation"], ["publish=true", "carry=true"], "select cells=results/small/cells.csv"),
+        (["test"], [], " -m model="),
+        (["test", "validation"], [], " -m model="),
+        (["synthetic", "validation"], [], " -m model="),  # which benchmark.select refuses
+    ],
+)
+def test_what_comes_next_after_cells_to_choose_by_is_the_choice(records, tmp_path, monkeypatch, capsys, on, more, said):
+    monkeypatch.chdir(tmp_path)
+    records.job(*({"model": "pca", "k": 0, "auroc": 0.75, "evaluate_on": each} for each in on))
+    arguments = ["experiment=small", "brief=true", *more]
+    assert main([*arguments[:2], "publish=true"]) == 0
+    capsys.readouterr()
+    assert main(arguments) == 0
+    assert f"Next:\n  python -m benchmark{'' if said[0] == ' ' else '.'}{said}" in capsys.readouterr().out
+
+
 def test_own_trials_go_below_the_output_folder(half, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert main(["experiment=small", "figures=false"]) == 0
