@@ -26,7 +26,8 @@ from benchmark.tracking.forgotten import mark_forgotten
 KEYS = {
     "experiment": "name of the experiment (experiment_name of the runs)",
     "job": "its job with this ID, or the only one whose ID begins so",
-    "cells": 'its cells whose column is this or whose name begins with these words, such as "ae (latent=2) mnist"',
+    "cells": 'a model: all its columns | a column: "ae (latent=2)" | words that names of cells begin with: '
+    '"ae (latent=2) mnist", and "ae mnist" of ae as shipped alone',
     "yes": "true | false: do it; without it is only said what would be done; default: false",
     "records": "true | false: also delete the folders of these cells, but for those that another job or experiment "
     "plans or that are being trained; default: false",
@@ -60,12 +61,13 @@ def select_job(status: ExperimentStatus, given: str) -> Selection:
 
 
 def select_cells(status: ExperimentStatus, words: str) -> Selection:
-    """The cells of a column, or whose names begin with ``words``; they are given up by every job that plans them.
+    """The cells of a model, else of a column, else whose names begin with ``words``.
 
-    Raises ``UsageError`` if there is none.
+    They are given up by every job that plans them. Raises ``UsageError`` if there is none.
     """
     wanted, cells = " ".join(words.split()), planned_cells(status)
-    found = [cell for cell in cells if cell.label == wanted]
+    found = [cell for cell in cells if cell.axes.model == wanted]
+    found = found or [cell for cell in cells if cell.label == wanted]
     found = found or [cell for cell in cells if f"{cell.name} ".startswith(f"{wanted} ")]
     if not found:
         labels = list(dict.fromkeys(cell.label for cell in cells))
@@ -88,7 +90,7 @@ def show_choices(status: ExperimentStatus, experiment: str, output_dir: str) -> 
     print("Columns:")
     for line in _columns(planned_cells(status)):
         print(f"  {line}")
-    print("To forget a job or a column, type (nothing changes before yes=true):")
+    print("To forget a job, a column or all of a model (cells=MODEL), type (nothing changes before yes=true):")
     print(f"  {_command(experiment, output_dir, {'job': status.jobs[0].job})}")
     print(f"  {_command(experiment, output_dir, {'cells': planned_cells(status)[0].label})}")
 
@@ -106,7 +108,8 @@ def _columns(cells: Iterable[PlannedCell]) -> list[str]:
 
 def show_plan(selection: Selection, records: bool, command: str) -> None:
     """Print what would be forgotten, and the command that does it."""
-    print("This would be forgotten:")
+    columns = Counter(cell.label for cell in selection.cells)
+    print(f"This would be forgotten, {_count(columns.total(), 'cell')} of {_count(len(columns), 'column')}:")
     for line in _columns(selection.cells):
         print(f"  {line}")
     if selection.kept:
@@ -115,6 +118,10 @@ def show_plan(selection: Selection, records: bool, command: str) -> None:
     print(f"Folders of these cells would be {'deleted' if records else 'kept (records=true deletes them)'}.")
     print("Nothing is changed. To do it, type:")
     print(f"  {command}")
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}{'s' * (number != 1)}"
 
 
 def _warn_of_training(selection: Selection) -> None:

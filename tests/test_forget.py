@@ -65,7 +65,8 @@ def test_nothing_changes_before_yes_and_the_command_shown_does_it(
     before = files()
     assert forget("cells=ae (latent=2)") == 0
     out = capsys.readouterr().out
-    assert "  ae (latent=2) mnist one_vs_rest: 2 cells (1 done, 1 missing)\n" in out
+    column = "  ae (latent=2) mnist one_vs_rest: 2 cells (1 done, 1 missing)\n"
+    assert f"This would be forgotten, 2 cells of 1 column:\n{column}" in out
     assert "Nothing is changed." in out
     assert files() == before
     assert not Path("outputs/.locks").exists()
@@ -76,9 +77,19 @@ def test_nothing_changes_before_yes_and_the_command_shown_does_it(
     assert "2 planned cells of small forgotten; 0 folders deleted." in capsys.readouterr().out
 
 
-def test_a_column_is_not_those_that_begin_like_it(experiment: Records) -> None:
-    job = read_jobs("outputs", "small")[0]
+def test_a_model_is_all_its_columns(experiment: Records, capsys: pytest.CaptureFixture[str]) -> None:
+    experiment.job(done(0, model="aae", dataset="digits"))
+    assert forget("cells=ae") == 0
+    out = capsys.readouterr().out
+    assert "This would be forgotten, 4 cells of 2 columns:\n  ae mnist one_vs_rest: 2 cells (2 done)\n" in out
+    assert "  ae (latent=2) mnist one_vs_rest: 2 cells (1 done, 1 missing)\n" in out
     assert forget("cells=ae", "yes=true") == 0
+    assert names() == ["vae 0 seed 0", "vae 1 seed 0", "aae digits one_vs_rest 0 seed 0"]
+
+
+def test_words_take_the_column_of_a_model_as_shipped_alone(experiment: Records) -> None:
+    job = read_jobs("outputs", "small")[0]
+    assert forget("cells=ae mnist", "yes=true") == 0
     assert names() == ["ae (latent=2) 0 seed 0", "ae (latent=2) 1 seed 0", "vae 0 seed 0", "vae 1 seed 0"]
     (left,) = (one for one in read_jobs("outputs", "small") if one.job == "job1")
     assert replace(left, cells=job.cells) == job, "all but its cells stays, its number too"

@@ -46,7 +46,7 @@ WRITES = {
 MADE = "in the folder that `scratch` made for the report"
 HANDED = {  # function -> what it calls, why it may
     "report.build._build": ({"mkdir", "write_text", "write_frame", "write_manifest", "move"}, MADE),
-    "report.build._write_tables": ({"write_text"}, MADE),
+    "report.tables.writing.write_tables": ({"mkdir", "write_text"}, MADE),
     "report.frame.write_frame": ({"to_csv"}, MADE),
     "report.figures.draw.draw_figures": ({"mkdir"}, MADE),
     "report.figures.kept.keep_figures": ({"mkdir", "copyfile"}, MADE),
@@ -57,7 +57,7 @@ HANDED = {  # function -> what it calls, why it may
     "select._write_table": ({"write_text"}, MADE),
     "report.manifest.write_manifest": ({"write_text"}, MADE),
     "report.manifest.move": (
-        {"mkdir", "replace", "unlink", "write_manifest"},
+        {"mkdir", "replace", "unlink", "rmdir", "write_manifest"},
         "puts what `scratch` holds in place file by file: others in that folder are not the report's",
     ),
     "engine.judge._make": ({"save"}, "under the name that `replacing` gives"),

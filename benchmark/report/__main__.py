@@ -27,6 +27,8 @@ KEYS = {
     "false",
     "explorer": "true | false: also explorer.html, the images on which models and rules disagree most, with what each "
     "model makes of them, from weights and data; default: false",
+    "brief": "true | false: only what others compute from, cells.csv, tables.md and manifest.json, without hashes of "
+    "scores: for cells behind a choice (docs/parts.md); default: false",
     "source": "folders: the cells below output_dir | mlflow: the MLflow store",
     "uri": "for source=mlflow: address of the store; default: MLFLOW_TRACKING_URI, else the one in output_dir",
     "beside": "a published experiment (a folder of results) whose columns stand beside these, marked, as committed",
@@ -36,7 +38,8 @@ KEYS = {
     "scores_as": "values | levels: a third of it, AUROC and ROC curve as they are, no sums of rules; default: values",
     "scores_seed": "only cells of these seeds: 0 or 0,1; default: all",
     "figures": "true: PNG, which the page shows | pdf: also PDF | means: of means and ranks, none of single images | "
-    "rules, sensitivity: those of models by rules, or of swept settings, alone | false: none",
+    "rules, sensitivity: those of models by rules, or of swept settings, alone | false: none; default: true, with "
+    "brief=true false",
 }
 HELP = help_text(
     "Set models side by side: tables, figures and a page from the records of an experiment. Never trains.",
@@ -66,7 +69,7 @@ def main(arguments: list[str]) -> int:
 def parse(arguments: list[str]) -> dict[str, Any]:
     """The settings in ``key=value`` arguments. Raises ``UsageError`` for anything else."""
     settings: dict[str, Any] = {**arguments_of(arguments, KEYS)}
-    for key in ("publish", "replace", "stale", "explorer", "carry"):
+    for key in ("publish", "replace", "stale", "explorer", "carry", "brief"):
         if key in settings:
             settings[key] = true_or_false(settings, key, True)
     drawn = {"true": True, "false": False}
@@ -101,28 +104,41 @@ def show(report: Report, settings: dict[str, Any]) -> None:
         console.print(Text(f"  {row['state']}: {where}: {row['reason']}", style="yellow"))
     folder = report.results_dir.as_posix()
     shown = [
-        *MAIN,
-        *(name for name in (EXPLORER,) if name in report.files),
+        *(name for name in (*MAIN, EXPLORER) if name in report.files),
         *(f"{name}/" for name in ("tables", "figures") if any(f.startswith(f"{name}/") for f in report.files)),
     ]
     console.print(Text(f"\n{len(report.files)} files in {folder}: {', '.join(shown)}"))
     if "scores" in settings:
         console.print(Text(f"Scores of every image in {settings['scores']}: docs/verify.md has a reader."))
     console.print(Text("Next:"))
-    for command in _next(folder, settings):
+    for command in _next(report, settings):
         console.print(Text(f"  {command}"), soft_wrap=True)
 
 
-def _next(folder: str, settings: dict[str, Any]) -> list[str]:
+def _next(report: Report, settings: dict[str, Any]) -> list[str]:
     """What to type after a report; MLflow's page only where there is a store of its own kind to look into."""
+    page = shlex.quote(f"{report.results_dir.as_posix()}/report.html")
     viewer = "open" if sys.platform == "darwin" else "xdg-open"
     database = Path(settings.get("output_dir", "outputs"), "mlflow.db")
     uri = settings.get("uri", f"sqlite:///{database.as_posix()}" if database.exists() else "")
     return [
-        f"{viewer} {shlex.quote(f'{folder}/report.html')}",
+        *([f"{viewer} {page}"] if "report.html" in report.files else []),
         *([f"mlflow ui --backend-store-uri {shlex.quote(uri)}"] if uri and not uri.startswith("http") else []),
-        "python -m benchmark -m model=vae,ae dataset=mnist model.latent=2,8,32 experiment_name=latent",
+        _choice(report, settings)
+        or "python -m benchmark -m model=vae,ae dataset=mnist model.latent=2,8,32 experiment_name=latent",
     ]
+
+
+def _choice(report: Report, settings: dict[str, Any]) -> str:
+    """What chooses by the cells of a report; "" for cells on test images, which choose nothing, and for a mixture."""
+    on = set(report.frame["evaluate_on"])
+    if len(on) > 1 or "test" in on:
+        return ""
+    words = [f"experiment={settings.get('experiment', 'quick')}"]
+    words += [f"output_dir={settings['output_dir']}"] if "output_dir" in settings else []
+    if settings.get("carry") or settings.get("source") == "mlflow":  # not all of them have a record in output_dir
+        words = [f"cells={report.results_dir.as_posix()}/cells.csv"]
+    return f"python -m benchmark.select {shlex.join(words)}"
 
 
 if __name__ == "__main__":

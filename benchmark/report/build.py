@@ -13,20 +13,30 @@ from benchmark.config import UsageError
 from benchmark.data.writing import scratch
 from benchmark.report.answer import answer_of
 from benchmark.report.beside import set_beside
-from benchmark.report.carry import Carried, carry_over, into_manifest, let_stand
+from benchmark.report.carry import Carried, carry_over, into_manifest, let_stand, refuse_hashed
 from benchmark.report.committed import Committed, published, read_committed, report_of
 from benchmark.report.frame import build_frame, read_frame, write_frame
-from benchmark.report.hashes import has_scores, score_hashes
-from benchmark.report.manifest import build_manifest, compare, move, refuse_foreign, write_manifest
+from benchmark.report.hashes import hashes_of
+from benchmark.report.manifest import (
+    BRIEF,
+    MAIN,
+    Place,
+    build_manifest,
+    compare,
+    move,
+    place_of,
+    refuse_foreign,
+    write_manifest,
+)
 from benchmark.report.measures.errors import with_errors
 from benchmark.report.page import EXPLORER, Plate, build_page
 from benchmark.report.parts import refuse_other
 from benchmark.report.scores import Wish, read_wish, write_scores
 from benchmark.report.stale import refuse_stale, with_numerics
 from benchmark.report.statistics import groups
-from benchmark.report.tables.formats import escape_markdown, latex_document, to_csv, to_latex, to_markdown
 from benchmark.report.tables.sections import build_tables
 from benchmark.report.tables.table import RULES_SECTION, SWEPT_SECTION, Table
+from benchmark.report.tables.writing import write_tables
 from benchmark.store.experiments import Collection, PlannedCell, collect
 from benchmark.store.naming import names_of
 
@@ -63,7 +73,7 @@ def build_report(
     output_dir: str | Path = "outputs",
     results_dir: str | Path | None = None,
     source: str = "folders",
-    figures: bool | str = True,
+    figures: bool | str | None = None,
     uri: str | None = None,
     publish: bool = False,
     replace: bool = False,
@@ -76,6 +86,7 @@ def build_report(
     scores_as: str = "values",
     explorer: bool = False,
     carry: bool = False,
+    brief: bool = False,
     command: str = "",
 ) -> Report:
     """Read the records of ``experiment`` and write tables, figures, page and manifest to ``results_dir``.
@@ -89,23 +100,22 @@ def build_report(
     ``beside`` names a published experiment whose columns stand beside these (``report/beside.py``), those of
     ``beside_model`` alone. ``scores`` is a Parquet file for the scores of every image (``report/scores.py``), which
     ``scores_of`` and ``scores_seed`` narrow, and ``scores_as`` says in which form. ``explorer`` makes
-    ``explorer.html`` as well, for which the data must be there. Raises ``NoRecords`` if there are none.
+    ``explorer.html`` as well, for which the data must be there. ``brief`` keeps what others compute from, cells.csv,
+    tables.md and manifest, and leaves out the page, figures, files of single tables and the hashes of every image's
+    scores. Raises ``NoRecords`` if there are none.
     """
     if source not in SOURCES:
         raise UsageError(f"source={source} is not allowed: it must be {' or '.join(SOURCES)}. Type: source=folders")
-    if figures not in FIGURES:
+    if figures not in (None, *FIGURES):
         raise UsageError(
             f"figures={figures} is not allowed: it must be true, false, pdf, means, rules or sensitivity. "
             "Type: figures=true"
         )
+    if brief and (explorer or figures not in (None, False)):
+        asked = "explorer=true" if explorer else f"figures={str(figures).lower()}"
+        raise UsageError(f"brief=true leaves out page and figures, {asked} asks for them: leave out one of the two")
     output_dir = Path(output_dir)
-    if publish and results_dir is not None:
-        raise UsageError(f"publish=true writes to results/{experiment}: leave out results_dir={results_dir}")
-    kept = publish or results_dir is not None
-    default = Path("results", experiment) if publish else output_dir / "reports" / experiment
-    folder = Path(results_dir) if results_dir is not None else default
-    folder = folder if folder.name not in ("", "..") else folder.resolve()  # it is made beside, under another name
-    place = Place(folder, kept and not replace, not stale, kept)
+    place = place_of(experiment, output_dir, results_dir, publish, replace, stale)
     if beside is not None and place.is_published:
         raise UsageError(
             f"beside={beside} is not allowed here: what is published holds its own cells alone. Leave out "
@@ -115,13 +125,14 @@ def build_report(
         raise UsageError(f"beside_model={beside_model} narrows beside=NAME, which is missing. Type: beside=paper")
     wanted = Wanted(
         experiment,
-        figures,
+        not brief if figures is None else figures,
         command,
         beside,
         beside_model,
         read_wish(scores, scores_of, scores_seed, replace, scores_as),
         explorer,
-        report_of(experiment) if carry and results_dir is None else folder if carry else None,
+        report_of(experiment) if carry and results_dir is None else place.folder if carry else None,
+        brief,
     )
     if source == "folders":
         return _build(wanted, output_dir, place)
@@ -144,20 +155,7 @@ class Wanted:
     scores: Wish | None  # the file of every image's scores
     explorer: bool  # the page of images, for which the data must be there
     carry: Path | None  # the published report whose cells are kept
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a report goes, and what it may not do there."""
-
-    folder: Path
-    keeps: bool  # done cells of the report that is there, and files that are no report's
-    current: bool  # in results/, no cells of other code or numerics
-    hashed: bool  # it is to be compared with: the manifest has hashes of scores
-
-    @property
-    def is_published(self) -> bool:
-        return Path("results").resolve() in self.folder.resolve().parents
+    brief: bool  # no page, no files of single tables, no hashes of scores
 
 
 def _build(wanted: Wanted, output_dir: Path, place: Place) -> Report:
@@ -175,10 +173,10 @@ def _build(wanted: Wanted, output_dir: Path, place: Place) -> Report:
     if place.current and place.is_published:
         refuse_stale(collection.cells, _how_to_finish(experiment))
     if place.keeps:
-        refuse_foreign(place.folder)
+        refuse_foreign(place.folder, BRIEF if wanted.brief else MAIN)
     with scratch(place.folder) as made:
         try:
-            (made / "tables").mkdir(parents=True)
+            made.mkdir(parents=True)
         except OSError as error:
             raise UsageError(
                 f"results_dir={place.folder} cannot be written ({error.strerror}). Type results_dir=<a folder>"
@@ -193,6 +191,8 @@ def _build(wanted: Wanted, output_dir: Path, place: Place) -> Report:
         difference = compare(frame, place.folder)
         if place.keeps and difference.lost:
             raise UsageError(f"{difference.lost}. {_how_to_keep(former, frame)}{_how_to_replace(experiment)}")
+        if place.keeps and wanted.brief and carried is not None:
+            refuse_hashed(carried)
         shown, others = frame, None
         if wanted.beside is not None:
             others = set_beside(collection.cells, frame, published(wanted.beside, "beside"), wanted.beside_model)
@@ -202,16 +202,17 @@ def _build(wanted: Wanted, output_dir: Path, place: Place) -> Report:
         with ThreadPoolExecutor(1) as meanwhile:
             drawing = meanwhile.submit(_draw, made, collection, shown, figures, carried) if figures else None
             sections = build_tables(shown)
-            _write_tables(made, experiment, sections)
+            write_tables(made, experiment, sections, wanted.brief)
             plates = drawing.result() if drawing is not None else []
-        hashes = _hashes(collection.cells) if place.hashed else {}
+        hashes = hashes_of(collection.cells) if place.hashed and not wanted.brief else {}
         manifest = build_manifest(experiment, collection, frame, wanted.command, hashes)
-        manifest = into_manifest(manifest, carried) if carried is not None else manifest
+        manifest = into_manifest(manifest, carried, not wanted.brief) if carried is not None else manifest
         manifest |= {"beside": others.source} if others is not None else {}
         manifest |= {"scores": write_scores(collection.cells, wanted.scores)} if wanted.scores is not None else {}
-        said, answer = {k: v for k, v in manifest.items() if k not in LONG}, answer_of(groups(shown), experiment)
-        page = build_page(experiment, frame, sections, plates, said, wanted.explorer, answer)
-        (made / "report.html").write_text(page, encoding="utf-8")
+        if not wanted.brief:
+            said, answer = {k: v for k, v in manifest.items() if k not in LONG}, answer_of(groups(shown), experiment)
+            page = build_page(experiment, frame, sections, plates, said, wanted.explorer, answer)
+            (made / "report.html").write_text(page, encoding="utf-8")
         if wanted.explorer:
             from benchmark.report.explorer.page import build_explorer
 
@@ -222,27 +223,6 @@ def _build(wanted: Wanted, output_dir: Path, place: Place) -> Report:
             refuse_foreign(place.folder, names)
         files = move(made, place.folder)
     return Report(place.folder, frame, sections, [*collection.warnings, *difference.notes], files)
-
-
-def _hashes(cells: list[PlannedCell]) -> dict[str, dict[str, str]]:
-    """The hashes of each done cell's scores, by its fingerprint. Raises ``RecordError`` for scores that are damaged.
-
-    A record of before a cell's scores were kept, or one that was brought back without them, has none.
-    """
-    done = [cell.record for cell in cells if cell.state == "done" and cell.record is not None]
-    return {record.fingerprint: score_hashes(record) for record in done if has_scores(record)}
-
-
-def _write_tables(made: Path, experiment: str, sections: dict[str, list[Table]]) -> None:
-    everything = [table for tables in sections.values() for table in tables]
-    for table in everything:
-        (made / "tables" / f"{table.key}.csv").write_text(to_csv(table), encoding="utf-8")
-        (made / "tables" / f"{table.key}.tex").write_text(to_latex(table), encoding="utf-8")
-    (made / "tables.tex").write_text(latex_document(f"Experiment {experiment}", everything), encoding="utf-8")
-    parts = [f"# Experiment {escape_markdown(experiment)}\n"]
-    for heading, tables in sections.items():
-        parts += [f"## {escape_markdown(heading)}\n", *(to_markdown(table) for table in tables)]
-    (made / "tables.md").write_text("\n".join(parts), encoding="utf-8")
 
 
 def _read_former(folder: Path | None, experiment: str) -> Committed | None:

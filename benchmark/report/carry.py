@@ -32,6 +32,7 @@ from benchmark.report.alike import (
 from benchmark.report.committed import Committed
 from benchmark.report.frame import joined
 from benchmark.report.manifest import AXES
+from benchmark.report.packed import HASHES
 from benchmark.report.parts import stale, standing
 from benchmark.store.experiments import MISSING, Collection, PlannedCell, warnings_of_code
 
@@ -173,11 +174,22 @@ def _refuse_images(own: pd.DataFrame, theirs: pd.DataFrame, asker: Asker) -> Non
         )
 
 
-def into_manifest(manifest: Mapping[str, Any], carried: Carried) -> dict[str, Any]:
+def refuse_hashed(carried: Carried) -> None:
+    """Raise ``UsageError`` if a brief report would drop published hashes of scores that no record here gives again."""
+    count = sum(bool(carried.committed.hashes(fingerprint)) for fingerprint in carried.fingerprints)
+    if count:
+        raise UsageError(
+            f"brief=true leaves out the hashes of scores, which {count} of the cells that are kept have in "
+            f"{carried.committed.folder.as_posix()}, and no record here gives them again. "
+            "Leave brief=true out, or type replace=true"
+        )
+
+
+def into_manifest(manifest: Mapping[str, Any], carried: Carried, hashed: bool = True) -> dict[str, Any]:
     """The manifest of a report, with what the former one says of the cells that are kept.
 
     Its jobs and commands come first, as they were run first. Each such cell names the revision of the report that had
-    its record.
+    its record, and with ``hashed`` has the hashes of its scores.
     """
     former = carried.committed.manifest
     commands = list(dict.fromkeys([*former.get("commands", []), *manifest["commands"]]))
@@ -194,6 +206,8 @@ def into_manifest(manifest: Mapping[str, Any], carried: Carried) -> dict[str, An
         cell = dict(carried.committed.cells[fingerprint])
         cell["carried"] = cell.get("carried", str(former.get("report_git_revision", "unknown")))
         told[cell["carried"]] += 1
+        if not hashed:
+            cell.pop(HASHES, None)
         if (place := cell.get("origin")) is not None:
             origin = dict(former["origins"][place])
             origin["environment"] = _place(environments, former["environments"][origin["environment"]])

@@ -77,7 +77,7 @@ class Committed:
         return {} if place is None else self.manifest["origins"][place]
 
     def hashes(self, fingerprint: str) -> Mapping[str, str]:
-        """Those of a cell's scores, by the name of the score; empty: published before these were noted."""
+        """Those of a cell's scores, by the name of the score; empty: of before these were noted, or a brief report."""
         return self.cells[fingerprint].get("scores_sha256", {})
 
     def environments(self, fingerprint: str) -> list[Mapping[str, Any]]:

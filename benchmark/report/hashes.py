@@ -7,7 +7,7 @@ file of ``report/scores.py`` has the same values in the same order, so a reader 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,6 +16,7 @@ import numpy as np
 from benchmark.report.packed import DIGITS
 
 if TYPE_CHECKING:
+    from benchmark.store.experiments import PlannedCell
     from benchmark.store.records import Record
 
 HEADLINE = "headline"  # stands for the model's own score among the names of rules
@@ -47,6 +48,15 @@ def judged(record: Record) -> Judged:
 def score_hashes(record: Record) -> dict[str, str]:
     """The hash of each score of a cell, 64 hexadecimal digits. Raises ``RecordError`` if they cannot be read."""
     return {name: score_hash(values) for name, values in judged(record).scores.items()}
+
+
+def hashes_of(cells: Iterable[PlannedCell]) -> dict[str, dict[str, str]]:
+    """The hashes of each done cell's scores, by its fingerprint. Raises ``RecordError`` for scores that are damaged.
+
+    A record of before a cell's scores were kept, or one that was brought back without them, has none.
+    """
+    done = [cell.record for cell in cells if cell.state == "done" and cell.record is not None]
+    return {record.fingerprint: score_hashes(record) for record in done if has_scores(record)}
 
 
 def score_hash(values: np.ndarray) -> str:

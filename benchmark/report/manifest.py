@@ -11,6 +11,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
@@ -28,7 +29,35 @@ if TYPE_CHECKING:
 
 MANIFEST = "manifest.json"
 MAIN = ("report.html", "tables.md", "tables.tex", "cells.csv", MANIFEST)  # files that every report has
+BRIEF = ("tables.md", "cells.csv", MANIFEST)  # and that a brief one has
 AXES = ("model", "variant", "dataset", "split", "evaluate_on", "normal_class", "seed")  # what names a cell
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a report goes, and what it may not do there."""
+
+    folder: Path
+    keeps: bool  # done cells of the report that is there, and files that are no report's
+    current: bool  # in results/, no cells of other code or numerics
+    hashed: bool  # it is to be compared with: the manifest has hashes of scores
+
+    @property
+    def is_published(self) -> bool:
+        return Path("results").resolve() in self.folder.resolve().parents
+
+
+def place_of(
+    experiment: str, output_dir: Path, results_dir: str | Path | None, publish: bool, replace: bool, stale: bool
+) -> Place:
+    """The place that was asked for. Raises ``UsageError`` if two were."""
+    if publish and results_dir is not None:
+        raise UsageError(f"publish=true writes to results/{experiment}: leave out results_dir={results_dir}")
+    kept = publish or results_dir is not None
+    default = Path("results", experiment) if publish else output_dir / "reports" / experiment
+    folder = Path(results_dir) if results_dir is not None else default
+    folder = folder if folder.name not in ("", "..") else folder.resolve()  # it is made beside, under another name
+    return Place(folder, kept and not replace, not stale, kept)
 
 
 def build_manifest(
@@ -165,7 +194,7 @@ def compare(frame: pd.DataFrame, results_dir: Path) -> Difference:
     )
 
 
-def refuse_foreign(results_dir: Path, names: Iterable[str] = MAIN) -> None:
+def refuse_foreign(results_dir: Path, names: Iterable[str]) -> None:
     """Raise ``UsageError`` if one of ``names`` is in ``results_dir`` and no report wrote it."""
     own = listed(results_dir)
     foreign = sorted(name for name in names if name not in own and os.path.lexists(results_dir / name))
@@ -179,9 +208,9 @@ def refuse_foreign(results_dir: Path, names: Iterable[str] = MAIN) -> None:
 def move(made: Path, results_dir: Path) -> list[str]:
     """Replace the report in ``results_dir`` by the files under ``made`` and return their names, sorted.
 
-    ``made`` must be on the same file system. Files that the former report wrote and this one does not are removed;
-    files that no report wrote stay. Until all is in place the manifest names the files of both, so that after an
-    interruption the next report knows its own.
+    ``made`` must be on the same file system. Files that the former report wrote and this one does not are removed, with
+    their folder if it is empty then; files that no report wrote stay. Until all is in place the manifest names the
+    files of both, so that after an interruption the next report knows its own.
     """
     former = listed(results_dir)
     names = sorted(path.relative_to(made).as_posix() for path in made.rglob("*") if path.is_file())
@@ -193,6 +222,9 @@ def move(made: Path, results_dir: Path) -> list[str]:
     gone = former - set(names)
     for name in gone:
         (results_dir / name).unlink(missing_ok=True)
+    for folder in {(results_dir / name).parent for name in gone} - {results_dir}:
+        with suppress(OSError):  # it holds something
+            folder.rmdir()
     if gone:
         write_manifest(made, manifest, names)
         os.replace(made / MANIFEST, results_dir / MANIFEST)

@@ -82,7 +82,7 @@ class Records:
             content = Content(
                 config=f"dataset: {{classes: {classes}}}\n",
                 metrics=metrics,
-                environment={"python": "3.11", "torch": "2.15", "cpu": "a processor"},
+                environment={"python": "3.11", "torch": "2.15", "cpu": cell.get("cpu", "a processor")},
                 arrays=_arrays() if state == "done" and cell.get("arrays") else {},
                 history=history if cell.get("arrays") else (),
             )

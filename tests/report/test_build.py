@@ -13,10 +13,13 @@ import pytest
 from benchmark.cells import NUMERICS_VERSION
 from benchmark.config import UsageError
 from benchmark.report.__main__ import main, parse
+from benchmark.report.agreement import EQUAL, Agreement, compare
 from benchmark.report.build import NoRecords, build_report
+from benchmark.report.committed import read_committed
 from benchmark.report.figures import draw
 from benchmark.report.frame import read_frame
 from benchmark.report.packed import read_manifest
+from benchmark.store.experiments import collect
 from tests.report.conftest import Records
 
 NAME = "<img src=x onerror=alert(1)>"
@@ -121,6 +124,53 @@ def test_a_new_report_removes_what_the_old_one_wrote_and_nothing_else(half, tmp_
     assert (target / "tables" / "mine.csv").read_text() == "mine"
 
 
+def test_a_brief_report_keeps_what_others_compute_from_and_no_hash_of_scores(records, tmp_path, capsys):
+    target = tmp_path / "r"
+    records.job(*({"model": "ae", "k": k, "auroc": 0.75, "arrays": True, "cpu": "AMD EPYC"} for k in (0, 1)))
+    build_report("small", records.output_dir, target, figures="rules")
+    (target / "chosen.md").write_text("of benchmark.select")
+    (target / "tables" / "mine.csv").write_text("mine")
+    before, former = files_of(target), read_manifest(target / "manifest.json")
+    assert {"report.html", "tables.tex", "tables/losses_mnist_one_vs_rest.csv"} <= before.keys()
+    where = ["experiment=small", f"output_dir={records.output_dir}", f"results_dir={target}"]
+    assert main([*where, "brief=true", "replace=true"]) == 0
+    assert "xdg-open" not in capsys.readouterr().out  # there is no page
+    after, manifest = files_of(target), read_manifest(target / "manifest.json")
+    assert after.keys() == {"cells.csv", "chosen.md", "manifest.json", "tables.md", "tables/mine.csv"}
+    assert all(after[name] == before[name] for name in after.keys() - {"manifest.json"})
+    assert not (target / "figures").exists()
+    assert manifest["files"] == ["cells.csv", "manifest.json", "tables.md"]
+    assert [cell.pop("scores_sha256").keys() for cell in former["cells"]] == [{"headline"}] * 2
+    own = ("files", "made_by")
+    assert {k: v for k, v in manifest.items() if k not in own} == {k: v for k, v in former.items() if k not in own}
+    committed = read_committed(target)
+    found = [
+        compare(committed.done[cell.fingerprint], committed, cell.record, {})
+        for cell in collect(records.output_dir, "small").cells
+    ]
+    said = "AUROC to the last digit, headline; published without hashes of scores"
+    assert found == [Agreement(EQUAL, said)] * 2
+
+
+def test_a_brief_report_minds_no_page_that_no_report_wrote(half, tmp_path):
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "report.html").write_text("my own")
+    build_report("small", half.output_dir, mine, brief=True)
+    assert (mine / "report.html").read_text() == "my own"
+    (mine / "manifest.json").write_text("{}")
+    with pytest.raises(UsageError, match=r"files that no report wrote: cells\.csv, manifest\.json, tables\.md"):
+        build_report("small", half.output_dir, mine, brief=True)
+
+
+@pytest.mark.parametrize("asked", ["figures=true", "figures=pdf", "explorer=true"])
+def test_a_brief_report_is_asked_for_no_page_and_no_figure(half, tmp_path, capsys, asked):
+    assert main(["experiment=small", f"output_dir={half.output_dir}", "brief=true", asked]) == 2
+    error = capsys.readouterr().err
+    assert f"brief=true leaves out page and figures, {asked} asks for them: leave out one of the two\n" in error
+    assert main(["experiment=small", f"output_dir={half.output_dir}", "brief=true", "figures=false"]) == 0
+
+
 def test_an_interrupted_report_leaves_the_old_one(half, tmp_path, monkeypatch):
     target = tmp_path / "r"
     build_report("small", half.output_dir, target, figures=False)
@@ -152,6 +202,7 @@ def test_without_records_the_message_says_how_to_make_them(tmp_path, capsys):
         ("experimnt=x", "did you mean experiment"),
         ("figures=maybe", "true, false, pdf, means, rules or sensitivity"),
         ("publish=maybe", "true or false"),
+        ("brief=maybe", "true or false"),
         ("source=cloud", "folders or mlflow"),
         ("experiment=", "no value"),
         ("experiment=../x", "not a name"),
@@ -184,6 +235,27 @@ def test_console_shows_the_table_what_is_not_done_and_what_comes_next(half, tmp_
     (half.output_dir / "mlflow.db").touch()
     assert main(arguments) == 0
     assert f"mlflow ui --backend-store-uri sqlite:///{half.output_dir}/mlflow.db" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("on", "more", "said"),
+    [
+        (["validation"], [], "select experiment=small"),
+        (["synthetic"], ["output_dir=outputs"], "select experiment=small output_dir=outputs"),
+        (["validation"], ["publish=true", "carry=true"], "select cells=results/small/cells.csv"),
+        (["test"], [], " -m model="),
+        (["test", "validation"], [], " -m model="),
+        (["synthetic", "validation"], [], " -m model="),  # which benchmark.select refuses
+    ],
+)
+def test_what_comes_next_after_cells_to_choose_by_is_the_choice(records, tmp_path, monkeypatch, capsys, on, more, said):
+    monkeypatch.chdir(tmp_path)
+    records.job(*({"model": "pca", "k": 0, "auroc": 0.75, "evaluate_on": each} for each in on))
+    arguments = ["experiment=small", "brief=true", *more]
+    assert main([*arguments[:2], "publish=true"]) == 0
+    capsys.readouterr()
+    assert main(arguments) == 0
+    assert f"Next:\n  python -m benchmark{'' if said[0] == ' ' else '.'}{said}" in capsys.readouterr().out
 
 
 def test_own_trials_go_below_the_output_folder(half, tmp_path, monkeypatch):

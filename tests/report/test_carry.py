@@ -108,6 +108,29 @@ def test_a_cell_that_is_kept_twice_names_the_report_that_had_its_record(first: R
     assert kept["ae", 4] is None
 
 
+def test_a_brief_report_is_carried_on_and_drops_no_hash_unasked(first: Records, tmp_path: Path) -> None:
+    """The hashes of cells whose records are gone go when that is typed; their cells then stay without them."""
+    before = Path("results/small/manifest.json").read_bytes()
+    first.job(*cells("ae pca", [3], arrays=True))
+    with pytest.raises(UsageError, match=r"which 6 of the cells that are kept have in results/small, .* replace=true"):
+        report(first, brief=True, figures=None)
+    assert Path("results/small/manifest.json").read_bytes() == before
+    made = report(first, brief=True, figures=None, replace=True)
+    assert sorted(made.files) == ["cells.csv", "manifest.json", "tables.md"]
+    assert not any(published("small", "carry").hashes(fingerprint) for fingerprint in made.frame["fingerprint"])
+    third = Records(tmp_path / "third", "small")
+    third.job(*cells("ae pca", [4], arrays=True))
+    later = report(third, figures=True)
+    assert (later.results_dir / "report.html").exists()
+    assert len(later.frame) == 10
+    found = published("small", "carry")
+    rows = later.frame.to_dict("records")
+    assert {row["normal_class"] for row in rows if found.hashes(row["fingerprint"])} == {4}
+    assert all(found.origin(row["fingerprint"])["code"] for row in rows)
+    assert sum(environment["cells"] for environment in found.manifest["environments"]) == 10
+    report(third, brief=True, figures=None)  # the cells that are kept have no hash to lose
+
+
 def test_one_s_own_cell_counts_and_one_that_failed_here_is_not_hidden(first: Records) -> None:
     first.job(
         *cells("ae", [0], version=2), {"model": "pca", "k": 0, "state": "failed", "reason": "no memory", **IMAGES}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,6 +30,8 @@ HEAD = 15  # pixels above a block, for the scores
 ZOOM = 2  # pixels of the PNG for one of an image
 LEFT, TOP = 1.35, 0.5  # inches for the labels
 LEVELS = 8  # grey levels are rounded to multiples of this: the files are half as large, the eye sees no difference
+SCORE = 7  # points of the letters of a score
+APART = 5  # pixels of the PNG at least between the scores of neighbours
 ROWS = ("input", "recon.", "residual")
 
 
@@ -75,12 +78,13 @@ def sheet_figure(group: Group, cells: Sequence[PlannedCell]) -> Figure | None:
     figure, axis = _empty(places)
     canvas = np.full((places.height, places.width, 3), 255, np.uint8)
     for block, (k, images) in enumerate(kept.items()):
-        for g, i, position in _chosen(images, places.shown):
+        shown = list(_chosen(images, places.shown))
+        scores, size = labelled([float(images["score"][position]) for *_, position in shown], places.wide * ZOOM)
+        for (g, i, position), score in zip(shown, scores, strict=True):
             for row, tile in enumerate(tiles(images, position)[: len(rows)]):
                 canvas[places.tile(block, row, g, i)] = tile
-            score = _short(float(images["score"][position]))
             at = places.left(g, i + 0.5), places.top(block) - 2
-            axis.text(*at, score, ha="center", va="bottom", fontsize=7, color="0.25")
+            axis.text(*at, score, ha="center", va="bottom", fontsize=size, color="0.25")
         middle = places.top(block, len(rows) / 2)
         axis.text(-40, middle, class_lines(group, k), ha="right", va="center", fontsize=10)
     axis.imshow(canvas, interpolation="nearest", aspect="equal")
@@ -145,6 +149,39 @@ def _with_colours(image: np.ndarray) -> np.ndarray:
     return image if image.ndim == 3 else np.repeat(image[..., None], 3, axis=-1)
 
 
-def _short(value: float) -> str:
-    """About three digits, and never an exponent: the number stands above one small image."""
-    return f"{value:.0f}" if abs(value) >= 100 else f"{value:.3g}"
+def labelled(scores: Sequence[float], room: float) -> tuple[list[str], float]:
+    """What stands above the images of a class, each in ``room`` pixels of the PNG, and the size of its letters.
+
+    All in the first form that fits: three digits, the same with an exponent, then fewer; if none does, the narrowest in
+    smaller letters.
+    """
+    room -= APART
+    forms = [[form(score) for score in scores] for form in FORMS]
+    widths = [max(map(_width, texts), default=0.0) for texts in forms]
+    best = next((place for place, width in enumerate(widths) if width <= room), widths.index(min(widths)))
+    return forms[best], SCORE * min(1.0, room / max(widths[best], 1.0))
+
+
+def _width(text: str) -> float:
+    """Pixels of a score in the PNG, whose letters are wider than in a PDF: each is put on whole ones."""
+    from matplotlib.backends.backend_agg import RendererAgg
+    from matplotlib.font_manager import FontProperties
+
+    return RendererAgg(1, 1, DPI).get_text_width_height_descent(text, FontProperties(size=SCORE), False)[0]
+
+
+def _plain(value: float, digits: int) -> str:
+    return f"{value:.0f}" if abs(value) >= 10 ** (digits - 1) else _brief(f"{value:.{digits}g}")
+
+
+def _with_exponent(value: float, digits: int) -> str:
+    return _brief(f"{value:.{digits - 1}e}")
+
+
+def _brief(text: str) -> str:
+    """``2.57e-4`` of ``2.57e-04``: without the sign and the zero that an exponent need not have."""
+    number, e, exponent = text.partition("e")
+    return f"{number}e{int(exponent)}" if e else text
+
+
+FORMS = tuple(partial(form, digits=digits) for digits in (3, 2, 1) for form in (_plain, _with_exponent))

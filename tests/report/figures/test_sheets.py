@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
+import matplotlib
 import numpy as np
+import pytest
 
 from benchmark.report.figures.draw import cells_of
-from benchmark.report.figures.sheets import sheet_figure
+from benchmark.report.figures.sheets import labelled, sheet_figure
+from benchmark.report.figures.style import DPI, STYLE
 from benchmark.report.frame import build_frame
 from benchmark.report.statistics import groups
 from benchmark.store.experiments import collect
@@ -37,6 +42,42 @@ def test_every_tile_lies_where_its_group_row_and_class_say(records):
     assert texts[9:17] == [f"{score:.3g}" for score in images["score"]]  # after the first class's eight and its name
     assert (texts[8], texts[17]) == ("0\nclass 0", "1\nclass 1")
     assert [label.get_text() for label in axis.get_yticklabels()] == ["input", "recon.", "residual"] * 2
+
+
+ONE_CLASS_SVM = [0.000257, 0.000268, 0.000267, 0.00028, 0.00028, 0.000281, 0.000263, 0.000269]
+WIDE = {
+    "one-class SVM": ONE_CLASS_SVM,
+    "kde": [-1234.5, 67.9, -98765.4, 1234567.8, 0.0, -0.5, 3.0, 2.0],
+    "tiny": [-1.23456e-10, 9.87654e-12, -5e-5, 1e-4, 0.0, 2e-7, -3e-9, 4e-6],
+}
+
+
+@pytest.mark.parametrize("name", WIDE)
+@pytest.mark.parametrize("side", [28, 8])
+def test_scores_of_neighbours_do_not_run_into_each_other(records, name, side):
+    (entry,) = records.job({"model": "ocsvm", "k": 0, "auroc": 0.9, "arrays": True})
+    path = records.output_dir / entry["path"] / "images.npz"
+    old = dict(np.load(path))
+    old |= {key: old[key][:, :side, :side] for key in ("input", "reconstruction")}
+    path.unlink()
+    np.savez(path, **(old | {"score": np.array(WIDE[name])}))
+    records.rewrite(path, extra=np.zeros(1))
+    with matplotlib.rc_context(STYLE):
+        figure, _ = sheet_of(records)
+        figure.set_dpi(DPI)
+        figure.draw_without_rendering()
+    (axis,) = figure.axes
+    boxes = [text.get_window_extent() for text in axis.texts[:8]]
+    assert all(left.x1 + 1 < right.x0 for left, right in pairwise(boxes))
+    size = axis.texts[0].get_fontsize()
+    assert size == 7 if side == 28 else size > 2
+
+
+def test_the_scores_of_a_class_have_one_form_and_the_digits_that_tell_them_apart():
+    room = 30 * 2  # pixels
+    assert labelled(ONE_CLASS_SVM[:4], room)[0] == ["2.57e-4", "2.68e-4", "2.67e-4", "2.80e-4"]
+    assert labelled([0.123456, 12.3456, 123.4], room)[0] == ["0.123", "12.3", "123"]
+    assert labelled([float("nan"), -1.2345e-10], room)[0] == ["nan", "-1.2e-10"]
 
 
 def test_a_model_without_reconstructions_shows_inputs_alone_and_one_without_images_nothing(records):
