@@ -101,11 +101,19 @@ def _sheets(group: Group, cells: Sequence[PlannedCell]) -> Sketches:
             yield (
                 f"sheet_{slug(label)}",
                 f"Contact sheet of {group.shown(label)}",
-                "For each class three random normal and anomalous images, then the normal ones that score highest and "
+                f"{_of(group)} three random normal and anomalous images, then the normal ones that score highest and "
                 "the anomalous ones that score lowest. Rows: input, reconstruction, residual |x - x'| (brighter is "
                 "larger). The number above an image is its headline score.",
                 drawing,
             )
+
+
+def _of(group: Group) -> str:
+    shown = sheets.shown_classes(group)
+    if len(shown) == len(group.classes):
+        return "For each class"
+    numbers = ", ".join(map(str, shown))
+    return f"For the classes of the lowest, the middle and the highest AUROC over all models ({numbers})"
 
 
 def _one(name: str, title: str, caption: str, draw: Draw, group: Group, cells: Sequence[PlannedCell]) -> Sketches:

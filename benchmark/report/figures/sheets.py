@@ -11,7 +11,7 @@ import numpy as np
 
 from benchmark.engine.colours import in_colour
 from benchmark.report.figures.style import DPI, class_lines, without_frame
-from benchmark.report.statistics import Group
+from benchmark.report.statistics import Group, per_class
 from benchmark.store.experiments import PlannedCell
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ GROUPS = {
 }
 SHOWN = 3  # images of each group; of a wide one, such as the frames of a sequence, one
 WIDE = 80  # pixels from which on an image counts as wide
+MOST = 4  # classes that all have a block; of more the hardest, a middle one and the easiest
 GAP = 10  # pixels between groups of images
 HEAD = 15  # pixels above a block, for the scores
 ZOOM = 2  # pixels of the PNG for one of an image
@@ -68,8 +69,8 @@ class Places:
 
 
 def sheet_figure(group: Group, cells: Sequence[PlannedCell]) -> Figure | None:
-    """A block a class (first seed) of one model; None if it kept no images."""
-    kept = {k: images for k in group.classes if (images := _images(cells, k)) is not None}
+    """A block a class (first seed) of one model, of those of ``shown_classes``; None if it kept no images."""
+    kept = {k: images for k in shown_classes(group) if (images := _images(cells, k)) is not None}
     if not kept:
         return None
     rows = ROWS if all("reconstruction" in images for images in kept.values()) else ROWS[:1]
@@ -95,6 +96,22 @@ def sheet_figure(group: Group, cells: Sequence[PlannedCell]) -> Figure | None:
     axis.set_xticks(middles, list(GROUPS.values()), fontsize=9)
     without_frame(axis)
     return figure
+
+
+def shown_classes(group: Group) -> list[int]:
+    """All classes, or of more than MOST those of the lowest, the middle and the highest AUROC, mean over columns.
+
+    The same ones for every model of a table. A sheet of ten classes is longer than any screen.
+    """
+    if len(group.classes) <= MOST:
+        return list(group.classes)
+    values: dict[int, list[float]] = {}
+    for label in group.labels:
+        for k, found in per_class(group, "auroc", label).items():
+            values.setdefault(k, []).append(float(np.mean(found)))
+    order = sorted(group.classes, key=lambda k: (float(np.mean(values[k])) if k in values else np.inf, k))
+    picked = {order[0], order[len(order) // 2], order[-1]}
+    return [k for k in group.classes if k in picked]
 
 
 def _images(cells: Sequence[PlannedCell], number: int) -> dict[str, np.ndarray] | None:

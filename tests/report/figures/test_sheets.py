@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from benchmark.report.figures.draw import cells_of
-from benchmark.report.figures.sheets import labelled, sheet_figure
+from benchmark.report.figures.sheets import labelled, sheet_figure, shown_classes
 from benchmark.report.figures.style import DPI, STYLE
 from benchmark.report.frame import build_frame
 from benchmark.report.statistics import groups
@@ -42,6 +42,22 @@ def test_every_tile_lies_where_its_group_row_and_class_say(records):
     assert texts[9:17] == [f"{score:.3g}" for score in images["score"]]  # after the first class's eight and its name
     assert (texts[8], texts[17]) == ("0\nclass 0", "1\nclass 1")
     assert [label.get_text() for label in axis.get_yticklabels()] == ["input", "recon.", "residual"] * 2
+
+
+def test_of_many_classes_the_hardest_the_middle_and_the_easiest_are_shown(records):
+    """Of all models together: the same for each."""
+    for model, worse in (("ae", 0.0), ("pca", 0.04)):
+        records.job(
+            *(
+                {"model": model, "k": k, "auroc": auroc - (worse if k == 3 else 0), "arrays": True}
+                for k, auroc in enumerate((0.97, 0.99, 0.91, 0.92, 0.93))
+            )
+        )
+    cells = collect(records.output_dir, records.experiment).cells
+    (group,) = groups(build_frame(cells))
+    assert shown_classes(group) == [1, 3, 4]  # mean AUROC 0.99, 0.90 and 0.93
+    figure = sheet_figure(group, [cell for cell in cells if cell.axes.model == "ae"])
+    assert figure.axes[0].images[0].get_array().shape[0] == 3 * (15 + 3 * 30)
 
 
 ONE_CLASS_SVM = [0.000257, 0.000268, 0.000267, 0.00028, 0.00028, 0.000281, 0.000263, 0.000269]
