@@ -47,7 +47,10 @@ class Row:
 
 
 def rows(experiments: Sequence[Experiment]) -> list[Row]:
-    """The rows, without those that another experiment has already: the same cells with the same numbers."""
+    """The rows, without those that another one has already: the same cells with the same numbers, or these and more.
+
+    So a table of one seed gives way to one of five that has its cells.
+    """
     found: dict[tuple[Any, ...], Row] = {}
     for experiment in sorted(experiments, key=lambda experiment: -_rules(experiment)):
         frame = read_frame(experiment.folder / "cells.csv")
@@ -55,7 +58,20 @@ def rows(experiments: Sequence[Experiment]) -> list[Row]:
             if group.evaluate_on == "test":
                 for key, row in _of_group(group, experiment):
                     found.setdefault(key, row)
-    return list(found.values())
+    return _without_parts(found)
+
+
+def _without_parts(found: Mapping[tuple[Any, ...], Row]) -> list[Row]:
+    """The rows, but for those whose cells are a part of another one's, under the same rule."""
+    held: dict[tuple[str, str], list[frozenset[str]]] = {}  # a cell and a rule -> the cells of the rows that have both
+    for *cells, rule, _, _ in found:
+        for cell in cells:
+            held.setdefault((cell, rule), []).append(frozenset(cells))
+    return [
+        row
+        for (*cells, rule, _, _), row in found.items()
+        if not any(frozenset(cells) < other for other in held[cells[0], rule])
+    ]
 
 
 def _rules(experiment: Experiment) -> int:
