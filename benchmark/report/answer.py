@@ -16,7 +16,7 @@ from benchmark.report.measures.chosen import under_chosen
 from benchmark.report.statistics import Group, Mean, class_mean
 from benchmark.report.tables.chosen import gains
 from benchmark.report.tables.floors import mark_note
-from benchmark.report.tables.paired import MINIMUM_PAIRS, SEPARATED, TRIVIAL, Comparison, comparisons
+from benchmark.report.tables.paired import MINIMUM_PAIRS, POOLED, SEPARATED, TRIVIAL, Comparison, comparisons, least_p
 from benchmark.report.tables.table import DATASET_TITLES, Entry, Table, group_title, mean_text
 
 NAMED = 6  # columns that a sentence names; of more it says how many
@@ -94,29 +94,49 @@ def _best(groups: Sequence[Group], shared: Sequence[str], how: str) -> str:
 def _separated(groups: Sequence[Group], shared: Sequence[str]) -> str:
     tested = [group for group in groups if group.evaluate_on == "test"]
     found = comparisons(tested)
-    clauses = [_against(group, found, shared) for group in tested]
+    clauses = [_against(_leaders(group)[0], f"on {_where(group, shared)} ", _of(group, found)) for group in tested]
     clauses = [clause for clause in clauses if clause]
+    if len(tested) > 1 and any(least_p(_of(group, found)) >= SEPARATED for group in tested if _of(group, found)):
+        clauses += _pooled(tested, found)
     if not clauses:
         return f"No test says whether that is more than chance: it takes {MINIMUM_PAIRS} classes and two models."
     return f"Is that more than chance? {_capital('; '.join(clauses))} ({NOT_EQUAL})."
 
 
-def _against(group: Group, found: Sequence[Comparison], shared: Sequence[str]) -> str:
-    """From which columns the tests separate the best one; empty where it was not tested."""
-    best = _leaders(group)[0]
-    alike = [c for c in found if (c.split, c.dataset) == (group.split, group.dataset) and best in (c.first, c.second)]
+def _of(group: Group, found: Sequence[Comparison]) -> list[Comparison]:
+    """The tests that are corrected together with those of a group."""
+    mine = group.split, group.evaluate_on, group.dataset
+    return [c for c in found if (c.split, c.evaluate_on, c.dataset) == mine]
+
+
+def _against(best: str, where: str, family: Sequence[Comparison]) -> str:
+    """From which columns the tests separate one; empty where it was not tested."""
+    alike = [c for c in family if best in (c.first, c.second)]
     if not alike:
         return ""
+    if (least := least_p(family)) >= SEPARATED:
+        classes = max(c.n - c.ties for c in family)
+        return f"{where}no two can be told apart: {len(family)} pairs over {classes} classes leave p at {least:.2g}"
     apart, together = (
         [c.second if c.first == best else c.first for c in alike if (c.p_holm < SEPARATED) == wanted]
         for wanted in (True, False)
     )
-    told = f"on {_where(group, shared)} {best} is "
+    told = f"{where}{best} is "
     if not together:
         return f"{told}separated from {'all others' if len(apart) > 1 else apart[0]}"
     if not apart:
         return f"{told}not separated from {_named(together)}"
     return f"{told}separated from {_named(apart)} and not from {_named(together)}"
+
+
+def _pooled(groups: Sequence[Group], found: Sequence[Comparison]) -> list[str]:
+    """What the tests over the classes of all data sets say of the column with the largest mean over these."""
+    means = [_complete(group) for group in groups]
+    everywhere = [label for label in means[0] if all(label in of for of in means)]
+    best = max(everywhere, key=lambda label: sum(of[label].value for of in means), default="")
+    family = [c for c in found if c.dataset == POOLED]
+    told = _against(best, "over the classes of all data sets together ", family) if family else ""
+    return [told] if told else []
 
 
 def _rule(groups: Sequence[Group], shared: Sequence[str], experiment: str) -> str:
