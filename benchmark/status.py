@@ -15,11 +15,11 @@ from pathlib import Path
 from benchmark.cells import NUMERICS_VERSION
 from benchmark.config import CONF_DIR, UsageError
 from benchmark.report.committed import report_of
-from benchmark.report.parts import RETRY, SKIP, standing
+from benchmark.report.parts import RETRY, SKIP, Rules, rules_of, standing
 from benchmark.say import warn
 from benchmark.store.checkpoints import epochs_kept
 from benchmark.store.experiments import MISSING, UNREADABLE, PlannedCell, collect, column_label, experiments
-from benchmark.store.finished import code_fault
+from benchmark.store.finished import code_fault, lacking
 from benchmark.store.format import PlannedJob
 from benchmark.store.leases import read_lease
 from benchmark.store.records import RecordError
@@ -35,7 +35,8 @@ KEYS = {
 WHAT = "What became of an experiment's cells, and what finishes it."
 RUNNING = "running"  # a live process holds its lease
 STALE = "stale"  # of an earlier configuration, code or version of the numerics
-STATES = ("done", PUBLISHED, "failed", "diverged", RUNNING, STALE, MISSING, UNREADABLE)
+UNJUDGED = "unjudged"  # trained, but a rule of the last command for it has not judged it
+STATES = ("done", PUBLISHED, UNJUDGED, "failed", "diverged", RUNNING, STALE, MISSING, UNREADABLE)
 
 
 @dataclass(frozen=True)
@@ -89,8 +90,11 @@ def experiment_status(output_dir: str | Path, experiment: str, verify: bool = Fa
         warn(str(error))
         left = []
     known = {cell.fingerprint for cell in left}
+    asked = {job.job: (rules_of(job), job.chosen_rule) for job in collection.jobs}
     cells = [
-        replace(cell, state=PUBLISHED, reason=f"in {folder.as_posix()}") if cell.fingerprint in known else cell
+        replace(cell, state=PUBLISHED, reason=f"in {folder.as_posix()}")
+        if cell.fingerprint in known
+        else _judged(cell, *asked[cell.job])
         for cell in now
     ]
     return ExperimentStatus(cells, replaced, collection.jobs, [cell for cell in left if cell.state != MISSING])
@@ -137,6 +141,18 @@ def _now(cell: PlannedCell, output_dir: Path) -> PlannedCell:
     return replace(cell, reason=f"interrupted{kept}") if kept else cell
 
 
+def _judged(cell: PlannedCell, rules: Rules, chosen: str | None) -> PlannedCell:
+    """A cell that is done as what the sweep makes of it: done, or trained and to be judged by further rules."""
+    if cell.state != "done" or cell.record is None:
+        return cell
+    left = lacking(cell.record, rules)
+    left += ["its chosen rule"] if chosen not in (None, cell.record.status.chosen_rule) else []
+    if not left:
+        return cell
+    more = f" and {len(left) - 3} more rules" if len(left) > 3 else ""
+    return replace(cell, state=UNJUDGED, reason=f"to be judged from its weights: {', '.join(left[:3])}{more}")
+
+
 def show(status: ExperimentStatus, experiment: str, output_dir: str) -> None:
     """Print counts for each job, every cell that is not done, and what to type."""
     done, kept = (sum(cell.state == state for cell in status.cells) for state in ("done", PUBLISHED))
@@ -144,7 +160,8 @@ def show(status: ExperimentStatus, experiment: str, output_dir: str) -> None:
     print(f"{experiment} in {output_dir}: {done} of {len(status.cells)} cells done{where}.")
     rows = [(_title(job), status.counts(job.job)) for job in status.jobs if job.cells]
     width = max(len(title) for title, _ in rows)
-    states = [state for state in STATES if state != PUBLISHED or kept]
+    there = {cell.state for cell in status.cells}
+    states = [state for state in STATES if state not in (PUBLISHED, UNJUDGED) or state in there]
     print("  ".join(["", "job".ljust(width), *states]))
     for title, counts in rows:
         if any(counts.values()):

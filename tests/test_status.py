@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 from benchmark.cells import NUMERICS_VERSION
+from benchmark.rules import rule_code, shipped
 from benchmark.status import experiment_status, main, resuming
+from benchmark.store.records import add_rules, read_record
 from tests.faults.helpers import holding
 from tests.report.conftest import Records
 from tests.store.test_records import edit
@@ -135,8 +137,35 @@ def test_cells_of_an_earlier_configuration_are_named_and_not_wanted(
     assert (counts["stale"], counts["done"]) == (2, 0)
 
 
+def test_a_cell_that_a_rule_of_its_last_command_has_not_judged_is_not_done(
+    experiment: Records, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As the sweep, which judges it from its weights; whatever is published, as it is finished here."""
+    (entry, _) = experiment.job(done(0), done(1, state="missing"))
+    ssim = shipped("ssim")
+    told = {"ssim": {"config": ssim, "code": rule_code(ssim)}}
+    add_rules(read_record(experiment.output_dir / entry["path"]), told, {"auroc/rule_ssim": 0.5}, {})
+    for rules, chosen, lacking in (
+        ({}, None, None),
+        ({"ssim": ssim}, None, None),
+        ({"ssim": ssim, "smoothed": shipped("smoothed")}, None, "smoothed"),
+        ({"ssim": {**ssim, "sigma": 2.5}}, None, "ssim"),
+        ({"ssim": ssim}, "ssim", "its chosen rule"),
+    ):
+        experiment.job(done(0, state="missing"), rules=rules, chosen_rule=chosen, published="skip")  # its record stays
+        _, out = status(experiment, capsys)
+        assert ("unjudged" in out) == (lacking is not None), (rules, out)
+        if lacking is not None:
+            said = f"  unjudged: ae mnist one_vs_rest 0 seed 0: to be judged from its weights: {lacking}\n"
+            assert said in out
+            assert "0 of 2 cells done." in out
+            assert "To finish it, type:" in out
+    experiment.job(done(1), rules={"ssim": {**ssim, "_target_": "none.Such"}})
+    assert "  unjudged: ae mnist one_vs_rest 1 seed 0: " in status(experiment, capsys)[1], "a rule that is gone"
+
+
 def test_a_status_changes_nothing_and_needs_no_torch(experiment: Records) -> None:
-    experiment.job(done(0), done(1, state="missing"))
+    experiment.job(done(0), done(1, state="missing"), rules={"ssim": shipped("ssim")})
     before = {p: p.stat().st_mtime_ns for p in experiment.output_dir.rglob("*")}
     code = (
         "import sys; from benchmark.status import main; "

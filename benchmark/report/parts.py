@@ -118,13 +118,18 @@ def standing(
             folder,
             experiment,
             [cell for cell in open_ if cell.job == name],
-            {label: {"config": config, "code": _code(config)} for label, config in job.rules.items()},
+            rules_of(job),
             job.chosen_rule,
         )
         for name, job in leaving.items()
         if any(cell.job == name for cell in open_)
     }
     return [cell for cell in open_ if cell.fingerprint in known[cell.job]]
+
+
+def rules_of(job: PlannedJob) -> Rules:
+    """The rules that are to have judged the cells of a job, with their code as it is now."""
+    return {label: {"config": config, "code": _code(config)} for label, config in job.rules.items()}
 
 
 def _code(config: Any) -> str:

@@ -96,8 +96,8 @@ class PlannedJob:
     git_revision: str = ""
     config_hash: str = ""
     published: str = "train"  # skip, retry: cells that are published are left to the report
-    rules: Mapping[str, Any] = field(default_factory=dict)  # configurations of those that must have judged such a cell
-    chosen_rule: str | None = None  # that must have been noted of such a cell
+    rules: Mapping[str, Any] = field(default_factory=dict)  # configurations of those that judge its cells
+    chosen_rule: str | None = None  # that is noted of its cells
     cells: tuple[Entry, ...]
 
 

@@ -125,14 +125,10 @@ class Job:
             git_revision=git_revision(),
             config_hash=digest,
             published=self.config.published,
-            **(self._asked() if self.config.published != TRAIN else {}),
+            rules={name: rule["config"] for name, rule in self.rules.items()},
+            chosen_rule=self.config.chosen_rule,
             cells=tuple(map(Entry.of, self.cells)),
         )
-
-    def _asked(self) -> dict[str, Any]:
-        """What a published cell must have been judged by to stand for one of its own."""
-        configs = {name: rule["config"] for name, rule in self.rules.items()}
-        return {"rules": configs, "chosen_rule": self.config.chosen_rule}
 
     def write(self) -> PlannedJob:
         """Write which cells this job has, so that a report knows what is missing; returns what was written."""

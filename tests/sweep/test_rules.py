@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ from sklearn.metrics import roc_auc_score
 from benchmark import rescore
 from benchmark.config import CONF_DIR
 from benchmark.rules import rule_names
+from benchmark.status import main as status
 from benchmark.store.records import Record, add_rules, read_record
 from tests.faults.helpers import run_here
 
@@ -98,14 +100,20 @@ def test_another_setting_is_another_rule_beside_the_shipped_one(tmp_path: Path) 
         assert not np.array_equal(new["score/smoothed"], new["score/smoothed_sigma_2"])
 
 
-def test_a_rule_of_other_code_judges_again(tmp_path: Path) -> None:
+def test_a_rule_of_other_code_judges_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """And ``benchmark.status`` says so beforehand."""
     words = ["model=pca", *SMALL, "rule=[squared,ssim]"]
+    state = ["experiment=t", f"output_dir={tmp_path / 'outputs'}"]
     assert run_here(tmp_path, *words).returncode == 0
+    assert status(state) == 0
     record, before = records(tmp_path)[0], arrays(tmp_path)[:1]
     old = {**record.rules()["ssim"], "code": "0" * 64}
     wrong = before[0]["score/ssim"] * 0
     add_rules(record, {"ssim": old}, {"auroc/rule_ssim": 0.5}, {"score/ssim": wrong})
+    assert status(state) == 1
+    assert re.search(r"unjudged: pca .*: to be judged from its weights: ssim\n", capsys.readouterr().out)
     done = run_here(tmp_path, *words)
+    assert status(state) == 0
     assert "1 cell finished before, to be judged from their weights: ssim" in done.stderr
     again = read_record(record.path)
     assert again.metrics == record.metrics
