@@ -5,7 +5,9 @@ from __future__ import annotations
 from functools import partial
 
 from benchmark.report.crossing import metric_of
-from tests.claims.cells import CHOSEN, ROOT, all_paired, auroc, mean, published, verdict
+from benchmark.report.statistics import groups
+from benchmark.report.tables.paired import SEPARATED, comparisons, least_p
+from tests.claims.cells import CHOSEN, ROOT, all_paired, auroc, frame, mean, published, verdict
 from tests.claims.claim import Claim
 from tests.claims.failures import FAILURES
 from tests.claims.tables import CLASSES, TITLES
@@ -29,6 +31,7 @@ from tests.claims.values import (
     rule_before_model,
     shares,
     sized,
+    spread_of,
     told,
     trusted,
     under_chosen,
@@ -134,6 +137,28 @@ CLAIMS: dict[str, list[Claim]] = {
         Claim("one seed, 10,000 test images a cell (`python -m", holds=lambda: sized("rules", 10_000)),
         Claim("one seed, 10,000 test images a cell; `make", holds=lambda: sized("quick", 10_000)),
         Claim("five seeds, AnoGAN one, ten classes", holds=lambda: sized(CHOSEN, 10_000, 5, but="anogan")),
+        Claim(
+            "its standard deviation over seeds is {:.3f} to {:.3f}, where classes of one model differ by {:.3f} to {:.3f}.",
+            lambda: spread_of("paper"),
+        ),
+        *(
+            Claim(
+                f"{words} are {{}} on MNIST and {{}} on Fashion-MNIST",
+                lambda model=model: [verdict("paper", model, "pca", dataset) for dataset in CLASSES],
+            )
+            for words, model in (
+                ("AnoGAN and PCA", "anogan"),
+                ("the nearest neighbour (`knn`) and PCA", "knn"),
+                ("the committee and PCA", "committee"),
+            )
+        ),
+        Claim(
+            "after whose correction ten classes can tell no two apart.",
+            holds=lambda: all(
+                least_p([c for c in comparisons(groups(frame("paper"))) if c.dataset == dataset]) >= SEPARATED
+                for dataset in CLASSES
+            ),
+        ),
         Claim("over five seeds, 10,000 test images a cell (`python", holds=lambda: sized("paper", 10_000, 5)),
         Claim("one seed, 2,000 test images a cell", holds=lambda: sized("family", 2_000)),
         Claim(

@@ -10,7 +10,7 @@ import pandas as pd
 
 from benchmark.report.crossing import Block, largest_block, metric_of
 from benchmark.report.measures.chosen import under_chosen as chosen_columns
-from benchmark.report.statistics import groups
+from benchmark.report.statistics import class_mean, groups
 from benchmark.report.tables.paired import SEPARATED, comparisons
 from benchmark.report.variance import analyse
 from tests.claims.cells import CHOSEN, WORDS, auroc, frame, group, mean, per_class, trusts
@@ -39,6 +39,12 @@ def sized(experiment: str, images: int, seeds: int = 1, but: str = "") -> bool:
     found = cells.groupby(["dataset", "model", "normal_class"])["seed"].nunique()
     wanted = [1 if model == but else seeds for _, model, _ in found.index]
     return set(cells["n_test"]) == {images} and found.tolist() == wanted
+
+
+def spread_of(experiment: str) -> list[float]:
+    """Least and largest sd of a column's mean over seeds, then of its classes; of all models, on both data sets."""
+    means = [class_mean(part, "auroc", label) for part in groups(frame(experiment)) for label in part.labels]
+    return [limit(sds) for sds in ([m.seed_sd for m in means], [m.class_sd for m in means]) for limit in (min, max)]
 
 
 def gains(dataset: str) -> list[float]:
