@@ -138,7 +138,8 @@ CLAIMS: dict[str, list[Claim]] = {
         Claim("one seed, 10,000 test images a cell; `make", holds=lambda: sized("quick", 10_000)),
         Claim("five seeds, AnoGAN one, ten classes", holds=lambda: sized(CHOSEN, 10_000, 5, but="anogan")),
         Claim(
-            "its standard deviation over seeds is {:.3f} to {:.3f}, where classes of one model differ by {:.3f} to {:.3f}.",
+            "its standard deviation over seeds is {:.3f} to {:.3f}, where classes of one model differ by {:.3f} to "
+            "{:.3f}.",
             lambda: spread_of("paper"),
         ),
         *(
