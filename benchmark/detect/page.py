@@ -24,6 +24,7 @@ TEMPLATE = Path(__file__).with_name("page.html")
 SHOWN = 24  # images
 PATIENCE = 20.0  # seconds that may be spent on where scores come from
 BARS = 20
+GONE = "No picture: the file that was scored is no longer there, or is another one now."
 PLACES = ("top", "middle", "bottom"), ("left", "centre", "right")
 
 
@@ -72,9 +73,14 @@ def build_page(source: str, lines: Sequence[str], tally: Tally, scorer: Scorer) 
     )
 
 
-def _cards(top: Sequence[tuple[Row, np.ndarray]], scorer: Scorer) -> list[Card]:
-    if not top:
-        return []
+def _cards(top: Sequence[tuple[Row, np.ndarray | None]], scorer: Scorer) -> list[Card]:
+    """A card a row, in order; of an image whose pixels are not there any more one without pictures."""
+    seen = [(row, image) for row, image in top if image is not None]
+    cards = iter(_pictured(seen, scorer) if seen else ())
+    return [Card(row, [], GONE) if image is None else next(cards) for row, image in top]
+
+
+def _pictured(top: Sequence[tuple[Row, np.ndarray]], scorer: Scorer) -> list[Card]:
     images = torch.from_numpy(np.stack([image for _, image in top]))
     made = scorer.reconstructions(images)
     residuals = None if made is None else _residuals(images, made)

@@ -20,7 +20,8 @@ from benchmark.detect.page import SHOWN, build_page
 from benchmark.detect.sources import Source, find_source
 from benchmark.detect.streaming import Judge, Tally
 from benchmark.detect.table import Row, drop_unfinished, read_table, table_at, table_on
-from benchmark.detect.watching import Folder
+from benchmark.detect.watching import Folder, recalled
+from benchmark.say import shown
 
 EVERY = 2.0  # seconds between two looks at a folder that fills
 FEW = 10  # images of which no share is worth a line
@@ -93,7 +94,7 @@ def score(task: Task, source: Source, name: str) -> int:
 
 def judge_again(task: Task, path: Path) -> int:
     """Judge the scores of a table by this alpha and these calibration images; no image is read."""
-    rows = _known(task, path, "scores")
+    _, rows = _known(task, path, "scores")
     tally = Tally()
     tally.add([(row, None) for row in rows])
     with table_at(task.out) as table:
@@ -105,30 +106,58 @@ def watch(task: Task, folder: Path) -> int:
     """Score what is in a folder and what comes into it, until Ctrl-C; rows that the table has are not made again."""
     if task.out is None:
         raise ValueError("a folder that fills is scored into a file")
-    if task.out.exists():
-        drop_unfinished(task.out)
-    known = _known(task, task.out, "out") if task.out.exists() and task.out.stat().st_size else []
-    tally = Tally(SHOWN if task.page is not None else 0)
-    tally.add([(row, None) for row in known])
-    looks = Folder(folder, {row.path for row in known})
+    known, tally = _taken_up(task, task.out, folder)
+    looks, name = Folder(folder, {row.path for row in known}), folder.absolute().name
     _say(f"watching {folder}: new images are scored into {task.out}; Ctrl-C ends it")
+    said: list[str] = []
     try:
         with table_on(task.out) as table:
             while True:
-                if (source := looks.settled()) is not None:
+                source = looks.settled()
+                for fault in looks.faults:
+                    if fault not in said:
+                        _say(f"warning: {fault}; what comes into it is scored once it can be")
+                said = looks.faults
+                if source is not None:
                     for rows in task.judge.rows(source):
                         table.write([row for row, _ in rows])
                         tally.add(rows)
                         for row, _ in rows:
                             _say(_in_words(row))
-                    _write_page(task, folder.absolute().name, tally, _lines(task, tally, ""))
+                    _write_page(task, name, tally, _lines(task, tally, ""))
                 time.sleep(EVERY)
     except KeyboardInterrupt:
         return _end(task, tally, _lines(task, tally, ""))
 
 
-def _known(task: Task, path: Path, key: str) -> list[Row]:
-    """The rows of a table, judged by this judge. Raises ``UsageError`` for those of another cell or rule."""
+def _taken_up(task: Task, out: Path, folder: Path) -> tuple[list[Row], Tally]:
+    """The rows that ``out`` has of a folder that fills, by this judge, as table and page then have them."""
+    tally = Tally(SHOWN if task.page is not None else 0)
+    if out.exists():
+        drop_unfinished(out)
+    if not out.exists() or not out.stat().st_size:
+        return [], tally
+    before, known = _known(task, out, "out")
+    if any(old.flagged != new.flagged or _differ(old, new) for old, new in zip(before, known, strict=True)):
+        with table_at(out) as table:
+            table.write(known)
+        was, now = (sum(bool(row.flagged) for row in rows) for rows in (before, known))
+        alpha, count = task.judge.alpha, len(known)
+        _say(f"{out} is judged again by alpha={alpha}: {now:,} of {count:,} are flagged, before {was:,}")
+    rows, gone = recalled(task.judge, known, folder, tally.most)
+    tally.add(rows)
+    if gone:
+        _say(
+            f"{gone:,} of the {len(tally.top):,} images with the highest scores are no longer there, or are other ones "
+            "now: the page has no pictures of them"
+        )
+    if known:
+        _write_page(task, folder.absolute().name, tally, _lines(task, tally, ""))
+    return known, tally
+
+
+def _known(task: Task, path: Path, key: str) -> tuple[list[Row], list[Row]]:
+    """The rows of a table, and as this judge judges them. Raises ``UsageError`` for those of another cell or rule."""
     before = read_table(path, key)
     rows = task.judge.again(before)
     own = replace(task.judge, calibration=task.loaded.calibration)
@@ -139,7 +168,7 @@ def _known(task: Task, path: Path, key: str) -> list[Row]:
                 f"warning: {key}={path}: every image scores above or below all calibration images, so that nothing "
                 "tells whether this cell and rule wrote it. Make sure that they did"
             )
-        return rows
+        return before, rows
     those = "of calibrate= nor those of the cell's own" if task.calibrated else "of the cell's"
     raise UsageError(
         f"{key}={path} was not written with this cell and rule: its p-values are not those {those} calibration "
@@ -157,8 +186,8 @@ def _differ(before: Row, now: Row) -> bool:
 
 def _in_words(row: Row) -> str:
     if row.score is None:
-        return f"  {row.path}: {row.reason}"
-    return f"  {row.path}: score {row.score:.6g}, p-value {row.p_value:.3g}{', flagged' if row.flagged else ''}"
+        return f"  {shown(row.path)}: {row.reason}"
+    return f"  {shown(row.path)}: score {row.score:.6g}, p-value {row.p_value:.3g}{', flagged' if row.flagged else ''}"
 
 
 # at the end
@@ -189,7 +218,7 @@ def _end(task: Task, tally: Tally, lines: Sequence[str]) -> int:
         if path is not None and path.exists():
             _say(f"{what}: {path}")
     for row in tally.bad[:BAD]:
-        _say(f"benchmark.score: {row.path}: {row.reason}")
+        _say(f"benchmark.score: {shown(row.path)}: {row.reason}")
     if len(tally.bad) > BAD:
         _say(f"benchmark.score: and {len(tally.bad) - BAD:,} more: the column reason of the table names them")
     return 1 if tally.bad else 0

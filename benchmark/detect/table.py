@@ -145,8 +145,9 @@ def read_table(path: Path, key: str = "scores") -> list[Row]:
     except (OSError, ValueError, TypeError) as error:  # pandas' and pyarrow's own errors are of these kinds
         raise UsageError(f"{key}={path} is no table of scores: {one_line(error)}") from error
     texts = {name: [None if pd.isna(value) else str(value) for value in found[name]] for name in TEXTS}
+    flags = [None if pd.isna(value) else str(value).lower() == "true" for value in found["flagged"]]
     return [
-        Row(texts["path"][i] or "", _some(score), _some(p[i]), None, texts["label"][i], texts["reason"][i])
+        Row(texts["path"][i] or "", _some(score), _some(p[i]), flags[i], texts["label"][i], texts["reason"][i])
         for i, score in enumerate(scores)
     ]
 
