@@ -12,6 +12,7 @@ from pathlib import Path
 
 from benchmark.config import UsageError
 from benchmark.data.files import typed_path
+from benchmark.say import warn
 from benchmark.sweep.arguments import help_text, parse, small_command, true_or_false
 
 WHAT = "Score new images with a finished cell: one row an image, with its p-value. Nothing is trained."
@@ -50,6 +51,7 @@ def main(arguments: list[str]) -> int:
         if key in settings
     }
     _refuse(settings, paths, watching)
+    _warn_of_itself(paths)
     cell = paths["cell"] if "cell" in paths else _chosen(settings)
     from benchmark.detect import scoring
     from benchmark.detect.loading import load_cell
@@ -106,6 +108,14 @@ def _refuse(settings: Mapping[str, str], paths: Mapping[str, Path], watching: bo
     _refuse_loss(paths)
 
 
+def _warn_of_itself(paths: Mapping[str, Path]) -> None:
+    """Warn where images are judged by themselves: of these at most alpha is flagged, whatever they show."""
+    if "images" in paths and "calibrate" in paths:
+        images, normal = paths["images"].resolve(), paths["calibrate"].resolve()
+        if images.is_relative_to(normal) or normal.is_relative_to(images):
+            warn("images= and calibrate= have images in common: of these at most alpha is flagged, whatever they show")
+
+
 def _refuse_loss(paths: Mapping[str, Path]) -> None:
     """Raise ``UsageError`` where a table or page would lie in a record, or replace what is no table of scores."""
     for key in ("out", "page"):
@@ -116,6 +126,13 @@ def _refuse_loss(paths: Mapping[str, Path]) -> None:
 
         if not is_table(paths["out"]):
             raise UsageError(f"out={paths['out']} exists and is no table of scores: it is left as it is. Name another")
+    if "page" in paths and paths["page"].exists():
+        from benchmark.detect.page import is_page
+
+        if not is_page(paths["page"]):
+            raise UsageError(
+                f"page={paths['page']} exists and is no page of this command: it is left as it is. Name another"
+            )
 
 
 def _refuse_ending(paths: Mapping[str, Path], key: str, endings: Sequence[str]) -> None:
@@ -132,7 +149,7 @@ def _refuse_ending(paths: Mapping[str, Path], key: str, endings: Sequence[str]) 
         raise UsageError(
             f"{key}={path.name[:40]}... is too long: a file's name has at most {LONGEST_NAME} bytes here. Type another"
         )
-    parent = next(folder for folder in path.absolute().parents if folder.exists())
+    parent = next(folder for folder in Path(os.path.realpath(path)).parents if folder.exists())
     if not parent.is_dir() or not os.access(parent, os.W_OK):
         raise UsageError(f"{key}={path} cannot be written: {parent} is no folder that you may write into")
 

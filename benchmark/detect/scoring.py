@@ -19,7 +19,7 @@ from benchmark.detect.loading import SAVED, Loaded
 from benchmark.detect.page import SHOWN, build_page
 from benchmark.detect.sources import Source, find_source
 from benchmark.detect.streaming import Judge, Tally
-from benchmark.detect.table import Row, drop_unfinished, read_table, table_at, table_on
+from benchmark.detect.table import Row, drop_unfinished, landing, read_table, table_at, table_on
 from benchmark.detect.watching import Folder, recalled
 from benchmark.say import shown
 
@@ -81,13 +81,18 @@ def score(task: Task, source: Source, name: str) -> int:
     """Score images as they are read; 1 if one of them cannot be, else 0. ``name`` is what they are called."""
     tally = Tally(SHOWN if task.page is not None else 0)
     start = time.perf_counter()
+    warm = None  # when the first images were scored, and how many: what comes once took its time with them
     with table_at(task.out) as table, _progress(f"scoring {name}", len(source.items)) as advance:
         for rows in task.judge.rows(source):
             table.write([row for row, _ in rows])
             tally.add(rows)
             advance(len(rows))
-    seconds = time.perf_counter() - start
-    lines = _lines(task, tally, source.labelled, seconds)
+            warm = warm or (time.perf_counter(), tally.count)
+    end = time.perf_counter()
+    took = f" in {end - start:.1f} s"
+    if warm is not None and tally.count > warm[1]:
+        took += f" ({(tally.count - warm[1]) / (end - warm[0]):,.0f} a second, after the first {warm[1]:,})"
+    lines = _lines(task, tally, source.labelled, took)
     _write_page(task, name, tally, lines)
     return _end(task, tally, lines)
 
@@ -193,8 +198,8 @@ def _in_words(row: Row) -> str:
 # at the end
 
 
-def _lines(task: Task, tally: Tally, labelled: str, seconds: float | None = None) -> list[str]:
-    """What was found, a line each."""
+def _lines(task: Task, tally: Tally, labelled: str, took: str = "") -> list[str]:
+    """What was found, a line each; ``took`` says how long."""
     record, judge = task.loaded.record, task.judge
     axes, by = record.axes, task.loaded.rule or f"its own score ({record.status.headline})"
     whose = "given with calibrate=" if task.calibrated else "kept from training"
@@ -202,8 +207,9 @@ def _lines(task: Task, tally: Tally, labelled: str, seconds: float | None = None
         f"Scores: {axes.model} trained on {axes.dataset} ({axes.normal_class_name or axes.normal_class}), by {by}; "
         f"p-values by {len(judge.calibration):,} normal images {whose}; alpha={judge.alpha}"
     ]
-    speed = f" in {seconds:.1f} s ({tally.count / seconds:,.0f} a second)" if seconds and tally.count >= FEW else ""
-    lines.append(f"{tally.count:,} of {tally.count + len(tally.bad):,} images scored{speed}")
+    lines.append(
+        f"{tally.count:,} of {tally.count + len(tally.bad):,} images scored{took if tally.count >= FEW else ''}"
+    )
     if tally.count >= FEW:
         lines.append(Drift(tally.flagged, tally.count, judge.alpha, len(judge.calibration)).line)
     auroc = auroc_line(tally.labels, record.status, task.normal, labelled)
@@ -227,8 +233,8 @@ def _end(task: Task, tally: Tally, lines: Sequence[str]) -> int:
 def _write_page(task: Task, name: str, tally: Tally, lines: Sequence[str]) -> None:
     if task.page is None:
         return
-    text = build_page(name, lines, tally, task.judge.scorer)
-    with replacing(task.page) as temporary:
+    text = build_page(name, lines, tally, task.judge.scorer, len(task.judge.calibration))
+    with replacing(landing(task.page)) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 

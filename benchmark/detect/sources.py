@@ -123,18 +123,30 @@ def _of_folder(folder: Path, key: str, empty: bool) -> Source:
 
 
 def _of_table(path: Path, key: str) -> Source:
+    too_long: list[tuple[int, int]] = []  # lines with more cells than the first one, and how many these have
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             head = file.readline()
             file.seek(0)
             rows = csv.DictReader(file, delimiter=next((d for d in ",;\t" if d in head), ","))
             names = {name.strip().lower(): name for name in rows.fieldnames or ()}
-            found = [row for row in rows if (row.get(names.get("path", "")) or "").strip()]
+            found = []
+            for row in rows:
+                if any(cell.strip() for cell in row.get(None, ())):
+                    too_long.append((rows.line_num, len(row[None]) + len(names)))
+                if (row.get(names.get("path", "")) or "").strip():
+                    found.append(row)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UsageError(f"{key}={path} cannot be read as a CSV in UTF-8: {one_line(error)}") from error
     if "path" not in names:
         raise UsageError(
             f"{key}={path} has no column path; its first line is {head.strip()[:80]!r}. Write there: path or path,label"
+        )
+    if too_long:
+        (line, cells), count = too_long[0], len(names)
+        raise UsageError(
+            f"{key}={path}: line {line} has {cells} cells, and the first line names {count}, so that the rest would be "
+            'cut off. Put a text that has the separator in it in quotes, as in "a,b"'
         )
     if not found:
         raise UsageError(f"{key}={path} lists no images: a line an image must follow its first one")

@@ -117,6 +117,16 @@ def test_a_table_names_files_beside_it(tmp_path: Path) -> None:
     assert [item.label for item in source.items] == ["good", None, "bad"]
 
 
+def test_a_label_with_a_comma_is_never_cut(tmp_path: Path) -> None:
+    draw(tmp_path / "a.png", 7)
+    table = tmp_path / "list.csv"
+    table.write_text('path,label\na.png,"a,b"\na.png,good,\n')  # empty cells at the end are of spreadsheets
+    assert [item.label for item in find_source(table, SHAPE).items] == ["a,b", "good"]
+    table.write_text("path,label\na.png,good\n\na.png,a,b\n")
+    with pytest.raises(UsageError, match="line 4 has 3 cells, and the first line names 2"):
+        find_source(table, SHAPE)
+
+
 def test_a_name_is_no_formula_in_a_spreadsheet(tmp_path: Path) -> None:
     before = Path.cwd()
     draw(tmp_path / "=1+2.png", 7)
