@@ -27,7 +27,7 @@ KEYS = {
     "images": "a folder, an image, a CSV with a column path, or an .npz with an array images",
     "scores": "instead: a table that this command wrote, to be judged by another alpha",
     "out": "the table: a .csv or .parquet file (default: as CSV on stdout)",
-    "alpha": "share of normal images that may be flagged (default: 0.05)",
+    "alpha": "share of normal images that may be flagged (default: a saved detector's own, else 0.05)",
     "calibrate": "normal images, as for images, whose scores set p-values instead of the cell's own",
     "normal": "the label of normal images, for an AUROC (default: the cell's class, else good or normal)",
     "page": "an .html file that shows the most anomalous images",
@@ -44,7 +44,7 @@ OF_EXPERIMENT = ("choose", "model", "dataset", "class")
 def main(arguments: list[str]) -> int:
     """Run the command line; 0: every image was scored, 1: not every one, 2: an argument is refused."""
     settings = parse(arguments, KEYS)
-    alpha, watching = _alpha(settings.get("alpha", "0.05")), true_or_false(settings, "watch", False)
+    alpha, watching = _alpha(settings), true_or_false(settings, "watch", False)
     paths = {
         key: typed_path(settings[key], key)
         for key in ("cell", "images", "scores", "calibrate", "out", "page")
@@ -54,11 +54,12 @@ def main(arguments: list[str]) -> int:
     _warn_of_itself(paths)
     cell = paths["cell"] if "cell" in paths else _chosen(settings)
     from benchmark.detect import scoring
-    from benchmark.detect.loading import load_cell
+    from benchmark.detect.loading import alpha_of, load_cell
     from benchmark.detect.sources import find_source
 
     loaded = load_cell(cell, settings.get("rule"), settings.get("device"))
     source = find_source(paths["images"], loaded.shape, loaded.levels, empty=watching) if "images" in paths else None
+    alpha = alpha_of(loaded.config) if alpha is None else alpha
     judge = scoring.judge_of(loaded, alpha, paths.get("calibrate"))
     task = scoring.Task(
         loaded, judge, paths.get("out"), paths.get("page"), "calibrate" in paths, settings.get("normal")
@@ -72,7 +73,9 @@ def main(arguments: list[str]) -> int:
     )
 
 
-def _alpha(text: str) -> float:
+def _alpha(settings: Mapping[str, str]) -> float | None:
+    if (text := settings.get("alpha")) is None:
+        return None
     try:
         alpha = float(text)
     except ValueError:

@@ -133,10 +133,14 @@ def test_without_out_the_table_is_on_stdout(cells: Cells, parts: Path, tmp_path:
 
 
 def test_a_saved_detector_scores_too(cells: Cells, parts: Path, tmp_path: Path) -> None:
-    detector = Detector("pca", components=4, calibration_share=0.25, device="cpu").fit(cells.normal)
+    detector = Detector("pca", components=4, calibration_share=0.25, device="cpu", alpha=0.2).fit(cells.normal)
     detector.save(tmp_path / "mine")
-    assert run(tmp_path, "cell=mine", f"images={parts}", "out=new.csv").returncode == 0
+    done = run(tmp_path, "cell=mine", f"images={parts}", "out=new.csv")
+    assert done.returncode == 0
+    assert "alpha=0.2\n" in done.stderr
     table = pd.read_csv(tmp_path / "new.csv")
+    assert table["flagged"].tolist() == detector.flag(images_of(table)).tolist()
+    assert "alpha=0.1\n" in run(tmp_path, "cell=mine", "scores=new.csv", "alpha=0.1", "out=again.csv").stderr
     assert np.array_equal(
         table["score"].astype(np.float32), detector.anomaly_scores(images_of(table)).astype(np.float32)
     )
