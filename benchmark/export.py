@@ -107,11 +107,12 @@ def described(graph: Graph, loaded: Loaded, kind: str) -> bytes:
     """The graph with what is to be known of it as metadata: texts, of them ``calibration_scores`` a list in JSON."""
     import onnx
 
+    from benchmark.detect.loading import alpha_of
     from benchmark.engine.metrics import conformal_threshold
-    from benchmark.engine.verdict import ALPHA
 
     axes, (channels, height, width) = loaded.record.axes, loaded.shape
-    threshold = conformal_threshold(loaded.calibration, ALPHA)
+    alpha = alpha_of(loaded.config)
+    threshold = conformal_threshold(loaded.calibration, alpha)
     batch = "N" if graph.batch is None else str(graph.batch)
     metadata = {
         "model": axes.model,
@@ -120,7 +121,7 @@ def described(graph: Graph, loaded: Loaded, kind: str) -> bytes:
         "fingerprint": loaded.record.fingerprint,
         "input": f"images ({batch}, {channels}, {height}, {width}), {INPUTS[kind]}",
         "score": f"{loaded.record.status.headline}, larger = more anomalous",
-        "alpha": str(ALPHA),
+        "alpha": str(alpha),
         "threshold": "none" if threshold is None else repr(float(threshold)),
         "calibration_scores": json.dumps([float(score) for score in loaded.calibration]),
         "p_value": "(1 + number of calibration_scores >= score) / (their number + 1); flagged if it is at most alpha",

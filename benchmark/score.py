@@ -12,6 +12,7 @@ from pathlib import Path
 
 from benchmark.config import UsageError
 from benchmark.data.files import typed_path
+from benchmark.say import warn
 from benchmark.sweep.arguments import help_text, parse, small_command, true_or_false
 
 WHAT = "Score new images with a finished cell: one row an image, with its p-value. Nothing is trained."
@@ -26,7 +27,7 @@ KEYS = {
     "images": "a folder, an image, a CSV with a column path, or an .npz with an array images",
     "scores": "instead: a table that this command wrote, to be judged by another alpha",
     "out": "the table: a .csv or .parquet file (default: as CSV on stdout)",
-    "alpha": "share of normal images that may be flagged (default: 0.05)",
+    "alpha": "share of normal images that may be flagged (default: a saved detector's own, else 0.05)",
     "calibrate": "normal images, as for images, whose scores set p-values instead of the cell's own",
     "normal": "the label of normal images, for an AUROC (default: the cell's class, else good or normal)",
     "page": "an .html file that shows the most anomalous images",
@@ -43,20 +44,22 @@ OF_EXPERIMENT = ("choose", "model", "dataset", "class")
 def main(arguments: list[str]) -> int:
     """Run the command line; 0: every image was scored, 1: not every one, 2: an argument is refused."""
     settings = parse(arguments, KEYS)
-    alpha, watching = _alpha(settings.get("alpha", "0.05")), true_or_false(settings, "watch", False)
+    alpha, watching = _alpha(settings), true_or_false(settings, "watch", False)
     paths = {
         key: typed_path(settings[key], key)
         for key in ("cell", "images", "scores", "calibrate", "out", "page")
         if key in settings
     }
     _refuse(settings, paths, watching)
+    _warn_of_itself(paths)
     cell = paths["cell"] if "cell" in paths else _chosen(settings)
     from benchmark.detect import scoring
-    from benchmark.detect.loading import load_cell
+    from benchmark.detect.loading import alpha_of, load_cell
     from benchmark.detect.sources import find_source
 
     loaded = load_cell(cell, settings.get("rule"), settings.get("device"))
     source = find_source(paths["images"], loaded.shape, loaded.levels, empty=watching) if "images" in paths else None
+    alpha = alpha_of(loaded.config) if alpha is None else alpha
     judge = scoring.judge_of(loaded, alpha, paths.get("calibrate"))
     task = scoring.Task(
         loaded, judge, paths.get("out"), paths.get("page"), "calibrate" in paths, settings.get("normal")
@@ -70,7 +73,9 @@ def main(arguments: list[str]) -> int:
     )
 
 
-def _alpha(text: str) -> float:
+def _alpha(settings: Mapping[str, str]) -> float | None:
+    if (text := settings.get("alpha")) is None:
+        return None
     try:
         alpha = float(text)
     except ValueError:
@@ -106,6 +111,14 @@ def _refuse(settings: Mapping[str, str], paths: Mapping[str, Path], watching: bo
     _refuse_loss(paths)
 
 
+def _warn_of_itself(paths: Mapping[str, Path]) -> None:
+    """Warn where images are judged by themselves: of these at most alpha is flagged, whatever they show."""
+    if "images" in paths and "calibrate" in paths:
+        images, normal = paths["images"].resolve(), paths["calibrate"].resolve()
+        if images.is_relative_to(normal) or normal.is_relative_to(images):
+            warn("images= and calibrate= have images in common: of these at most alpha is flagged, whatever they show")
+
+
 def _refuse_loss(paths: Mapping[str, Path]) -> None:
     """Raise ``UsageError`` where a table or page would lie in a record, or replace what is no table of scores."""
     for key in ("out", "page"):
@@ -116,6 +129,13 @@ def _refuse_loss(paths: Mapping[str, Path]) -> None:
 
         if not is_table(paths["out"]):
             raise UsageError(f"out={paths['out']} exists and is no table of scores: it is left as it is. Name another")
+    if "page" in paths and paths["page"].exists():
+        from benchmark.detect.page import is_page
+
+        if not is_page(paths["page"]):
+            raise UsageError(
+                f"page={paths['page']} exists and is no page of this command: it is left as it is. Name another"
+            )
 
 
 def _refuse_ending(paths: Mapping[str, Path], key: str, endings: Sequence[str]) -> None:
@@ -132,7 +152,7 @@ def _refuse_ending(paths: Mapping[str, Path], key: str, endings: Sequence[str]) 
         raise UsageError(
             f"{key}={path.name[:40]}... is too long: a file's name has at most {LONGEST_NAME} bytes here. Type another"
         )
-    parent = next(folder for folder in path.absolute().parents if folder.exists())
+    parent = next(folder for folder in Path(os.path.realpath(path)).parents if folder.exists())
     if not parent.is_dir() or not os.access(parent, os.W_OK):
         raise UsageError(f"{key}={path} cannot be written: {parent} is no folder that you may write into")
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from benchmark import Detector
 from benchmark.config import UsageError
 from benchmark.detect.detector import load_detector
 from benchmark.detect.scorer import Scorer
@@ -108,6 +109,21 @@ def test_the_command_writes_scores_and_what_flags_them(cell: Path, tmp_path: Pat
     p_values = (1 + (known >= scores[:, None]).sum(1)) / (len(known) + 1)
     assert p_values.tolist() == detector.p_values(images).tolist()
     assert (p_values <= float(metadata["alpha"])).tolist() == detector.flag(images).tolist()
+
+
+@needs_onnx
+def test_a_saved_detector_keeps_its_alpha(tmp_path: Path) -> None:
+    import onnx
+
+    images = np.random.default_rng(0).integers(0, 256, (80, 8, 8), dtype=np.uint8)
+    detector = Detector("pca", components=2, calibration_share=0.5, alpha=0.2, device="cpu").fit(images)
+    detector.save(tmp_path / "mine")
+    done = run_here(tmp_path, "cell=mine", "out=model.onnx", module="benchmark.export")
+    assert done.returncode == 0, done.stderr
+    known = onnx.load_from_string((tmp_path / "model.onnx").read_bytes()).metadata_props
+    metadata = {one.key: one.value for one in known}
+    assert float(metadata["alpha"]) == 0.2
+    assert float(metadata["threshold"]) == detector.threshold_
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import subprocess
 import time
@@ -132,10 +133,14 @@ def test_without_out_the_table_is_on_stdout(cells: Cells, parts: Path, tmp_path:
 
 
 def test_a_saved_detector_scores_too(cells: Cells, parts: Path, tmp_path: Path) -> None:
-    detector = Detector("pca", components=4, calibration_share=0.25, device="cpu").fit(cells.normal)
+    detector = Detector("pca", components=4, calibration_share=0.25, device="cpu", alpha=0.2).fit(cells.normal)
     detector.save(tmp_path / "mine")
-    assert run(tmp_path, "cell=mine", f"images={parts}", "out=new.csv").returncode == 0
+    done = run(tmp_path, "cell=mine", f"images={parts}", "out=new.csv")
+    assert done.returncode == 0
+    assert "alpha=0.2\n" in done.stderr
     table = pd.read_csv(tmp_path / "new.csv")
+    assert table["flagged"].tolist() == detector.flag(images_of(table)).tolist()
+    assert "alpha=0.1\n" in run(tmp_path, "cell=mine", "scores=new.csv", "alpha=0.1", "out=again.csv").stderr
     assert np.array_equal(
         table["score"].astype(np.float32), detector.anomaly_scores(images_of(table)).astype(np.float32)
     )
@@ -204,6 +209,13 @@ def test_the_page_is_written_beside_the_table(cells: Cells, parts: Path, tmp_pat
         (["cell=CELL", "images=parts", "rule=nosuch"], "rule=nosuch: there is no such rule"),
         (["cell=CELL", "images=parts", "choose=best"], "choose= is of an experiment, and cell= names a cell"),
         (["cell=CELL", "scores=note.csv"], "scores=note.csv is no table of scores"),
+        (
+            ["cell=CELL", "scores=inf.csv"],
+            "scores=inf.csv is no table of scores: row 2 has the score -inf, and a score",
+        ),
+        (["cell=CELL", "scores=far.csv"], "scores=far.csv is no table of scores: row 1 has the score 1e+39, and a"),
+        (["cell=CELL", "images=long.csv"], "images=long.csv: line 3 has 3 cells, and the first line names 2, so that"),
+        (["cell=CELL", "images=floats.npz"], "Divide them by what is white, or save whole numbers from 0 to 255"),
         (["experiment=none", "images=parts"], "experiment=none: there is none of this name in outputs"),
         (["cell=CELL", "images=parts", "device=tpu"], "device=tpu"),
         (["cell=CELL", "imags=parts"], "imags=parts is not known; did you mean images=...?"),
@@ -214,6 +226,10 @@ def test_bad_input_is_one_line_before_any_work(cells: Cells, parts: Path, words:
     (folder / "empty").mkdir(exist_ok=True)
     (folder / "note.txt").write_text("hello")
     (folder / "note.csv").write_text("hello\n")
+    (folder / "inf.csv").write_text("path,score,label\na.png,1,3\nb.png,-inf,4\n")
+    (folder / "far.csv").write_text("path,score,label\na.png,1e39,3\nb.png,2,4\n")
+    (folder / "long.csv").write_text("path,label\na.png,good,\nb.png,bad,very\n")
+    np.savez(folder / "floats.npz", images=np.full((2, 28, 28), 255.0))
     done = run(folder, *[word.replace("CELL", str(cells.paths["pca"])) for word in words])
     assert done.returncode == 2
     assert says in done.stderr
@@ -287,6 +303,51 @@ def test_nothing_but_a_table_of_scores_is_replaced(cells: Cells, parts: Path, tm
     assert all(path.read_bytes() == content for path, content in kept.items())
     for _ in range(2):
         assert run(tmp_path, cell, "images=lab.csv", f"out={table}").returncode == 0
+
+
+def test_no_page_but_our_own_is_replaced(cells: Cells, parts: Path, tmp_path: Path) -> None:
+    words = [f"cell={cells.paths['pca']}", f"images={parts / 'good'}"]
+    (tmp_path / "mine.html").write_text("<html>my page</html>")
+    done = run(tmp_path, *words, "out=new.csv", "page=mine.html")
+    assert done.returncode == 2
+    assert "page=mine.html exists and is no page of this command: it is left as it is" in done.stderr
+    assert (tmp_path / "mine.html").read_text() == "<html>my page</html>"
+    assert not (tmp_path / "new.csv").exists()
+    for _ in range(2):
+        assert run(tmp_path, *words, "out=new.csv", "page=new.html").returncode == 0
+
+
+def test_links_are_written_through(cells: Cells, parts: Path, tmp_path: Path) -> None:
+    words = [f"cell={cells.paths['pca']}", f"images={parts / 'good'}"]
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "new.csv").symlink_to(tmp_path / "deep" / "table.csv")
+    (tmp_path / "new.html").symlink_to(tmp_path / "deep" / "page.html")
+    for _ in range(2):
+        assert run(tmp_path, *words, "out=new.csv", "page=new.html").returncode == 0
+        assert (tmp_path / "new.csv").is_symlink()
+        assert (tmp_path / "new.html").is_symlink()
+    assert is_table(tmp_path / "deep" / "table.csv")
+    assert "images with the highest scores" in (tmp_path / "deep" / "page.html").read_text()
+
+
+def test_images_that_calibrate_themselves_are_warned_of(cells: Cells, parts: Path, tmp_path: Path) -> None:
+    words = [f"cell={cells.paths['pca']}", f"images={parts / 'good'}"]
+    says = "warning: images= and calibrate= have images in common: of these at most alpha is flagged"
+    for calibrate in (parts / "good", parts):
+        assert says in run(tmp_path, *words, f"calibrate={calibrate}", "out=new.csv").stderr
+    assert says not in run(tmp_path, *words, f"calibrate={parts / 'defect'}", "out=new.csv").stderr
+
+
+def test_the_rate_is_of_images_after_the_first(cells: Cells, parts: Path, tmp_path: Path) -> None:
+    words = [f"cell={cells.paths['pca']}", "images=list.csv", "out=new.csv"]
+    files = [*parts.rglob("*.png")]
+    (tmp_path / "list.csv").write_text("path\n" + "".join(f"{path}\n" for path in files[:12]))
+    done = run(tmp_path, *words)
+    assert re.search(r"12 of 12 images scored in [\d.]+ s\n", done.stderr)
+    many = (files * 600)[:600]
+    (tmp_path / "list.csv").write_text("path\n" + "".join(f"{path}\n" for path in many))
+    done = run(tmp_path, *words)
+    assert re.search(r"600 of 600 images scored in [\d.]+ s \([\d,]+ a second, after the first 500\)", done.stderr)
 
 
 def test_a_table_that_another_cell_calibrated_is_refused(cells: Cells, parts: Path, tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ Shape = tuple[int, int, int]  # C, H, W
 Range = tuple[float, float]  # what stands for black and for white
 FLAT = "flat"  # as image_shape: every row of numbers is an image of one row of pixels
 NUMPY_FLOATS = (torch.float16, torch.float32, torch.float64)  # those of PyTorch's that NumPy has
+DETECTOR = "Detector"  # whose images they are, where nobody says another; it can be told what is black and white
 FIT = "fit"  # as pixel_range: the least and the largest number of the training images
 
 
@@ -113,14 +114,14 @@ def full_shape(asked: Any) -> Shape | str | None:
     return (1, *found) if len(found) == 2 else found  # type: ignore[return-value]
 
 
-def as_images(array: np.ndarray, shape: Shape, levels: Range | None, owner: str = "Detector") -> Tensor:
+def as_images(array: np.ndarray, shape: Shape, levels: Range | None, owner: str = DETECTOR) -> Tensor:
     """Images of an array as uint8 (N, C, H, W).
 
     ``levels`` are the numbers that stand for black and white, and what lies beyond is cut off; None: 0 and 255 of whole
     numbers, 0 and 1 of floats, and what lies beyond is refused. Raises ``BadImages``.
     """
     arranged = _arranged(array, shape, owner)
-    return torch.from_numpy(np.ascontiguousarray(_eight_bits(arranged, levels)))
+    return torch.from_numpy(np.ascontiguousarray(_eight_bits(arranged, levels, owner)))
 
 
 def _arranged(array: np.ndarray, shape: Shape, owner: str) -> np.ndarray:
@@ -142,7 +143,7 @@ def _arranged(array: np.ndarray, shape: Shape, owner: str) -> np.ndarray:
     )
 
 
-def _eight_bits(array: np.ndarray, levels: Range | None) -> np.ndarray:
+def _eight_bits(array: np.ndarray, levels: Range | None, owner: str) -> np.ndarray:
     if array.dtype == np.uint8 and levels is None:
         return array
     if array.dtype == bool:
@@ -152,9 +153,14 @@ def _eight_bits(array: np.ndarray, levels: Range | None) -> np.ndarray:
         low, high = array.min(), array.max()
         if low < levels[0] or high > levels[1]:
             kind = "floats are" if array.dtype.kind == "f" else "whole numbers are"
+            advice = (
+                f"Say what stands for black and white, for example pixel_range=(0, 65535), or pixel_range={FIT!r}"
+                if owner == DETECTOR
+                else "Divide them by what is white, or save whole numbers from 0 to 255 as uint8"
+            )
             raise BadImages(
                 f"pixels from {low:g} to {high:g}: {kind} taken for {levels[0]:g} (black) to {levels[1]:g} (white). "
-                f"Say what stands for black and white, for example pixel_range=(0, 65535), or pixel_range={FIT!r}"
+                f"{advice}"
             )
     low, high = levels
     scaled = (array.astype(np.float64) - low) * (255 / (high - low))

@@ -15,6 +15,7 @@ from torch import Tensor
 from benchmark.data.reading import EXTENSIONS, Unreadable, read_image, read_stored
 from benchmark.detect.arrays import BadImages, Shape
 from benchmark.engine.device import available_cores
+from benchmark.say import shown
 
 AT_ONCE = 32  # images that a thread reads before it says so
 AHEAD = 64  # images that are read before they are asked for, by all threads together, unless somebody says another
@@ -24,13 +25,41 @@ SHOWN = 5  # files that a refusal names
 
 
 def image_files(folder: Path) -> list[Path]:
-    """The images below a folder and all folders in it, by the ends of their names, sorted; hidden ones left out."""
-    found = []
-    for parent, folders, names in os.walk(folder):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        found += [os.path.join(parent, name) for name in names if name.lower().endswith(EXTENSIONS) and name[0] != "."]
+    """The images below a folder and all folders in it, by the ends of their names, sorted; hidden ones left out.
+
+    Raises ``BadImages`` for a folder in it that cannot be looked into.
+    """
+    found, faults = look(folder)
+    if faults:
+        raise BadImages(f"{faults[0]}. Give yourself the right to read it, or take it out")
+    return found
+
+
+def look(folder: Path) -> tuple[list[Path], list[str]]:
+    """The images below a folder, as ``image_files`` has them, and in a line each which folders cannot be looked into.
+
+    Links are followed, but for one that leads back to a folder that it lies in.
+    """
+    found: list[str] = []
+    faults = []
+    waiting: list[tuple[str, frozenset[str]]] = [(str(folder), frozenset())]
+    while waiting:
+        place, above = waiting.pop()
+        if (real := os.path.realpath(place)) in above:
+            continue
+        try:
+            with os.scandir(place) as entries:
+                for entry in entries:
+                    if entry.name[0] == ".":
+                        continue
+                    if entry.is_dir():
+                        waiting.append((os.path.join(place, entry.name), above | {real}))
+                    elif entry.name.lower().endswith(EXTENSIONS):
+                        found.append(os.path.join(place, entry.name))
+        except OSError as error:
+            faults.append(f"{shown(place)} cannot be looked into ({(error.strerror or str(error)).lower()})")
     found.sort(key=_as_paths_sort)  # as texts: paths take several times as long
-    return [Path(path) for path in found]
+    return [Path(path) for path in found], sorted(faults)
 
 
 def _as_paths_sort(path: str) -> list[str]:

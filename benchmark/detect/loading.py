@@ -24,6 +24,7 @@ from benchmark.engine.build import build_model
 from benchmark.engine.committee import NAME as COMMITTEE
 from benchmark.engine.device import resolve_device
 from benchmark.engine.fleet import Fleet
+from benchmark.engine.verdict import ALPHA
 from benchmark.rules import build_rule, rule_code, shipped
 from benchmark.say import one_line, shown
 from benchmark.store.files import RecordError
@@ -86,6 +87,20 @@ def load_cell(path: str | Path, rule: str | None = None, device: str | None = No
             f"{path}: its config.yaml cannot be what trained it ({type(error).__name__}: {one_line(error)}). Train it "
             "again, or name another cell"
         ) from error
+
+
+def alpha_of(config: Mapping[str, Any]) -> float:
+    """At which ``alpha`` images are flagged where nobody says another: a saved detector's own, of a cell the usual one.
+
+    Raises ``UsageError`` for what is none.
+    """
+    alpha = config.get(SAVED, {}).get("alpha", ALPHA)
+    if not isinstance(alpha, float) or not 0 < alpha < 1:
+        raise UsageError(
+            f"alpha={one_line(alpha)} in the configuration of this detector is none: it must be above 0 and below 1. "
+            "Save it again"
+        )
+    return alpha
 
 
 def open_record(path: Path) -> Record:

@@ -23,7 +23,10 @@ from benchmark.engine.pictures import side_by_side
 TEMPLATE = Path(__file__).with_name("page.html")
 SHOWN = 24  # images
 PATIENCE = 20.0  # seconds that may be spent on where scores come from
-BARS = 20
+BARS = 20  # at most, and one more for what is left over
+FEWEST = 20  # images of which a histogram is drawn
+MARK = '<meta name="generator" content="benchmark.score">'  # in the template: a page that may be replaced
+GONE = "No picture: the file that was scored is no longer there, or is another one now."
 PLACES = ("top", "middle", "bottom"), ("left", "centre", "right")
 
 
@@ -44,8 +47,18 @@ class Card:
     mostly: str  # where its score comes from, in words
 
 
-def build_page(source: str, lines: Sequence[str], tally: Tally, scorer: Scorer) -> str:
-    """The page as text. ``lines`` stand at its head; names, labels and reasons are escaped."""
+def is_page(path: Path) -> bool:
+    """Whether what lies at ``path`` is a page that was written here, or an empty file."""
+    with path.open("rb") as file:
+        start = file.read(1000)
+    return not start or MARK.encode() in start
+
+
+def build_page(source: str, lines: Sequence[str], tally: Tally, scorer: Scorer, calibration: int) -> str:
+    """The page as text. ``lines`` stand at its head; names, labels and reasons are escaped.
+
+    p-values are by ``calibration`` images.
+    """
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     pages = Environment(
@@ -58,7 +71,7 @@ def build_page(source: str, lines: Sequence[str], tally: Tally, scorer: Scorer) 
     )
     cards = _cards(tally.top, scorer)
     pictures = max((len(card.pictures) for card in cards), default=1)
-    bars, level = _bars(tally.p_values)
+    bars, level = _bars(tally.p_values, calibration)
     return pages.get_template(TEMPLATE.name).render(
         source=source,
         lines=lines,
@@ -67,14 +80,20 @@ def build_page(source: str, lines: Sequence[str], tally: Tally, scorer: Scorer) 
         width=110 * pictures,
         count=f"{tally.count:,}",
         bars=bars,
+        bars_of=_bars_of(calibration),
         level=level,
         bad=tally.bad,
     )
 
 
-def _cards(top: Sequence[tuple[Row, np.ndarray]], scorer: Scorer) -> list[Card]:
-    if not top:
-        return []
+def _cards(top: Sequence[tuple[Row, np.ndarray | None]], scorer: Scorer) -> list[Card]:
+    """A card a row, in order; of an image whose pixels are not there any more one without pictures."""
+    seen = [(row, image) for row, image in top if image is not None]
+    cards = iter(_pictured(seen, scorer) if seen else ())
+    return [Card(row, [], GONE) if image is None else next(cards) for row, image in top]
+
+
+def _pictured(top: Sequence[tuple[Row, np.ndarray]], scorer: Scorer) -> list[Card]:
     images = torch.from_numpy(np.stack([image for _, image in top]))
     made = scorer.reconstructions(images)
     residuals = None if made is None else _residuals(images, made)
@@ -157,19 +176,51 @@ def _png(pixels: np.ndarray) -> str:
     return f"data:image/png;base64,{base64.b64encode(content.getvalue()).decode()}"
 
 
-def _bars(values: Sequence[float]) -> tuple[list[dict[str, str]], str]:
-    """A histogram of p-values as rectangles of a drawing of 640 x 170, and the height of equal bars."""
-    if len(values) < BARS:
+def edges_of(calibration: int) -> np.ndarray:
+    """Ranks at which the bars of a histogram of p-values end: bar i has those of edges[i] < k <= edges[i + 1].
+
+    By n calibration images a p-value is k / (n + 1) for a k of 1 to n + 1. Every bar has equally many of these, the
+    last one those that are left over.
+
+    >>> edges_of(30).tolist()[:3], edges_of(30).tolist()[-3:]
+    ([0, 2, 4], [28, 30, 31])
+    """
+    return np.append(np.arange(0, calibration + 1, _a_bar(calibration)), calibration + 1)
+
+
+def _a_bar(calibration: int) -> int:
+    """How many p-values a bar has."""
+    return -(-(calibration + 1) // BARS)
+
+
+def _bars_of(calibration: int) -> str:
+    possible, a_bar = calibration + 1, _a_bar(calibration)
+    rest = possible % a_bar
+    last = f" (the last one {rest})" if rest else ""
+    return f"Each bar is {a_bar:,} of the {possible:,} p-values that {calibration:,} calibration images allow{last}."
+
+
+def _bars(values: Sequence[float], calibration: int) -> tuple[list[dict[str, str]], str]:
+    """A histogram of p-values as rectangles of a drawing of 640 x 170, and the height of equal bars.
+
+    Heights are images a p-value that there can be, so that a narrower last bar is as high as the others.
+    """
+    if len(values) < FEWEST:
         return [], ""
-    counts, _ = np.histogram(values, BARS, (0.0, 1.0))
-    scale, width = 140 / counts.max(), 600 / BARS
-    bars = [
-        {
-            "x": f"{30 + i * width + 1:.1f}",
-            "y": f"{150 - count * scale:.1f}",
-            "width": f"{width - 2:.1f}",
-            "height": f"{count * scale:.1f}",
-        }
-        for i, count in enumerate(counts)
-    ]
-    return bars, f"{150 - len(values) / BARS * scale:.1f}"
+    edges = edges_of(calibration)
+    ranks = np.rint(np.asarray(values) * (calibration + 1))
+    counts, _ = np.histogram(ranks, edges + 0.5)
+    heights = counts / np.diff(edges)
+    scale, unit = 140 / heights.max(), 600 / (calibration + 1)
+    bars = []
+    for start, end, height in zip(edges[:-1] * unit, edges[1:] * unit, heights * scale, strict=True):
+        gap = min(2.0, (end - start) / 2)
+        bars.append(
+            {
+                "x": f"{30 + start + gap / 2:.2f}",
+                "y": f"{150 - height:.1f}",
+                "width": f"{end - start - gap:.2f}",
+                "height": f"{height:.1f}",
+            }
+        )
+    return bars, f"{150 - len(values) / (calibration + 1) * scale:.1f}"

@@ -19,8 +19,9 @@ from benchmark.detect.loading import SAVED, Loaded
 from benchmark.detect.page import SHOWN, build_page
 from benchmark.detect.sources import Source, find_source
 from benchmark.detect.streaming import Judge, Tally
-from benchmark.detect.table import Row, drop_unfinished, read_table, table_at, table_on
-from benchmark.detect.watching import Folder
+from benchmark.detect.table import Row, drop_unfinished, landing, read_table, table_at, table_on
+from benchmark.detect.watching import Folder, recalled
+from benchmark.say import shown
 
 EVERY = 2.0  # seconds between two looks at a folder that fills
 FEW = 10  # images of which no share is worth a line
@@ -80,20 +81,25 @@ def score(task: Task, source: Source, name: str) -> int:
     """Score images as they are read; 1 if one of them cannot be, else 0. ``name`` is what they are called."""
     tally = Tally(SHOWN if task.page is not None else 0)
     start = time.perf_counter()
+    warm = None  # when the first images were scored, and how many: what comes once took its time with them
     with table_at(task.out) as table, _progress(f"scoring {name}", len(source.items)) as advance:
         for rows in task.judge.rows(source):
             table.write([row for row, _ in rows])
             tally.add(rows)
             advance(len(rows))
-    seconds = time.perf_counter() - start
-    lines = _lines(task, tally, source.labelled, seconds)
+            warm = warm or (time.perf_counter(), tally.count)
+    end = time.perf_counter()
+    took = f" in {end - start:.1f} s"
+    if warm is not None and tally.count > warm[1]:
+        took += f" ({(tally.count - warm[1]) / (end - warm[0]):,.0f} a second, after the first {warm[1]:,})"
+    lines = _lines(task, tally, source.labelled, took)
     _write_page(task, name, tally, lines)
     return _end(task, tally, lines)
 
 
 def judge_again(task: Task, path: Path) -> int:
     """Judge the scores of a table by this alpha and these calibration images; no image is read."""
-    rows = _known(task, path, "scores")
+    _, rows = _known(task, path, "scores")
     tally = Tally()
     tally.add([(row, None) for row in rows])
     with table_at(task.out) as table:
@@ -105,30 +111,58 @@ def watch(task: Task, folder: Path) -> int:
     """Score what is in a folder and what comes into it, until Ctrl-C; rows that the table has are not made again."""
     if task.out is None:
         raise ValueError("a folder that fills is scored into a file")
-    if task.out.exists():
-        drop_unfinished(task.out)
-    known = _known(task, task.out, "out") if task.out.exists() and task.out.stat().st_size else []
-    tally = Tally(SHOWN if task.page is not None else 0)
-    tally.add([(row, None) for row in known])
-    looks = Folder(folder, {row.path for row in known})
+    known, tally = _taken_up(task, task.out, folder)
+    looks, name = Folder(folder, {row.path for row in known}), folder.absolute().name
     _say(f"watching {folder}: new images are scored into {task.out}; Ctrl-C ends it")
+    said: list[str] = []
     try:
         with table_on(task.out) as table:
             while True:
-                if (source := looks.settled()) is not None:
+                source = looks.settled()
+                for fault in looks.faults:
+                    if fault not in said:
+                        _say(f"warning: {fault}; what comes into it is scored once it can be")
+                said = looks.faults
+                if source is not None:
                     for rows in task.judge.rows(source):
                         table.write([row for row, _ in rows])
                         tally.add(rows)
                         for row, _ in rows:
                             _say(_in_words(row))
-                    _write_page(task, folder.absolute().name, tally, _lines(task, tally, ""))
+                    _write_page(task, name, tally, _lines(task, tally, ""))
                 time.sleep(EVERY)
     except KeyboardInterrupt:
         return _end(task, tally, _lines(task, tally, ""))
 
 
-def _known(task: Task, path: Path, key: str) -> list[Row]:
-    """The rows of a table, judged by this judge. Raises ``UsageError`` for those of another cell or rule."""
+def _taken_up(task: Task, out: Path, folder: Path) -> tuple[list[Row], Tally]:
+    """The rows that ``out`` has of a folder that fills, by this judge, as table and page then have them."""
+    tally = Tally(SHOWN if task.page is not None else 0)
+    if out.exists():
+        drop_unfinished(out)
+    if not out.exists() or not out.stat().st_size:
+        return [], tally
+    before, known = _known(task, out, "out")
+    if any(old.flagged != new.flagged or _differ(old, new) for old, new in zip(before, known, strict=True)):
+        with table_at(out) as table:
+            table.write(known)
+        was, now = (sum(bool(row.flagged) for row in rows) for rows in (before, known))
+        alpha, count = task.judge.alpha, len(known)
+        _say(f"{out} is judged again by alpha={alpha}: {now:,} of {count:,} are flagged, before {was:,}")
+    rows, gone = recalled(task.judge, known, folder, tally.most)
+    tally.add(rows)
+    if gone:
+        _say(
+            f"{gone:,} of the {len(tally.top):,} images with the highest scores are no longer there, or are other ones "
+            "now: the page has no pictures of them"
+        )
+    if known:
+        _write_page(task, folder.absolute().name, tally, _lines(task, tally, ""))
+    return known, tally
+
+
+def _known(task: Task, path: Path, key: str) -> tuple[list[Row], list[Row]]:
+    """The rows of a table, and as this judge judges them. Raises ``UsageError`` for those of another cell or rule."""
     before = read_table(path, key)
     rows = task.judge.again(before)
     own = replace(task.judge, calibration=task.loaded.calibration)
@@ -139,7 +173,7 @@ def _known(task: Task, path: Path, key: str) -> list[Row]:
                 f"warning: {key}={path}: every image scores above or below all calibration images, so that nothing "
                 "tells whether this cell and rule wrote it. Make sure that they did"
             )
-        return rows
+        return before, rows
     those = "of calibrate= nor those of the cell's own" if task.calibrated else "of the cell's"
     raise UsageError(
         f"{key}={path} was not written with this cell and rule: its p-values are not those {those} calibration "
@@ -157,15 +191,15 @@ def _differ(before: Row, now: Row) -> bool:
 
 def _in_words(row: Row) -> str:
     if row.score is None:
-        return f"  {row.path}: {row.reason}"
-    return f"  {row.path}: score {row.score:.6g}, p-value {row.p_value:.3g}{', flagged' if row.flagged else ''}"
+        return f"  {shown(row.path)}: {row.reason}"
+    return f"  {shown(row.path)}: score {row.score:.6g}, p-value {row.p_value:.3g}{', flagged' if row.flagged else ''}"
 
 
 # at the end
 
 
-def _lines(task: Task, tally: Tally, labelled: str, seconds: float | None = None) -> list[str]:
-    """What was found, a line each."""
+def _lines(task: Task, tally: Tally, labelled: str, took: str = "") -> list[str]:
+    """What was found, a line each; ``took`` says how long."""
     record, judge = task.loaded.record, task.judge
     axes, by = record.axes, task.loaded.rule or f"its own score ({record.status.headline})"
     whose = "given with calibrate=" if task.calibrated else "kept from training"
@@ -173,8 +207,9 @@ def _lines(task: Task, tally: Tally, labelled: str, seconds: float | None = None
         f"Scores: {axes.model} trained on {axes.dataset} ({axes.normal_class_name or axes.normal_class}), by {by}; "
         f"p-values by {len(judge.calibration):,} normal images {whose}; alpha={judge.alpha}"
     ]
-    speed = f" in {seconds:.1f} s ({tally.count / seconds:,.0f} a second)" if seconds and tally.count >= FEW else ""
-    lines.append(f"{tally.count:,} of {tally.count + len(tally.bad):,} images scored{speed}")
+    lines.append(
+        f"{tally.count:,} of {tally.count + len(tally.bad):,} images scored{took if tally.count >= FEW else ''}"
+    )
     if tally.count >= FEW:
         lines.append(Drift(tally.flagged, tally.count, judge.alpha, len(judge.calibration)).line)
     auroc = auroc_line(tally.labels, record.status, task.normal, labelled)
@@ -189,7 +224,7 @@ def _end(task: Task, tally: Tally, lines: Sequence[str]) -> int:
         if path is not None and path.exists():
             _say(f"{what}: {path}")
     for row in tally.bad[:BAD]:
-        _say(f"benchmark.score: {row.path}: {row.reason}")
+        _say(f"benchmark.score: {shown(row.path)}: {row.reason}")
     if len(tally.bad) > BAD:
         _say(f"benchmark.score: and {len(tally.bad) - BAD:,} more: the column reason of the table names them")
     return 1 if tally.bad else 0
@@ -198,8 +233,8 @@ def _end(task: Task, tally: Tally, lines: Sequence[str]) -> int:
 def _write_page(task: Task, name: str, tally: Tally, lines: Sequence[str]) -> None:
     if task.page is None:
         return
-    text = build_page(name, lines, tally, task.judge.scorer)
-    with replacing(task.page) as temporary:
+    text = build_page(name, lines, tally, task.judge.scorer, len(task.judge.calibration))
+    with replacing(landing(task.page)) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 

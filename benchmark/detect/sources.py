@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import zipfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,10 +16,11 @@ from benchmark.config import UsageError
 from benchmark.data.files import expanded
 from benchmark.data.reading import EXTENSIONS, Unreadable
 from benchmark.detect.arrays import Range, Shape, as_images
-from benchmark.detect.files import image_files, read_many, square
+from benchmark.detect.files import look, read_many, square
 from benchmark.say import one_line
 
 LABELS = ("label", "labels")  # columns of a CSV, arrays of an .npz
+_NOT_UNICODE = re.compile("[\ud800-\udfff]")  # how Python has bytes of names that are no UTF-8
 EXAMPLE = "Type images=<a folder, an image, a CSV with a column path, or an .npz file>"
 
 
@@ -81,13 +83,18 @@ def find_source(
 
 def shown(path: Path) -> str:
     """A path as it stands in a table: a spreadsheet must not take it for a formula."""
-    text = plain(str(path).encode("utf-8", "replace").decode("utf-8"))
+    text = plain(str(path))
     return f"./{text}" if text[:1] in "=+-@" else text
 
 
 def plain(text: str) -> str:
-    """A text without what breaks a row of a CSV although it is in quotes."""
-    return text.replace("\r", "\\r").replace("\0", "\\0")
+    """A text without what breaks a row of a CSV although it is in quotes; bytes that are no UTF-8 as ``\\xff``."""
+    return _NOT_UNICODE.sub(_escaped, text.replace("\r", "\\r").replace("\0", "\\0"))
+
+
+def _escaped(found: re.Match[str]) -> str:
+    number = ord(found.group())
+    return f"\\x{number - 0xDC00:02x}" if 0xDC80 <= number <= 0xDCFF else f"\\u{number:04x}"
 
 
 def _refuse_formulas(items: Sequence[Item], what: str) -> None:
@@ -98,7 +105,9 @@ def _refuse_formulas(items: Sequence[Item], what: str) -> None:
 
 
 def _of_folder(folder: Path, key: str, empty: bool) -> Source:
-    paths = image_files(folder)
+    paths, faults = look(folder)
+    if faults:
+        raise UsageError(f"{key}={folder}: {faults[0]}. Give yourself the right to read it, or take it out")
     if not paths and not empty:
         raise UsageError(
             f"{key}={folder} has no images in it: none of its files ends in {', '.join(EXTENSIONS)}. {EXAMPLE}"
@@ -114,18 +123,30 @@ def _of_folder(folder: Path, key: str, empty: bool) -> Source:
 
 
 def _of_table(path: Path, key: str) -> Source:
+    too_long: list[tuple[int, int]] = []  # lines with more cells than the first one, and how many these have
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             head = file.readline()
             file.seek(0)
             rows = csv.DictReader(file, delimiter=next((d for d in ",;\t" if d in head), ","))
             names = {name.strip().lower(): name for name in rows.fieldnames or ()}
-            found = [row for row in rows if (row.get(names.get("path", "")) or "").strip()]
+            found = []
+            for row in rows:
+                if any(cell.strip() for cell in row.get(None, ())):
+                    too_long.append((rows.line_num, len(row[None]) + len(names)))
+                if (row.get(names.get("path", "")) or "").strip():
+                    found.append(row)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UsageError(f"{key}={path} cannot be read as a CSV in UTF-8: {one_line(error)}") from error
     if "path" not in names:
         raise UsageError(
             f"{key}={path} has no column path; its first line is {head.strip()[:80]!r}. Write there: path or path,label"
+        )
+    if too_long:
+        (line, cells), count = too_long[0], len(names)
+        raise UsageError(
+            f"{key}={path}: line {line} has {cells} cells, and the first line names {count}, so that the rest would be "
+            'cut off. Put a text that has the separator in it in quotes, as in "a,b"'
         )
     if not found:
         raise UsageError(f"{key}={path} lists no images: a line an image must follow its first one")

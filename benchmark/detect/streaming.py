@@ -68,13 +68,13 @@ class Judge:
 class Tally:
     """What is known of all rows so far."""
 
-    most: int = 0  # images that are kept with their pixels, those with the highest scores
+    most: int = 0  # rows that are kept with their pixels, those with the highest scores
     count: int = 0  # scored
     flagged: int = 0
     bad: list[Row] = field(default_factory=list)
     labels: list[tuple[str, float]] = field(default_factory=list)
     p_values: list[float] = field(default_factory=list)
-    _top: list[tuple[float, int, Row, np.ndarray]] = field(default_factory=list)
+    _top: list[tuple[float, int, Row, np.ndarray | None]] = field(default_factory=list)
 
     def add(self, rows: Sequence[tuple[Row, np.ndarray | None]]) -> None:
         for row, image in rows:
@@ -87,7 +87,7 @@ class Tally:
                 self.p_values.append(row.p_value)
             if row.label is not None:
                 self.labels.append((row.label, row.score))
-            if image is not None and self.most:
+            if self.most:
                 entry = (row.score, -self.count, row, image)  # of equal ones the first
                 if len(self._top) < self.most:
                     heapq.heappush(self._top, entry)
@@ -95,6 +95,6 @@ class Tally:
                     heapq.heappushpop(self._top, entry)
 
     @property
-    def top(self) -> list[tuple[Row, np.ndarray]]:
-        """The rows with the highest scores and their pixels, the highest first."""
+    def top(self) -> list[tuple[Row, np.ndarray | None]]:
+        """The rows with the highest scores and their pixels, if there still are any, the highest first."""
         return [(row, image) for _, _, row, image in sorted(self._top, key=lambda entry: entry[:2], reverse=True)]

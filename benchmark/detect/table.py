@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -72,13 +73,18 @@ class ParquetWriter:
         self.file.write_table(pyarrow.table(columns, self.schema))
 
 
+def landing(path: Path) -> Path:
+    """Where what is written as ``path`` has to lie: what a link leads to, so that the link stays one."""
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
+
+
 @contextmanager
 def table_at(path: Path | None) -> Iterator[Writer]:
     """What writes the table at ``path``, by its ending, which is there once it is whole; None: as CSV to stdout."""
     if path is None:
         yield CsvWriter(sys.stdout)
         return
-    with replacing(path) as temporary:
+    with replacing(landing(path)) as temporary:
         if path.suffix.lower() == ".parquet":
             writer = ParquetWriter(temporary)
             try:
@@ -140,13 +146,18 @@ def read_table(path: Path, key: str = "scores") -> list[Row]:
         if lacking:
             raise ValueError(f"it has no column {lacking[0]}")
         found = found.reindex(columns=COLUMNS)
-        scores = pd.to_numeric(found["score"]).astype(np.float32).astype(np.float64)  # what its nine digits name
+        with np.errstate(over="ignore"):  # said below
+            scores = pd.to_numeric(found["score"]).astype(np.float32).astype(np.float64)  # what its nine digits name
+        if np.isinf(scores).any():
+            first = int(np.isinf(scores).argmax())
+            raise ValueError(f"row {first + 1} has the score {found['score'][first]}, and a score is a finite float32")
         p = pd.to_numeric(found["p_value"]).astype(np.float64)
     except (OSError, ValueError, TypeError) as error:  # pandas' and pyarrow's own errors are of these kinds
         raise UsageError(f"{key}={path} is no table of scores: {one_line(error)}") from error
     texts = {name: [None if pd.isna(value) else str(value) for value in found[name]] for name in TEXTS}
+    flags = [None if pd.isna(value) else str(value).lower() == "true" for value in found["flagged"]]
     return [
-        Row(texts["path"][i] or "", _some(score), _some(p[i]), None, texts["label"][i], texts["reason"][i])
+        Row(texts["path"][i] or "", _some(score), _some(p[i]), flags[i], texts["label"][i], texts["reason"][i])
         for i, score in enumerate(scores)
     ]
 

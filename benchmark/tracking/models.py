@@ -21,7 +21,6 @@ import numpy as np
 from benchmark.code_hash import is_ours
 from benchmark.config import CONF_DIR
 from benchmark.engine.committee import NAME as COMMITTEE
-from benchmark.engine.verdict import ALPHA
 from benchmark.store.finished import code_fault
 from benchmark.store.foreign import refuse_model
 from benchmark.store.records import Record
@@ -90,8 +89,11 @@ def save_model(record: Record, folder: Path, location: str = "", run_id: str = "
     from mlflow.models import Model
     from mlflow.pyfunc import save_model
 
+    from benchmark.detect.loading import alpha_of
+
     config, metrics, axes = record.config(), record.metrics, record.axes
     refuse_model(record, config)
+    alpha = alpha_of(config)
     calibration = (record.calibration() or {}).get("index", ())
     images = example(record, config)
     metadata = {
@@ -99,14 +101,14 @@ def save_model(record: Record, folder: Path, location: str = "", run_id: str = "
         "dataset": axes.dataset,
         "normal_class": f"{axes.normal_class} {axes.normal_class_name}".strip(),
         "score": record.status.headline,
-        "alpha": ALPHA,
+        "alpha": alpha,
         "threshold": metrics.get("threshold"),
         "calibration_images": len(calibration),
         "fingerprint": record.fingerprint,
     }
     identity = {"artifact_path": location, "run_id": run_id, "model_uuid": model_id, "model_id": model_id}
     model = Model(**(identity if model_id else {}), metadata=metadata)
-    signature = signature_of(*images.shape[1:])
+    signature = signature_of(*images.shape[1:], alpha)
     path = folder / "model"
     save_model(
         path=str(path),
@@ -125,7 +127,7 @@ def save_model(record: Record, folder: Path, location: str = "", run_id: str = "
     return path
 
 
-def signature_of(channels: int, height: int, width: int) -> Any:
+def signature_of(channels: int, height: int, width: int, alpha: float) -> Any:
     """What goes in and what comes out.
 
     MLflow knows one shape and one type of a tensor, and refuses others with the whole request in its words. So the
@@ -140,7 +142,7 @@ def signature_of(channels: int, height: int, width: int) -> Any:
     return ModelSignature(
         Schema([TensorSpec(np.dtype(object), (-1,), name)]),
         Schema(outputs),
-        ParamSchema([ParamSpec("alpha", DataType.double, ALPHA)]),
+        ParamSchema([ParamSpec("alpha", DataType.double, alpha)]),
     )
 
 

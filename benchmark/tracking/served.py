@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 import json
 import warnings
+from collections.abc import Mapping
 from threading import Lock
 from typing import Any
 
@@ -23,7 +24,7 @@ with warnings.catch_warnings():  # MLflow loads numpy before any model, so nobod
     warnings.filterwarnings("ignore", message="benchmark was imported after numpy or torch")
     import benchmark  # noqa: F401  (it pins what is not loaded yet: torch)
 
-from benchmark.detect.conformal import flagged, p_values
+from benchmark.detect.conformal import flagged, p_values, too_few
 from benchmark.detect.detector import load_detector, refuse_alpha
 from benchmark.say import one_line
 
@@ -43,17 +44,19 @@ class Refused(MlflowException):
         return json.dumps({"error_code": self.error_code, "message": self.why})
 
 
-def _refuse_unknown() -> None:
-    """Raise ``Refused`` for parameters that there are not: MLflow drops them, with a warning that who asks never sees.
+def _asked() -> Mapping[str, Any]:
+    """The parameters that a request has, without defaults. Raises ``Refused`` for those that there are not.
 
-    It has no place that is asked first, so the request is looked up where it was called.
+    MLflow drops these, with a warning that who asks never sees. It has no place that is asked first, so the request is
+    looked up where it was called.
     """
     frame = inspect.currentframe()
     while frame is not None and frame.f_code is not ASKED:
         frame = frame.f_back
-    asked = frame.f_locals.get("params") if frame is not None else None
-    if unknown := [name for name in asked or () if name not in PARAMS]:
+    asked = (frame.f_locals.get("params") if frame is not None else None) or {}
+    if unknown := [name for name in asked if name not in PARAMS]:
         raise Refused(f"params has {str(unknown[0])[:40]!r}, which is none. There is: {', '.join(PARAMS)}")
+    return asked
 
 
 class Served(PythonModel):
@@ -67,11 +70,13 @@ class Served(PythonModel):
 
     def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]
         """Score, p-value and flag of each image; raises ``Refused``."""
-        _refuse_unknown()
+        asked = _asked()
         alpha = (params or {}).get("alpha", self.detector.alpha)
         images = self._images(model_input)
         try:
             refuse_alpha(alpha)
+            if "alpha" in asked and (why := too_few(len(self.detector.calibration_scores), alpha)) is not None:
+                raise Refused(f"{why}: ask for a larger one")
             with self.lock:
                 scores = self.detector.anomaly_scores(images)
         except ValueError as error:

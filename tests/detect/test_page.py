@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import torch
 
 from benchmark import Detector
 from benchmark.detect.origin import origin
-from benchmark.detect.page import build_page
+from benchmark.detect.page import MARK, build_page, is_page
 from benchmark.detect.streaming import Tally
 from benchmark.detect.table import Row
 from tests.detect.conftest import Cells
@@ -54,7 +55,7 @@ def test_the_page_shows_the_highest_first_and_runs_nothing(
 ) -> None:
     detector = detectors[model]
     known = tally(detector, cells.test[:40])
-    page = build_page(EVIL, [EVIL], known, detector.scorer_)
+    page = build_page(EVIL, [EVIL], known, detector.scorer_, len(detector.calibration_scores_))
     tags = Tags()
     tags.feed(page)
     kinds = {tag for tag, _ in tags.found}
@@ -83,6 +84,41 @@ def test_a_score_comes_from_where_the_image_was_changed(cells: Cells, detectors:
         assert found.shape == (7, 7)
         assert np.unravel_index(found.argmax(), found.shape) == (1, 5)
         assert (found >= 0).all()
+
+
+def drawn(detector: Detector, p_values: list[float], calibration: int) -> tuple[np.ndarray, float]:
+    """Heights of a page's bars, and that of its dashed line."""
+    known = Tally(0)
+    known.add([(Row(str(i), 1.0, p, False), None) for i, p in enumerate(p_values)])
+    page = build_page("new", [], known, detector.scorer_, calibration)
+    heights = re.findall(r'<rect x="[\d.]+" y="[\d.]+" width="[\d.]+" height="([\d.]+)">', page)
+    (level,) = re.findall(r'<line x1="30" x2="630" y1="([\d.]+)"', page)
+    return np.array(heights, float), 150 - float(level)
+
+
+@pytest.mark.parametrize("calibration", [4, 18, 19, 20, 30, 39, 60, 613])
+def test_uniform_p_values_stand_at_the_line(detectors: dict[str, Detector], calibration: int) -> None:
+    possible = [k / (calibration + 1) for k in range(1, calibration + 2)]
+    heights, level = drawn(detectors["knn"], possible * 20, calibration)
+    assert heights == pytest.approx(np.full(len(heights), level), abs=0.2)
+    assert min(calibration + 1, 11) <= len(heights) <= 21
+
+
+@pytest.mark.parametrize(("calibration", "rank"), [(19, 1), (60, 3), (613, 30)])
+def test_what_is_flagged_stands_in_the_first_bar(detectors: dict[str, Detector], calibration: int, rank: int) -> None:
+    heights, level = drawn(detectors["knn"], [rank / (calibration + 1)] * 20, calibration)
+    assert np.flatnonzero(heights).tolist() == [0]
+    assert heights[0] > 10 * level
+
+
+def test_a_page_is_known_for_one(detectors: dict[str, Detector], tmp_path: Path) -> None:
+    page = tmp_path / "new.html"
+    page.write_text(build_page("new", [], Tally(0), detectors["knn"].scorer_, 19))
+    assert is_page(page)
+    page.write_text(page.read_text().replace(MARK, ""))
+    assert not is_page(page)
+    page.write_text("")
+    assert is_page(page)
 
 
 def test_the_tally_keeps_the_highest_and_of_equals_the_first() -> None:

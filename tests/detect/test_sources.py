@@ -6,7 +6,10 @@ import io
 import os
 import time
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import PIL.Image
@@ -16,6 +19,7 @@ from benchmark.config import UsageError
 from benchmark.data.arrays import Arrays
 from benchmark.data.files import typed_path
 from benchmark.data.reading import Unreadable
+from benchmark.detect.files import read_folder
 from benchmark.detect.sources import Source, find_source
 from benchmark.detect.watching import Folder
 
@@ -56,6 +60,53 @@ def test_class_folders_are_labels(tmp_path: Path) -> None:
     assert find_source(tmp_path, SHAPE).labelled == ""
 
 
+def test_links_to_folders_are_followed_but_not_in_circles(tmp_path: Path) -> None:
+    for name in ("new/good/1.png", "elsewhere/2.png", "elsewhere/deep/3.png"):
+        draw(tmp_path / name, 0)
+    (tmp_path / "new" / "cut").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "new" / "dent").symlink_to(tmp_path / "elsewhere")  # the same folder twice is no circle
+    (tmp_path / "elsewhere" / "deep" / "up").symlink_to(tmp_path / "new")
+    (tmp_path / "elsewhere" / "itself").symlink_to(tmp_path / "elsewhere")
+    source = find_source(tmp_path / "new", SHAPE)
+    found = [str(path.relative_to(tmp_path / "new")) for path in source.paths]
+    assert found == ["cut/2.png", "cut/deep/3.png", "dent/2.png", "dent/deep/3.png", "good/1.png"]
+    assert [item.label for item in source.items] == ["cut", "cut", "dent", "dent", "good"]
+
+
+@contextmanager
+def not_root() -> Iterator[None]:
+    """Be somebody to whom permissions mean something."""
+    me = os.geteuid()
+    if me == 0:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(me)
+
+
+def test_a_folder_that_cannot_be_looked_into_is_a_fault() -> None:
+    with TemporaryDirectory() as text:
+        folder = Path(text)
+        folder.chmod(0o755)
+        draw(folder / "good" / "1.png", 0)
+        draw(folder / "cut" / "2.png", 0)
+        (folder / "cut").chmod(0)
+        says = f"{folder / 'cut'} cannot be looked into \\(permission denied\\). Give yourself the right"
+        with not_root():
+            with pytest.raises(UsageError, match=f"images={folder}: {says}"):
+                find_source(folder, SHAPE)
+            with pytest.raises(UsageError, match=says):
+                read_folder(folder, SHAPE)
+            looks = Folder(folder)
+            assert looks.settled() is None
+            source = looks.settled()
+            assert source is not None
+            assert [path.name for path in source.paths] == ["1.png"]
+            assert len(looks.faults) == 1
+        (folder / "cut").chmod(0o755)
+
+
 def test_a_table_names_files_beside_it(tmp_path: Path) -> None:
     draw(tmp_path / "images" / "=1+2.png", 7)
     draw(tmp_path / "b.png", 8)
@@ -64,6 +115,16 @@ def test_a_table_names_files_beside_it(tmp_path: Path) -> None:
     source = find_source(table, SHAPE)
     assert levels(source) == [7, None, 8]
     assert [item.label for item in source.items] == ["good", None, "bad"]
+
+
+def test_a_label_with_a_comma_is_never_cut(tmp_path: Path) -> None:
+    draw(tmp_path / "a.png", 7)
+    table = tmp_path / "list.csv"
+    table.write_text('path,label\na.png,"a,b"\na.png,good,\n')  # empty cells at the end are of spreadsheets
+    assert [item.label for item in find_source(table, SHAPE).items] == ["a,b", "good"]
+    table.write_text("path,label\na.png,good\n\na.png,a,b\n")
+    with pytest.raises(UsageError, match="line 4 has 3 cells, and the first line names 2"):
+        find_source(table, SHAPE)
 
 
 def test_a_name_is_no_formula_in_a_spreadsheet(tmp_path: Path) -> None:

@@ -23,12 +23,12 @@ import uvicorn
 from mlflow import MlflowClient
 from mlflow.pyfunc import scoring_server
 
-from benchmark import load_detector
+from benchmark import Detector, load_detector
 from benchmark.config import TrackingConfig, UsageError
 from benchmark.detect.conformal import flagged
 from benchmark.store.records import Record, read_record
 from benchmark.sync import main as sync
-from benchmark.tracking.models import PACKAGES, ROOMS, chosen
+from benchmark.tracking.models import PACKAGES, ROOMS, chosen, save_model
 from benchmark.tracking.registry import register
 from benchmark.tracking.tracker import Tracker
 from tests.faults.helpers import run_here
@@ -313,6 +313,26 @@ def test_alpha_can_be_said_with_the_request(server: Server, best: Record) -> Non
         assert [row["flagged"] for row in answer["predictions"]] == expected
         seen.add(sum(expected))
     assert len(seen) > 1, "another alpha flags no other images"
+
+
+def test_an_alpha_that_flags_nothing_is_refused_where_it_is_said(server: Server, best: Record) -> None:
+    count = len(load_detector(best.path).calibration_scores)
+    status, answer = server.ask({"inputs": square(0), "params": {"alpha": 0.001}})
+    said = f"{count} calibration images flag nothing at alpha=0.001, which takes 999: ask for a larger one"
+    assert (status, json.loads(answer)["message"]) == (400, said)
+    least = 1 / (count + 1)
+    assert server.ask({"inputs": square(0), "params": {"alpha": least}})[0] == 200
+
+
+def test_a_saved_detector_is_served_with_its_alpha(images: np.ndarray, tmp_path: Path) -> None:
+    detector = Detector("pca", components=2, calibration_share=0.2, alpha=0.2, device="cpu")
+    detector.fit(np.random.default_rng(0).integers(0, 256, (30, 28, 28), dtype=np.uint8)).save(tmp_path / "mine")
+    model = mlflow.pyfunc.load_model(str(save_model(read_record(tmp_path / "mine"), tmp_path / "model")))
+    shown = np.concatenate([images[:5], 255 - images[:5]])
+    assert model.predict(shown)["flagged"].tolist() == detector.flag(shown).tolist()
+    detector.set_params(alpha=0.05)
+    assert not detector.flag(shown).any(), "six calibration images flag nothing at the usual alpha"
+    assert model.metadata.signature.params.params[0].default == 0.2
 
 
 def square(value: Any) -> Any:
