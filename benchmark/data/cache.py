@@ -34,6 +34,7 @@ from benchmark.data.writing import remove, replacing, scratch
 
 SPLIT = f" ({TRAIN_SHARE:.0%} of each class train, by a hash of their content)"
 FORMAT = 2  # raise it when the same files give another cache
+FITTED = 2  # raise it when they do with ``keep_aspect`` alone
 SUM = "sha256"  # in about.json: of all that stands there besides
 ROWS = 1024  # images that are copied at once
 
@@ -55,7 +56,8 @@ class Way:
 
     def place(self, data_dir: Path) -> Path:
         """The folder of its cache."""
-        key = json.dumps([FORMAT, *map(str, asdict(self).values())])
+        fitted = [FITTED] if self.keep_aspect else []
+        key = json.dumps([FORMAT, *map(str, asdict(self).values()), *fitted])
         return data_dir / "folder" / f"{self.name}-{hashlib.sha256(key.encode(errors='replace')).hexdigest()[:12]}"
 
 

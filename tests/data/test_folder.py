@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import os
 import shutil
@@ -16,7 +17,7 @@ from PIL import Image
 
 from benchmark.config import UsageError
 from benchmark.data import dataset_names, load_dataset_config
-from benchmark.data.cache import version_of
+from benchmark.data.cache import Way, version_of
 from benchmark.data.folder import complete
 from benchmark.data.images import ImageData, load_images
 from benchmark.data.layouts import find, in_order
@@ -481,6 +482,14 @@ def test_arrays_that_change_while_they_are_read_are_refused(tmp_path, monkeypatc
     np.savez(path, images=PNG[40:80], labels=1 - np.arange(40) % 2)
     monkeypatch.setattr("benchmark.data.folder.find", lambda _: found)
     assert "a.npz changed while it was read. Type the command again" in refused(path, tmp_path / "data")
+
+
+@pytest.mark.parametrize("keep_aspect", [False, True])
+def test_a_cache_of_before_long_images_were_kept_is_not_used_and_others_are(tmp_path, keep_aspect):
+    way = Way("parts", tmp_path, SIZE, None, keep_aspect)
+    key = hashlib.sha256(json.dumps([2, "parts", str(tmp_path), "28", "None", str(keep_aspect)]).encode())
+    before = tmp_path / "folder" / f"parts-{key.hexdigest()[:12]}"
+    assert (way.place(tmp_path) == before) is not keep_aspect
 
 
 def test_numbers_of_any_length_are_ordered():
