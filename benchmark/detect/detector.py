@@ -21,12 +21,13 @@ from benchmark.detect.arrays import FLAT, as_array, as_images, full_shape, gathe
 from benchmark.detect.conformal import flagged, p_values, too_few
 from benchmark.detect.files import read_folder
 from benchmark.detect.fitting import Plan, fit
-from benchmark.detect.loading import Loaded, load_cell
+from benchmark.detect.loading import Loaded, load_cell, unreadable
 from benchmark.detect.ruling import calibration_scores
 from benchmark.detect.settings import BadSetting, model_settings, plain, refuse_settings, refuse_unknown
 from benchmark.engine.device import resolve_device
 from benchmark.engine.metrics import conformal_threshold
 from benchmark.engine.state import Training
+from benchmark.store.files import RecordError
 
 Names = tuple[str, str, str, int]  # model, data set, split, class: as ``Axes`` has them
 NAMES = ("images", "one_vs_rest", 0)  # data set, split and class where nobody says others
@@ -354,7 +355,10 @@ class Detector(OutlierMixin, BaseEstimator):
         self.image_shape_, self.n_features_in_ = loaded.shape, prod(loaded.shape)
         self.levels_ = loaded.levels
         self.plan_ = loaded.plan
-        history = loaded.record.history()
+        try:
+            history = loaded.record.history()
+        except (RecordError, OSError) as error:
+            raise unreadable(loaded.record.path, error) from error
         self.history_ = [] if history is None else history.to_dict("records")
         return self
 

@@ -371,6 +371,8 @@ def test_saving_spares_what_is_no_detector(cells: Cells, fitted: Detector, tmp_p
     (tmp_path / "letter.txt").write_text("dear")
     with pytest.raises(UsageError, match="exists and is no saved detector: it is left as it is"):
         fitted.save(tmp_path)
+    with pytest.raises(UsageError, match=r"letter.txt/below: the detector cannot be saved there \(.+\). Name another"):
+        fitted.save(tmp_path / "letter.txt" / "below")
     assert (tmp_path / "letter.txt").read_text() == "dear"
     shutil.copytree(cells.paths["pca"], tmp_path / "cell")
     with pytest.raises(UsageError, match="exists and is no saved detector: it is left as it is"):
