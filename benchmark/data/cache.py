@@ -31,6 +31,7 @@ from benchmark.data.layouts import Found, in_order
 from benchmark.data.reader import Reader, Report
 from benchmark.data.sources import locked
 from benchmark.data.writing import remove, replacing, scratch
+from benchmark.say import shown
 
 SPLIT = f" ({TRAIN_SHARE:.0%} of each class train, by a hash of their content)"
 FORMAT = 2  # raise it when the same files give another cache
@@ -52,7 +53,7 @@ class Way:
     @property
     def key(self) -> str:
         """What was typed, for what is said."""
-        return f"dataset.path={self.path}"
+        return f"dataset.path={shown(str(self.path))}"
 
     def place(self, data_dir: Path) -> Path:
         """The folder of its cache."""
