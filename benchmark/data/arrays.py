@@ -128,10 +128,18 @@ class Arrays:
         own = name.replace("images", "labels")
         if own not in labels:
             return Part(name, None, [None] * shape[0])
-        if labels[own].shape != shape[:1] or labels[own].dtype.kind not in "iuUS":
+        if labels[own].shape != shape[:1] or labels[own].dtype.kind not in "iubUS":
             raise UsageError(
                 f"{where} has {shape[0]:,} images, and {own} is of type {labels[own].dtype} and shape "
-                f"{labels[own].shape}; it must have a whole number or a word for each image"
+                f"{labels[own].shape}; it must have a whole number, a bool or a word for each image"
+            )
+        if labels[own].dtype.kind == "b":
+            labels[own] = labels[own].astype(np.uint8)  # classes 0 and 1
+        if labels[own].dtype.kind == "i" and labels[own].min(initial=0) < 0:
+            numbers = ", ".join(str(number) for number in np.unique(labels[own])[:5])
+            raise UsageError(
+                f"{self.key}={self.path}: {own} has negative numbers ({numbers}), and no class name begins with a -. "
+                f"Save words, for example of 1 and -1: {own}=numpy.where(labels == 1, 'good', 'anomalous')"
             )
         plain = np.char.decode(labels[own], "utf-8", "replace") if labels[own].dtype.kind == "S" else labels[own]
         words = [str(label) for label in plain.tolist()]

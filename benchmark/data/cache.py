@@ -31,9 +31,11 @@ from benchmark.data.layouts import Found, in_order
 from benchmark.data.reader import Reader, Report
 from benchmark.data.sources import locked
 from benchmark.data.writing import remove, replacing, scratch
+from benchmark.say import shown
 
 SPLIT = f" ({TRAIN_SHARE:.0%} of each class train, by a hash of their content)"
 FORMAT = 2  # raise it when the same files give another cache
+FITTED = 2  # raise it when they do with ``keep_aspect`` alone
 SUM = "sha256"  # in about.json: of all that stands there besides
 ROWS = 1024  # images that are copied at once
 
@@ -51,11 +53,12 @@ class Way:
     @property
     def key(self) -> str:
         """What was typed, for what is said."""
-        return f"dataset.path={self.path}"
+        return f"dataset.path={shown(str(self.path))}"
 
     def place(self, data_dir: Path) -> Path:
         """The folder of its cache."""
-        key = json.dumps([FORMAT, *map(str, asdict(self).values())])
+        fitted = [FITTED] if self.keep_aspect else []
+        key = json.dumps([FORMAT, *map(str, asdict(self).values()), *fitted])
         return data_dir / "folder" / f"{self.name}-{hashlib.sha256(key.encode(errors='replace')).hexdigest()[:12]}"
 
 

@@ -42,13 +42,17 @@ def refuse_names(names: Sequence[str]) -> None:
     for i, name in enumerate(names):
         if name in names[:i]:
             raise UsageError(f"dataset.classes names {name[:40]!r} twice: every class and kind needs a name of its own")
-        allowed = None
-        if not name or name[0] in "=+-@" or any(c in "[]<>" or not c.isprintable() for c in name):
-            allowed = "not empty, without = + - @ in front, and without brackets [ ] < > and control characters"
-        elif "${" in name or name == "???":
-            allowed = "without ${, and not ???, which configurations take for something else"
-        if allowed is not None:
+        if (allowed := allowed_name(name)) is not None:
             raise UsageError(f"dataset.classes: {name[:40]!r} is not allowed: a class name must be {allowed}")
+
+
+def allowed_name(name: str) -> str | None:
+    """What the name of a class may be, if it is not ``name``; None if it may be that."""
+    if not name or name[0] in "=+-@" or any(c in "[]<>" or not c.isprintable() for c in name):
+        return "not empty, without = + - @ in front, and without brackets [ ] < > and control characters"
+    if "${" in name or name == "???":
+        return "without ${, and not ???, which configurations take for something else"
+    return None
 
 
 def refuse_ambiguous(value: Any, names: Sequence[str], key: str = NORMAL) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 from benchmark.config import LONGEST, UsageError, is_plain_name, refusal
 from benchmark.data import dataset_names, is_own
 from benchmark.data.cache import About, Mapped, Report, Way, cached, discard, mapped, of_content, version_of
-from benchmark.data.classes import refuse_names
+from benchmark.data.classes import allowed_name
 from benchmark.data.files import data_dir, typed_path
 from benchmark.data.judging import in_words
 from benchmark.data.layouts import Found, find, listed
@@ -62,7 +62,7 @@ def complete(dataset: Any, folder: Path, thorough: bool = False) -> str | None:
         return None
     way = _way(dataset)
     found = find(way.path)
-    _refuse_twins({item.label for item in found.items})
+    _refuse_labels(way, found)
     with _progress(way.path) as report:
         about, is_new = cached(way, found, folder, report, thorough)
     if about.faults and dataset.on_bad == "stop":
@@ -71,9 +71,10 @@ def complete(dataset: Any, folder: Path, thorough: bool = False) -> str | None:
             "right, or type dataset.on_bad=skip, which leaves them out and only tests on classes that have too few"
         )
     _fill(dataset, way, about)
-    where = f"read into {way.place(folder)}" if is_new else f"in {way.place(folder)}"
+    place = shown(str(way.place(folder)))
+    where = f"read into {place}" if is_new else f"in {place}"
     what = f"{_in_words(way, about, found)}{_left_out(found.left_out)}"
-    return f"dataset=folder: {way.path}: {what}; {where}{_skipped(about)}"
+    return f"dataset=folder: {shown(str(way.path))}: {what}; {where}{_skipped(about)}"
 
 
 def own_arrays(dataset: Any, folder: Path) -> list[np.ndarray]:
@@ -148,14 +149,24 @@ def _refuse_namesakes(datasets: Sequence[Any]) -> None:
             )
 
 
-def _refuse_twins(classes: set[str]) -> None:
-    """Raise ``UsageError`` for classes that could not be told apart where one is typed, in capitals or not."""
+def _refuse_labels(way: Way, found: Found) -> None:
+    """Raise ``UsageError`` for names that no class can have, with all else that can be told before images are read.
+
+    Those of which classes differ in capitals alone could not be told apart where one is typed.
+    """
+    wrong: list[tuple[str, str]] = []
     known: dict[str, str] = {}
-    for name in sorted(classes):
-        if (other := known.setdefault(name.lower(), name)) != name:
-            raise UsageError(
-                f"the classes {shown(other)} and {shown(name)} differ in capitals alone. Give one of them another name"
-            )
+    for label in sorted({item.label for item in found.items}):
+        if (allowed := allowed_name(label)) is not None:
+            wrong.append((f"class {label}", f"not allowed, as a class name must be {allowed}"))
+        if (other := known.setdefault(label.lower(), label)) != label:
+            wrong.append((f"classes {other} and {label}", "differing in capitals alone"))
+    if wrong:
+        faults = [*wrong, *found.faults]
+        raise UsageError(
+            f"{way.key}: {_many(faults, 'fault')} that can be told before an image is read: {in_words(faults)}. Give "
+            "the classes other names"
+        )
 
 
 def _name(dataset: Any, path: Path) -> str:
@@ -178,7 +189,6 @@ def _name(dataset: Any, path: Path) -> str:
 
 
 def _fill(dataset: Any, way: Way, about: About) -> None:
-    refuse_names(about.classes)
     dataset.name, dataset.path, dataset.content = way.name, str(way.path), about.content
     dataset.channels, dataset.classes = about.channels, about.classes
     told = [f"{shown(name)}: {reason}".replace("${", ESCAPED) for name, reason in about.faults]

@@ -17,12 +17,13 @@ from __future__ import annotations
 import csv
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TextIO
 
 from benchmark.config import UsageError
-from benchmark.data.arrays import FILE, Arrays
+from benchmark.data.arrays import FILE, WHOLE, Arrays
 from benchmark.data.files import expanded
 from benchmark.data.reading import EXTENSIONS
 from benchmark.say import shown
@@ -30,6 +31,7 @@ from benchmark.say import shown
 GOOD = "good"  # the class of a flat folder, and of arrays without labels
 SPLITS = ("train", "test")
 COLUMNS = ("path", "label", "split")
+MORE_CELLS = "with more cells than the first line has columns, as text with a comma outside of quotes makes"
 NAMED = 3  # of many, how many are named
 
 
@@ -111,6 +113,7 @@ class _Folder:
         folders, images = self._entries(self.path)
         inside = {name: self._entries(self.path / name) for name in folders}
         others = [name for name in folders if inside[name][1] and name not in SPLITS]
+        self._refuse_capitals(inside, others)
         if "train" in inside and inside["train"][0] and not others:
             layout, items = self._splits(inside, images)
         elif classes := [name for name in folders if inside[name][1]]:
@@ -123,6 +126,16 @@ class _Folder:
             raise UsageError(self._empty(inside))
         return Found(layout, items, self.strays, self.left_out, files=[item.path for item in items])
 
+    def _refuse_capitals(self, inside: dict[str, tuple[list[str], list[str]]], others: Sequence[str]) -> None:
+        """Raise ``UsageError`` for ``Train/`` where it must be ``train/``: it would be passed over, or be a class."""
+        odd = [name for name in inside if name not in SPLITS and name.lower() in SPLITS and any(inside[name])]
+        if odd and "train" in map(str.lower, inside) and set(others) <= set(odd):
+            wanted = " and ".join(f"{name.lower()}/" for name in odd)
+            raise UsageError(
+                f"{self.key}={self.path}: {' and '.join(f'{name}/' for name in odd)} must be in small letters to be "
+                f"what is trained on or tested. Rename {'them' if len(odd) > 1 else 'it'}: {wanted}"
+            )
+
     def _splits(self, inside: dict[str, tuple[list[str], list[str]]], images: list[str]) -> tuple[str, list[Item]]:
         items = []
         for split in SPLITS:
@@ -134,6 +147,13 @@ class _Folder:
         self.left_out += [f"{name}/" for name in inside if name not in SPLITS]
         if not items:
             raise UsageError(self._empty(inside))
+        if not any(item.split == "train" for item in items) and (classes := inside["train"][0]):
+            deeper = [name for name in self.left_out if name.startswith("train/")]
+            why = f"images are not looked for in deeper folders ({listed(deeper)})" if deeper else "they are empty"
+            raise UsageError(
+                f"{self.key}={self.path}: there are no images in the class folders of train/ ({listed(classes)}): {why}"
+                f". Put them into train/{shown(classes[0])}/ itself"
+            )
         trained = {item.label for item in items if item.split == "train"}
         is_of_good = len(trained) == 1
         return f"train/{trained.pop()} and test/CLASS" if is_of_good else "train/CLASS and test/CLASS", items
@@ -182,6 +202,9 @@ class _Folder:
         kinds = ", ".join(EXTENSIONS)
         better = next((name for name, (folders, _) in inside.items() if "train" in folders), None)
         hint = f"Type {self.key}={self.path / better}" if better else f"Type {self.key}=<the folder that holds them>"
+        deeper = [name for name in self.left_out if name.startswith(tuple(f"{split}/" for split in SPLITS))]
+        if deeper:
+            hint = f"Not looked into: {listed(deeper)}. Put the images into the class folders themselves"
         return f"{self.key}={self.path}: there are no images ({kinds}) in it, nor in its class folders. {hint}"
 
 
@@ -190,20 +213,28 @@ def _of_table(path: Path, key: str) -> Found:
         with path.open(encoding="utf-8-sig", newline="") as file:
             head = file.readline()
             file.seek(0)
-            rows = list(csv.reader(file, delimiter=next((d for d in ",;\t" if d in head), ",")))
+            rows = list(_rows(file, next((d for d in ",;\t" if d in head), ",")))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UsageError(f"{key}={path} cannot be read as a CSV file in UTF-8 ({error})") from error
-    names = [name.strip().lower() for name in rows[0]] if rows else []
+    names = [name.strip().lower() for name in rows[0][1]] if rows else []
     if not {"path", "label"} <= set(names):
         raise UsageError(
             f"{key}={path}: its first line must name the columns path and label (and split, if there is one); it "
             f"has: {listed(names, 5) or 'nothing'}"
         )
+    if twice := [name for name in COLUMNS if names.count(name) > 1]:
+        raise UsageError(
+            f"{key}={path}: its first line names the column {twice[0]} {names.count(twice[0])} times, and which of "
+            f"them counts is not said. Leave one {twice[0]}, and call the other something else"
+        )
     at = {name: names.index(name) for name in COLUMNS if name in names}
     items, faults, seen = [], [], set()
-    has_split = "split" in at and any(len(row) > at["split"] and row[at["split"]].strip() for row in rows[1:])
-    for number, row in enumerate(rows[1:], 2):
+    has_split = "split" in at and any(len(row) > at["split"] and row[at["split"]].strip() for _, row in rows[1:])
+    for number, row in rows[1:]:
         if not any(cell.strip() for cell in row):
+            continue
+        if any(cell.strip() for cell in row[len(names) :]):
+            faults.append((f"line {number}", f"{MORE_CELLS} ({len(row)}, not {len(names)})"))
             continue
         cells = {name: row[place].strip() if place < len(row) else "" for name, place in at.items()}
         name, split = cells["path"] or f"line {number}", cells.get("split", "").lower() or None
@@ -218,6 +249,14 @@ def _of_table(path: Path, key: str) -> Found:
         items = [Item(item.name, item.path, item.label, "train") for item in items]
     layout = "a CSV of path, label and split" if has_split else "a CSV of path and label"
     return Found(layout, items, faults, files=[item.path for item in items])
+
+
+def _rows(file: TextIO, delimiter: str) -> Iterator[tuple[int, list[str]]]:
+    """Each row with the number of the line that it begins in: text in quotes may go over several."""
+    reader, first = csv.reader(file, delimiter=delimiter), 1
+    for row in reader:
+        yield first, row
+        first = reader.line_num + 1
 
 
 def _fault_of_row(cells: dict[str, str], split: str | None, has_split: bool, is_again: bool) -> str | None:
@@ -237,6 +276,10 @@ def _of_arrays(path: Path, key: str) -> Found:
         for part in arrays.parts
         for number, label in enumerate(part.labels)
     ]
+    if not any(item.split == "train" for item in items) and any(part.name == WHOLE[0] for part in arrays.parts):
+        raise UsageError(f"{key}={path}: {WHOLE[0]} has no images, and without any nothing can be trained on")
+    if not items:
+        raise UsageError(f"{key}={path}: images has no images")
     if not any(item.split for item in items) and len({item.label for item in items}) == 1:
         items = [Item(item.name, item.path, item.label, "train") for item in items]
     return Found("arrays of an .npz file", items, arrays=arrays, files=[path])

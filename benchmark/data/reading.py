@@ -127,12 +127,28 @@ def fitted(image: Image, size: int, keep_aspect: bool) -> np.ndarray:
 
 
 def _resized(image: Image, size: int, keep_aspect: bool) -> Image:
-    from PIL import ImageOps
+    import PIL.Image
     from PIL.Image import Resampling
 
-    if keep_aspect:
-        return ImageOps.pad(image, (size, size), Resampling.BILINEAR, color=0)
-    return image.resize((size, size), Resampling.BILINEAR)
+    if not keep_aspect:
+        return image.resize((size, size), Resampling.BILINEAR)
+    width, height = _within(*image.size, size)
+    square = PIL.Image.new(image.mode, (size, size))  # black
+    square.paste(
+        image.resize((width, height), Resampling.BILINEAR), (round((size - width) / 2), round((size - height) / 2))
+    )
+    return square
+
+
+def _within(width: int, height: int, size: int) -> tuple[int, int]:
+    """Width and height in a square with the same aspect; a pixel is left of the short side, however long the other is.
+
+    >>> _within(200, 100, 28), _within(1, 3000, 28)
+    ((28, 14), (1, 28))
+    """
+    if width >= height:
+        return size, max(1, round(height / width * size))
+    return max(1, round(width / height * size)), size
 
 
 def to_bytes(pixels: np.ndarray) -> np.ndarray:

@@ -38,13 +38,13 @@ def as_array(images: Any) -> np.ndarray:
 
 
 def gathered(images: Any) -> Any:
-    """A list of images, of Pillow's too, as one array; else what it is. Raises ``BadImages`` for several shapes.
+    """A list of images, of Pillow's too, as one array; numbers of Python's own as numpy's; else what it is.
 
-    A mask is refused, as what lies under it would be taken for pixels.
+    Raises ``BadImages`` for several shapes, and for a mask, as what lies under it would be taken for pixels.
     """
     if not isinstance(images, list | tuple) or not len(images) or np.isscalar(images[0]):
         _refuse_masked(images)
-        return images
+        return _told(images)
     for image in images:
         _refuse_masked(image)
     parts = [np.asarray(_numpy(image)) for image in images]
@@ -53,7 +53,18 @@ def gathered(images: Any) -> Any:
             f"images of one shape are needed, got {parts[0].shape} and {next(iter(shapes))} "
             "(an inhomogeneous list). Resize them, or hand in a folder, whose images are resized"
         )
-    return np.stack(parts)
+    return _told(np.stack(parts))
+
+
+def _told(images: Any) -> Any:
+    """An array of Python's own numbers as one of the whole numbers, floats or booleans that they are."""
+    if not isinstance(images, np.ndarray) or images.dtype != object:
+        return images
+    try:
+        found = np.array(images.tolist())
+    except (ValueError, OverflowError):
+        return images
+    return found if found.dtype.kind in "biuf" and found.shape == images.shape else images
 
 
 def _refuse_masked(images: Any) -> None:

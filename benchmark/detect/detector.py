@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from math import prod
+from math import isfinite, prod
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
@@ -21,17 +21,18 @@ from benchmark.detect.arrays import FLAT, as_array, as_images, full_shape, gathe
 from benchmark.detect.conformal import flagged, p_values, too_few
 from benchmark.detect.files import read_folder
 from benchmark.detect.fitting import Plan, fit
-from benchmark.detect.loading import Loaded, load_cell
+from benchmark.detect.loading import Loaded, load_cell, unreadable
 from benchmark.detect.ruling import calibration_scores
-from benchmark.detect.settings import BadSetting, model_settings, refuse_settings, refuse_unknown
+from benchmark.detect.settings import BadSetting, model_settings, plain, refuse_settings, refuse_unknown
 from benchmark.engine.device import resolve_device
 from benchmark.engine.metrics import conformal_threshold
 from benchmark.engine.state import Training
+from benchmark.store.files import RecordError
 
 Names = tuple[str, str, str, int]  # model, data set, split, class: as ``Axes`` has them
 NAMES = ("images", "one_vs_rest", 0)  # data set, split and class where nobody says others
-# Times the largest calibration score, where nothing is to be flagged: beyond any image, and yet a float64 that is
-# subtracted from it leaves scores the digits of a float32, so that ``decision_function`` ranks (infinity would not).
+# Times the largest calibration score, where nothing is to be flagged or all: beyond any image, and yet a float64 that,
+# subtracted from it, leaves scores the digits of a float32, so that ``decision_function`` ranks (infinity would not).
 FAR = 2.0**24
 SEEDS = 2**32  # seeds are below
 
@@ -90,7 +91,8 @@ class Detector(OutlierMixin, BaseEstimator):
         Anomaly scores of the calibration images: float64 (n,).
     offset_
         ``decision_function`` is ``score_samples`` less this; images below it are flagged. Where there are too few
-        calibration images for ``alpha``, far below any score: then none is.
+        calibration images for ``alpha``, far below any score: then none is; where ``alpha`` is 1 to the last of its
+        digits, far above: then all are.
     threshold_
         The same as an anomaly score: ``-offset_``.
     image_shape_
@@ -167,12 +169,14 @@ class Detector(OutlierMixin, BaseEstimator):
         Raises ``ValueError`` for images that cannot be taken, ``UsageError`` for settings that cannot be.
         """
         self._refuse()
-        device, precision = resolve_device(self.device, self.precision)
+        device, precision = resolve_device(plain(self.device), plain(self.precision))
         images = self._training_images(X)
-        settings = model_settings(self.model, self._keywords, self.image_shape_, self.names and self.names[0])
-        names = self.names or (settings["name"], *NAMES)
+        named = plain(self.names)
+        settings = model_settings(self.model, self._keywords, self.image_shape_, named and named[0])
+        names = named or (settings["name"], *NAMES)
         axes = Axes(model=names[0], dataset=names[1], split=names[2], normal_class=names[3], seed=int(self.seed))
-        plan = Plan(settings, axes, self.rule, self.calibration_share, self.steps_per_epoch, device, precision)
+        rule, share, steps = plain((self.rule, self.calibration_share, self.steps_per_epoch))
+        plan = Plan(settings, axes, rule, share, steps, device, precision)
         fitted = fit(plan, images, self._say if self.verbose else None)
         self.plan_, self.scorer_, self.history_ = plan, fitted.scorer, fitted.training.history
         if copies := copies_kept(images, fitted.split):
@@ -273,9 +277,10 @@ class Detector(OutlierMixin, BaseEstimator):
         check_is_fitted(self, "scorer_")
         refuse_alpha(self.alpha)
         threshold = conformal_threshold(self.calibration_scores_, self.alpha)
-        if threshold is not None:
+        if threshold is not None and isfinite(threshold):
             return threshold
-        return FAR * (1 + np.abs(self.calibration_scores_).max(initial=0.0))
+        far = FAR * (1 + np.abs(self.calibration_scores_).max(initial=0.0))
+        return far if threshold is None else -far
 
     @property
     def calibration_scores(self) -> np.ndarray:
@@ -335,8 +340,8 @@ class Detector(OutlierMixin, BaseEstimator):
             self.calibration_scores_,
             self.image_shape_,
             self.levels_,
-            self.keep_aspect,
-            self.alpha,
+            bool(self.keep_aspect),
+            float(self.alpha),
             self.history_,
         )
         return saving.save(kept, Path(path))
@@ -350,7 +355,10 @@ class Detector(OutlierMixin, BaseEstimator):
         self.image_shape_, self.n_features_in_ = loaded.shape, prod(loaded.shape)
         self.levels_ = loaded.levels
         self.plan_ = loaded.plan
-        history = loaded.record.history()
+        try:
+            history = loaded.record.history()
+        except (RecordError, OSError) as error:
+            raise unreadable(loaded.record.path, error) from error
         self.history_ = [] if history is None else history.to_dict("records")
         return self
 

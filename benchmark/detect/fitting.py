@@ -8,6 +8,7 @@ classes), the names and the seed that random numbers are drawn from, precision, 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -127,4 +128,5 @@ def _train(
     try:
         return (train_in_company if together else train)(fleet, images, [member], settings, watch)
     except ValueError as error:
-        raise UsageError(f"model {plan.model['name']} cannot be fitted: {one_line(error, 1000)}") from error
+        said = re.sub(r"\bmodel\.(\w+=)", r"\1", one_line(error, 1000))  # in Python a keyword is typed alone
+        raise UsageError(f"model {plan.model['name']} cannot be fitted: {said}") from error

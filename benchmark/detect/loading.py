@@ -58,9 +58,9 @@ def load_cell(path: str | Path, rule: str | None = None, device: str | None = No
     one that the cell was trained on where it is here, else the CPU.
     """
     record = open_record(Path(path))
-    config = record.config()
-    refuse_model(record, config)
     try:
+        config = record.config()
+        refuse_model(record, config)
         shape = image_shape(record, config)
         name = _rule_name(record, config, rule)
         scorer = _own_scorer(record, config, shape, device)
@@ -80,6 +80,8 @@ def load_cell(path: str | Path, rule: str | None = None, device: str | None = No
         return Loaded(record, config, scorer, shape, calibration, name, None if levels is None else tuple(levels), plan)
     except UsageError:
         raise
+    except (RecordError, OSError) as error:
+        raise unreadable(record.path, error) from error
     except KeyError as error:
         raise UsageError(f"{path}: its configuration is of another version, it lacks {one_line(error)}") from error
     except (TypeError, ValueError, AttributeError, IndexError) as error:
@@ -112,7 +114,7 @@ def open_record(path: Path) -> Record:
     try:
         record = read_record(path)
     except (RecordError, OSError) as error:
-        raise UsageError(f"cell={path} cannot be read: {one_line(error, 1000)}") from error
+        raise unreadable(path, error) from error
     if record.state != "done":
         reason = shown(record.status.reason or "")
         raise UsageError(f"cell={path} is {record.state} and scores nothing: {reason}. Train it again, or name another")
@@ -125,6 +127,11 @@ def open_record(path: Path) -> Record:
             "again: the command that trained it does so"
         )
     return record
+
+
+def unreadable(path: Path, error: Exception) -> UsageError:
+    """What is said of a cell of which a file is gone, damaged, or another than was written."""
+    return UsageError(f"cell={path} cannot be read: {one_line(error, 1000)}")
 
 
 def _own_scorer(record: Record, config: Mapping[str, Any], shape: tuple[int, int, int], device: str | None) -> Scorer:

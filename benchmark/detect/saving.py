@@ -26,6 +26,7 @@ from benchmark.engine.metrics import conformal_threshold
 from benchmark.engine.verdict import ALPHA, score_arrays
 from benchmark.models.refusals import arguments_of
 from benchmark.rules import rule_code, shipped
+from benchmark.say import one_line
 from benchmark.store.environment import environment
 from benchmark.store.files import RecordError
 from benchmark.store.format import Status
@@ -80,7 +81,7 @@ def _steps_per_epoch(record: Record) -> int | None:
 
 
 def save(kept: Kept, path: Path) -> Path:
-    """Write a fitted detector as a record. Raises ``UsageError`` where something else lies at ``path``."""
+    """Write a fitted detector as a record. Raises ``UsageError`` where something else lies at ``path``, or none can."""
     if path.exists() and not (path.is_dir() and not any(path.iterdir())) and not _is_saved(path):
         raise UsageError(f"{path} exists and is no saved detector: it is left as it is. Name another folder")
     plan, scorer = kept.plan, kept.scorer
@@ -116,7 +117,11 @@ def save(kept: Kept, path: Path) -> Path:
         weights=weights,
         rules=rules,
     )
-    return write_record(path, status, content)
+    try:
+        return write_record(path, status, content)
+    except (OSError, ValueError) as error:  # the latter for a name that no file can have
+        why = getattr(error, "strerror", None) or one_line(error)
+        raise UsageError(f"{path}: the detector cannot be saved there ({why.lower()}). Name another folder") from error
 
 
 def _is_saved(path: Path) -> bool:

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from typing import Any
 
+import numpy as np
+
 from benchmark.config import UsageError
 from benchmark.models import constructor, model_class, model_names
 from benchmark.models.keywords import AUTO, network_for
@@ -24,9 +26,9 @@ def model_settings(
     ``model`` is one of this package or a dotted path, ``name`` what the latter is called; None: as its class. As in a
     command, a network that nobody chose is convolutional for large images and colours; rows of numbers are neither.
     """
-    cls = model_class(model)
-    defaults = {key: _listed(keyword.default) for key, keyword in constructor(model).items()}
-    given = {key: _listed(value) for key, value in keywords.items()}
+    cls, model = model_class(model), plain(model)
+    defaults = {key: plain(keyword.default) for key, keyword in constructor(model).items()}
+    given = {key: plain(value) for key, value in keywords.items()}
     if chooses_network(constructor(model)) and given.get(NETWORK, AUTO) == AUTO:
         given[NETWORK] = network_for(image_shape) if image_shape[1] > 1 else defaults[NETWORK]
     called = model if "." not in model else name or cls.__name__
@@ -39,10 +41,11 @@ def refuse_settings(model: Any, keywords: Mapping[str, Any], own: Iterable[str])
     ``own`` are the detector's own parameters, which are named too where a keyword is none.
     """
     refuse_unknown(model, keywords, own)
-    for key, value in keywords.items():
+    for key, given in keywords.items():
+        value = plain(given)
         if value == AUTO and chooses_network(constructor(model), key):
             continue
-        if (allowed := constructor(model)[key].allowed(_listed(value))) is not None:
+        if (allowed := constructor(model)[key].allowed(value)) is not None:
             raise BadSetting(f"{key}={value!r} is not allowed for model {model}: it must be {allowed}")
 
 
@@ -60,5 +63,14 @@ def refuse_unknown(model: Any, keywords: Iterable[str], own: Iterable[str]) -> N
             raise BadSetting(f"{key}: model {model} has no such keyword; {hint}It has: {', '.join(known)}")
 
 
-def _listed(value: Any) -> Any:
-    return list(value) if isinstance(value, tuple) else value
+def plain(value: Any) -> Any:
+    """A setting of numpy's types as one of Python's own, as records, fingerprints and YAML have them.
+
+    >>> plain((np.int64(400), 200)), plain(np.arange(2.0)), plain(np.bool_(True))
+    ([400, 200], [0.0, 1.0], True)
+    """
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    return [plain(part) for part in value] if isinstance(value, tuple | list) else value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 import os
 import shutil
@@ -16,7 +17,7 @@ from PIL import Image
 
 from benchmark.config import UsageError
 from benchmark.data import dataset_names, load_dataset_config
-from benchmark.data.cache import version_of
+from benchmark.data.cache import Way, version_of
 from benchmark.data.folder import complete
 from benchmark.data.images import ImageData, load_images
 from benchmark.data.layouts import find, in_order
@@ -439,7 +440,81 @@ def test_a_class_name_that_a_configuration_would_look_up_is_refused(tmp_path, na
     write(tmp_path / "parts" / name, range(20))
     write(tmp_path / "parts" / "good", range(20, 40))
     said = refused(tmp_path / "parts", tmp_path / "data")
-    assert said.startswith(f"dataset.classes: '{name}' is not allowed: a class name must be")
+    assert f"class {name}" in said
+    assert "not allowed, as a class name must be without ${, and not ???" in said
+
+
+def test_all_that_can_be_told_before_reading_is_said_at_once(tmp_path):
+    """Names of classes that cannot be, with the lines of a CSV that cannot, and with the path that was typed."""
+    folder = write(tmp_path / "parts", range(40))
+    rows = [["path", "label", "split"], *([f"parts/{number}.png", "good", "train"] for number in range(12))]
+    labels = ["a,b [c]", "-x", "Good", "=y"]
+    rows += [[f"parts/{20 + place}.png", label, "test"] for place, label in enumerate(labels)]
+    path = table(tmp_path / "list.csv", [*rows, ["parts/30.png", "good", "valid"], ["parts/31.png", "a", "b", "test"]])
+    for on_bad in ("stop", "skip"):
+        said = refused(path, tmp_path / "data", on_bad=on_bad)
+        assert said.startswith(f"dataset.path={tmp_path}/list.csv: 6 faults that can be told before an image is read: ")
+        for part in (
+            "without brackets [ ] < > and control characters: class -x, class =y, class a,b [c]; ",
+            "differing in capitals alone: classes Good and good; ",
+            "of no split that there is (valid; train and test are): parts/30.png; ",
+            "(4, not 3): line 19. Give the classes other names",
+        ):
+            assert part in said
+    assert not (tmp_path / "data").exists()
+    assert folder.is_dir()
+
+
+def test_the_line_of_a_csv_is_that_of_the_file_and_empty_cells_are_none(tmp_path):
+    write(tmp_path / "parts", range(12))
+    lines = ["path,label,note", *(f"parts/{number}.png,good,,," for number in range(12))]
+    lines += ['parts/12.png,good,"two', 'lines"', "", "parts/13.png,good,bad,"]
+    (tmp_path / "list.csv").write_text("\n".join([*lines, "parts/14.png,good,bad,worse"]), encoding="utf-8")
+    found = find(tmp_path / "list.csv")
+    assert len(found.items) == 14
+    assert [name for name, _ in found.faults] == ["line 18"]
+
+
+@pytest.mark.parametrize("dtype", [bool, np.uint8])
+def test_labels_of_bool_are_the_classes_0_and_1(tmp_path, dtype):
+    np.savez(tmp_path / "a.npz", images=PNG[:40], labels=(np.arange(40) % 2).astype(dtype))
+    assert own(tmp_path / "a.npz", tmp_path / "data")[1].class_names == ("0", "1")
+
+
+def test_a_folder_with_a_new_line_in_its_name_is_said_in_one_line(tmp_path):
+    config, data, said = own(write(tmp_path / "a\nb", range(12)), tmp_path / "data")
+    assert said.startswith(f"dataset=folder: {tmp_path}/a\\nb: a flat folder of good images")
+    assert (config.path, len(data.train_images)) == (f"{tmp_path}/a\nb", 12)
+
+
+@pytest.mark.parametrize(("train", "test"), [("Train", "Test"), ("train", "TEST"), ("TRAIN", "test")])
+@pytest.mark.parametrize("below", ["good", "."])
+def test_capitals_of_train_and_test_are_said(tmp_path, train, test, below):
+    write(tmp_path / "parts" / train / below, range(12))
+    write(tmp_path / "parts" / test / below, range(20, 25))
+    odd = [name for name in sorted((train, test)) if name not in ("train", "test")]
+    assert f"parts: {'/ and '.join(odd)}/ must be in small letters to be what is trained on or tested" in refused(
+        tmp_path / "parts", tmp_path / "data"
+    )
+
+
+def test_a_class_can_be_called_train_in_capitals(tmp_path):
+    write(tmp_path / "parts" / "Train", range(20))
+    write(tmp_path / "parts" / "good", range(20, 40))
+    assert own(tmp_path / "parts", tmp_path / "data")[1].class_names == ("Train", "good")
+
+
+def test_without_training_images_where_they_are_looked_for_that_is_said(tmp_path):
+    write(tmp_path / "parts" / "train" / "good" / "sub", range(12))
+    said = refused(tmp_path / "parts", tmp_path / "data")
+    assert "Not looked into: train/good/sub/. Put the images into the class folders themselves" in said
+    write(tmp_path / "parts" / "test" / "good", range(20, 25))
+    assert "(good): images are not looked for in deeper folders (train/good/sub/). Put them" in refused(
+        tmp_path / "parts", tmp_path / "data"
+    )
+    nothing = {"train_images": PNG[:0], "train_labels": np.zeros(0, int)}
+    np.savez(tmp_path / "a.npz", **nothing, test_images=PNG[:5], test_labels=np.zeros(5, int))
+    assert "train_images has no images" in refused(tmp_path / "a.npz", tmp_path / "data")
 
 
 def test_a_bad_file_that_a_configuration_would_look_up_is_named(tmp_path):
@@ -481,6 +556,14 @@ def test_arrays_that_change_while_they_are_read_are_refused(tmp_path, monkeypatc
     np.savez(path, images=PNG[40:80], labels=1 - np.arange(40) % 2)
     monkeypatch.setattr("benchmark.data.folder.find", lambda _: found)
     assert "a.npz changed while it was read. Type the command again" in refused(path, tmp_path / "data")
+
+
+@pytest.mark.parametrize("keep_aspect", [False, True])
+def test_a_cache_of_before_long_images_were_kept_is_not_used_and_others_are(tmp_path, keep_aspect):
+    way = Way("parts", tmp_path, SIZE, None, keep_aspect)
+    key = hashlib.sha256(json.dumps([2, "parts", str(tmp_path), "28", "None", str(keep_aspect)]).encode())
+    before = tmp_path / "folder" / f"parts-{key.hexdigest()[:12]}"
+    assert (way.place(tmp_path) == before) is not keep_aspect
 
 
 def test_numbers_of_any_length_are_ordered():

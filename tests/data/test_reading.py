@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 
 from benchmark.data.reading import MOST_PIXELS, Unreadable, read_image, read_stored
 from tests.data.png import png_head
@@ -67,6 +67,22 @@ def test_keep_aspect_fits_the_image_into_the_square_with_black_beside_it(tmp_pat
     assert (kept[10:30] == 200).all()
     assert (kept[:10] == 0).all()
     assert (kept[30:] == 0).all()
+
+
+@pytest.mark.parametrize(("height", "width"), [(20, 2000), (2000, 20), (1, 3000), (3000, 1)])
+def test_keep_aspect_leaves_a_pixel_of_the_short_side_of_a_long_image(tmp_path, height, width):
+    kept = read_image(saved(tmp_path / "a.png", np.full((height, width), 255, np.uint8)), 1, 28, keep_aspect=True)[0]
+    wanted = np.zeros((28, 28), np.uint8)
+    wanted[14 if height < width else slice(None), 14 if width < height else slice(None)] = 255
+    assert np.array_equal(kept, wanted)
+
+
+@pytest.mark.parametrize("shape", [(20, 30), (30, 20), (7, 100), (33, 1), (28, 27), (300, 300)])
+def test_keep_aspect_has_the_bytes_of_pillow_s_pad(tmp_path, shape):
+    pixels = np.random.default_rng(3).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    padded = ImageOps.pad(Image.fromarray(pixels), (28, 28), Image.Resampling.BILINEAR, color=0)
+    kept = read_image(saved(tmp_path / "a.png", pixels), 3, 28, keep_aspect=True)
+    assert np.array_equal(kept, np.asarray(padded).transpose(2, 0, 1))
 
 
 @pytest.mark.parametrize("kind", ["png", "tif"])

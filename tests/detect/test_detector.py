@@ -13,16 +13,19 @@ import numpy as np
 import PIL.Image
 import pytest
 import torch
+from scipy.stats import randint
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
-from sklearn.model_selection import StratifiedKFold, cross_val_score
+from sklearn.model_selection import GridSearchCV, RandomizedSearchCV, StratifiedKFold, cross_val_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from benchmark import Detector, load_detector
 from benchmark.config import UsageError
+from benchmark.detect.settings import model_settings, refuse_settings
 from benchmark.models import constructor, model_names
+from benchmark.store.records import read_record
 from tests.detect.conftest import Cells
 from tests.tiny_models import tiny
 
@@ -116,10 +119,13 @@ def test_too_few_calibration_images_are_warned_of_and_flag_nothing(cells: Cells)
         detector.set_params(alpha=0.5).flag(cells.test, alpha=0.2)
         detector.set_params(alpha=7)  # refused where it is used, as scikit-learn expects
         Detector(**FAST).set_params(alpha=0.01)
-    detector.alpha = 0.05
     order = np.argsort(detector.score_samples(cells.test), kind="stable")
-    assert np.isfinite(detector.decision_function(cells.test)).all()
-    assert (np.diff(detector.decision_function(cells.test)[order]) >= 0).all()
+    for alpha, signs in ((0.05, {1}), (1 - 1e-12, {-1})):  # nothing is flagged, and everything
+        detector.alpha = alpha
+        found = detector.decision_function(cells.test)
+        assert np.isfinite(found).all()
+        assert {*np.sign(found)} == signs
+        assert (np.diff(found[order]) >= 0).all()
 
 
 # images
@@ -134,7 +140,15 @@ def test_every_layout_of_the_same_pixels_scores_the_same(cells: Cells, fitted: D
     floats = (images / 255).astype(np.float32)
     layouts = (
         *(images[:, None], images[..., None], images.reshape(7, -1), images.astype(int), list(images), pillow),
-        *(floats, torch.from_numpy(images), torch.from_numpy(floats)[:, None], tmp_path, str(tmp_path)),
+        *(
+            images.astype(object),
+            list(images.astype(object)),
+            floats,
+            torch.from_numpy(images),
+            torch.from_numpy(floats)[:, None],
+            tmp_path,
+            str(tmp_path),
+        ),
     )
     for layout in layouts:
         assert np.array_equal(fitted.anomaly_scores(layout), known)
@@ -196,6 +210,7 @@ def test_a_range_of_pixels_stands_for_black_to_white(cells: Cells, fitted: Detec
         ({}, lambda x: torch.from_numpy(x / 255).to_sparse(), "a tensor of torch.sparse_coo is no array"),
         ({"calibration_share": "a"}, lambda x: x, "calibration_share='a' is not allowed"),
         ({"calibration_share": 1}, lambda x: x, "calibration_share=1 is not allowed"),
+        ({}, lambda x: x[:2], r"needs as many training images, got 2; type components=2 or fewer"),
         ({"components": 0}, lambda x: x, "components=0 is not allowed for model pca: it must be a whole number"),
         ({"model": "ea"}, lambda x: x, "model='ea': there is no such model. There is: aae, ae, "),
         ({"latnt": 3}, lambda x: x, "latnt: model pca has no such keyword"),
@@ -259,6 +274,46 @@ def test_parameters_are_read_set_and_cloned() -> None:
         detector.set_params(latnt=4)
 
 
+def test_numbers_of_numpy_are_those_of_python(cells: Cells, tmp_path: Path) -> None:
+    """As searches hand them in; records have Python's own, so that fingerprints and bits are the same."""
+    plain = {"components": 3, "seed": 2, "calibration_share": 0.25, "alpha": 0.125, "steps_per_epoch": 3}
+    numpy = {key: (np.int64 if isinstance(value, int) else np.float32)(value) for key, value in plain.items()}
+    words = {"headline": "reconstruction", "rule": "smoothed", "names": ("pca", "images", "one_vs_rest", 1)}
+    theirs = {"headline": np.str_("reconstruction"), "rule": np.str_("smoothed")}
+    theirs["names"] = (np.str_("pca"), "images", "one_vs_rest", np.int64(1))
+    ours = Detector("pca", device="cpu", keep_aspect=True, **plain, **words).fit(cells.normal)
+    other = Detector(np.str_("pca"), device=np.str_("cpu"), keep_aspect=np.True_, **numpy, **theirs).fit(cells.normal)
+    assert other.plan_ == ours.plan_
+    ours.save(tmp_path / "ours")
+    other.save(tmp_path / "other")
+    assert read_record(tmp_path / "ours").config() == read_record(tmp_path / "other").config()
+    assert read_record(tmp_path / "ours").status.fingerprint == read_record(tmp_path / "other").status.fingerprint
+    assert np.array_equal(other.anomaly_scores(cells.test), ours.anomaly_scores(cells.test))
+    assert clone(other).get_params() == other.get_params()
+
+
+def test_lists_and_switches_of_numpy_are_settings() -> None:
+    given = {"hidden": np.array([32, 16]), "learning_rate": np.float64(0.01)}
+    refuse_settings("vae", given, [])
+    settings = model_settings("vae", given, (1, 28, 28))
+    assert settings == model_settings("vae", {"hidden": [32, 16], "learning_rate": 0.01}, (1, 28, 28))
+    assert [type(settings[key]) for key in given] == [list, float]
+    with pytest.raises(ValueError, match=r"latent=1\.5 is not allowed for model vae: it must be a whole number"):
+        refuse_settings("vae", {"latent": np.float64(1.5)}, [])
+
+
+@pytest.mark.parametrize("search", [GridSearchCV, RandomizedSearchCV])
+def test_searches_of_scikit_learn_draw_settings(cells: Cells, search: Any) -> None:
+    tried = {"components": np.arange(2, 4) if search is GridSearchCV else randint(2, 4)}
+    more = {} if search is GridSearchCV else {"n_iter": 2, "random_state": 0}
+    images, truth = np.concatenate([cells.normal, cells.test[cells.labels == 0][:6]]), np.ones(len(cells.normal) + 6)
+    truth[-6:] = -1
+    detector = Detector("pca", device="cpu", calibration_share=0.25, alpha=0.2)
+    found = search(detector, tried, scoring="roc_auc", cv=StratifiedKFold(2), error_score="raise", **more)
+    assert found.fit(images, truth).best_params_["components"] in (2, 3)
+    assert found.best_score_ > 0.5
+
+
 def test_no_keyword_of_a_model_hides_a_parameter() -> None:
     own = set(Detector._get_param_names())
     assert not [(model, own & constructor(model).keys()) for model in model_names() if own & constructor(model).keys()]
@@ -316,6 +371,8 @@ def test_saving_spares_what_is_no_detector(cells: Cells, fitted: Detector, tmp_p
     (tmp_path / "letter.txt").write_text("dear")
     with pytest.raises(UsageError, match="exists and is no saved detector: it is left as it is"):
         fitted.save(tmp_path)
+    with pytest.raises(UsageError, match=r"letter.txt/below: the detector cannot be saved there \(.+\). Name another"):
+        fitted.save(tmp_path / "letter.txt" / "below")
     assert (tmp_path / "letter.txt").read_text() == "dear"
     shutil.copytree(cells.paths["pca"], tmp_path / "cell")
     with pytest.raises(UsageError, match="exists and is no saved detector: it is left as it is"):

@@ -18,7 +18,6 @@ from benchmark.code_hash import cell_code, model_code
 from benchmark.config import UsageError
 from benchmark.detect.detector import Detector
 from benchmark.report.explorer.tiles import reconstructed
-from benchmark.store.files import RecordError
 from benchmark.store.records import read_record
 from tests.detect.conftest import Cells, reseal
 
@@ -114,7 +113,7 @@ def test_weights_that_are_none_are_refused(made_up: Callable[..., Path], weights
     path = made_up("odd", lambda config: None)
     torch.save(weights, path / "weights.pt")
     reseal(path)
-    with pytest.raises(RecordError, match=r"weights\.pt cannot be read \(it holds no weights by name\)"):
+    with pytest.raises(UsageError, match=r"weights\.pt cannot be read \(it holds no weights by name\)"):
         load_detector(path)
 
 

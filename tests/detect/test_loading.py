@@ -69,6 +69,17 @@ def test_what_is_no_finished_cell_is_refused(cells: Cells, tmp_path: Path, alter
         load_detector(altered("pca", state="failed", reason="it ran out of memory"))
 
 
+@pytest.mark.parametrize("name", ["weights.pt", "calibration.npz", "config.yaml", "metrics.json", "history.csv"])
+def test_one_flipped_bit_is_a_usage_error_whatever_the_file(altered: Callable[..., Path], name: str) -> None:
+    path = altered("vae")
+    content = bytearray((path / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (path / name).write_bytes(content)
+    with pytest.raises(UsageError, match=rf"cell={path} cannot be read: {path / name} .*") as caught:
+        load_detector(path)
+    assert "\n" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("changes", "says"),
     [

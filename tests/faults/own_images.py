@@ -98,6 +98,18 @@ def renamed(folder: Path) -> None:
     (parts(folder) / "test" / "crack").rename(folder / PARTS / "test" / "=crack")
 
 
+def in_capitals(folder: Path) -> None:
+    for split in ("train", "test"):
+        (parts(folder) / split).rename(folder / PARTS / split.title())
+
+
+def too_deep(folder: Path) -> None:
+    place = parts(folder) / "train" / "good"
+    place.rename(folder / "sub")
+    place.mkdir()
+    (folder / "sub").rename(place / "sub")
+
+
 def enormous(folder: Path) -> None:
     """A head that says 10^12 images, and a hundred."""
     head = io.BytesIO()
@@ -147,12 +159,20 @@ ROWS: list[Row] = [
         "folders. Type dataset.path=", lambda folder: parts(folder / "all"), path="all"),
     own("`train/` with images outside of class folders", "train/ holds images outside of any class folder. Put them "
         "into train/good/, test images into test/good/", loose),
+    own("`Train/` and `Test/` in capitals", "parts: Test/ and Train/ must be in small letters to be what is trained on "
+        "or tested. Rename them: test/ and train/", in_capitals),
+    own("`train/good/` with its images in a deeper folder", "parts: there are no images in the class folders of train/ "
+        "(good): images are not looked for in deeper folders (train/good/sub/). Put them into train/good/ itself",
+        too_deep),
     own("an image in no class folder", "1 fault in 15 images: beside train/ and test/ (in neither): stray.png. Put",
         without_class),
-    own("a class folder `=crack`", "dataset.classes: '=crack' is not allowed: a class name must be not", renamed),
-    own("a class folder `${oc.env:HOME}`", "dataset.classes: '${oc.env:HOME}' is not allowed: a class name must be",
+    own("a class folder `=crack`", "1 fault that can be told before an image is read: not allowed, as a class name "
+        "must be not empty, without = + - @ in front,", renamed),
+    own("a class folder `${oc.env:HOME}`", "not allowed, as a class name must be without ${, and not ???, which "
+        "configurations take for something else: class ${oc.env:HOME}. Give the classes other names",
         lambda folder: save(parts(folder) / "test" / "${oc.env:HOME}" / "1.png", 30)),
-    own("class folders `good` and `Good`", "the classes Good and good differ in capitals alone. Give one of",
+    own("class folders `good` and `Good`", "1 fault that can be told before an image is read: differing in capitals "
+        "alone: classes Good and good. Give the classes other names",
         lambda folder: save(parts(folder) / "test" / "Good" / "1.png", 30)),
     own("an image that is a text", "1 fault in 15 images: no PNG, JPEG, BMP or TIFF image: train/good/bad.png. Put "
         "them right, or type dataset.on_bad=skip", lambda folder: good(folder).write_bytes(b"text")),
@@ -195,6 +215,11 @@ ROWS: list[Row] = [
     own("a CSV with another split",
         "of no split that there is (validation; train and test are): parts/test/good/20.png",
         table(rows("parts/test/good/20.png,good,validation")), path="list.csv"),
+    own("a CSV with labels with commas, not in quotes", "2 faults in 14 images: with more cells than the first line "
+        "has columns, as text with a comma outside of quotes makes (4, not 3): line 14, line 15. Put",
+        table(rows("parts/test/good/20.png,good,bad,test", "parts/test/crack/21.png,a,b,test")), path="list.csv"),
+    own("a CSV with a column twice", "its first line names the column label 2 times, and which of them counts is not "
+        "said. Leave one label", table(rows(head="path,label,label")), path="list.csv"),
     own("a CSV that lists an image twice", "listed twice: parts/train/good/3.png",
         table(rows("parts/train/good/3.png,good,test")), path="list.csv"),
     own("an `.npz` that is none", "a.npz cannot be read as an .npz file of numpy (",
@@ -207,6 +232,10 @@ ROWS: list[Row] = [
         arrays(images=DRAWN.reshape(100, 64)), path="a.npz"),
     own("an `.npz` with too few labels", "images has 100 images, and labels is of type int64 and shape (99,)",
         arrays(images=DRAWN, labels=np.zeros(99, int)), path="a.npz"),
+    own("an `.npz` with labels of 1 and -1", "labels has negative numbers (-1, 1), and no class name begins with a -. "
+        "Save words, for example of 1 and -1: labels=numpy.where(labels == 1, 'good', 'anomalous')",
+        arrays(images=DRAWN, labels=np.repeat([1, -1], 50)), path="a.npz"),
+    own("an `.npz` of no images", "a.npz: images has no images", arrays(images=DRAWN[:0]), path="a.npz"),
     own("an `.npz` with a damaged image", "a.npz cannot be read as an .npz file of numpy (Bad CRC-32 for file",
         damaged_zip, path="a.npz"),
     own("an `.npz` of 100 images that says 10^12", "images is of shape (1000000000000, 8, 8) and has 6,400 bytes",
