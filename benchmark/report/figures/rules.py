@@ -20,7 +20,7 @@ from benchmark.report.tables.table import DATASET_TITLES
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "*")
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "p", "h", "*", "d", "8", "H")
 TICKS = (0.01, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.925, 0.95, 0.96, 0.97, 0.98, 0.985, 0.99)
 TICKS = (*TICKS, 0.995, 0.999)
 EDGE = 0.0005  # AUROC is drawn this far from 0 and 1 at least, whose logit has no end
