@@ -65,3 +65,10 @@ def test_another_file_is_refused(tmp_path: Path, content: str, says: str) -> Non
         read_table(tmp_path / "new.csv")
     with pytest.raises(UsageError, match="does not exist"):
         read_table(tmp_path / "none.csv")
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_score_beyond_a_float32_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "new.csv").write_text("path,score\na,1\nb,1e39\n")
+    with pytest.raises(UsageError, match=r"row 2 has the score 1e\+39, and a score is a finite float32"):
+        read_table(tmp_path / "new.csv")
