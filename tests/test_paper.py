@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.claims.cells import CHOSEN
 from tests.tools.paper import SOURCES, TOP, figures
 from tests.tools.paper.__main__ import INSTALL, TOOLS, compiled, generated, lacking, lay_out
 from tests.tools.paper.macros import macros
@@ -126,9 +127,9 @@ def recomputed() -> Iterator[tuple[str, str]]:
             yield f"Bits{name}{data}", f"{average('family', model, dataset, 'test_bits_per_dim_normal'):.2f}"
         chosen = {}
         for model, name in {"pca": "Pca", "ae": "Ae", "vae": "Vae", "aae": "Aae", "anogan": "Anogan"}.items():
-            mine = [r for r in rows("chosen") if (r["model"], r["dataset"]) == (model, dataset)]
-            chosen[model] = {r["normal_class"]: float(r[f"auroc_rule_{r['chosen_rule']}"]) for r in mine}
-            yield f"Chosen{name}{data}", f"{sum(chosen[model].values()) / len(mine):.3f}"
+            (rule,) = {r["chosen_rule"] for r in rows(CHOSEN) if (r["model"], r["dataset"]) == (model, dataset)}
+            chosen[model] = values(CHOSEN, model, dataset, f"auroc_rule_{rule}")
+            yield f"Chosen{name}{data}", f"{average_of(chosen[model]):.3f}"
         p = p_holm(chosen, "ae", "pca")
         better = average_of(chosen["ae"]) > average_of(chosen["pca"])
         told = f"separated, {'AE' if better else 'PCA'} ahead" if p < 0.05 else "not separated"

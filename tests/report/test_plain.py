@@ -38,7 +38,9 @@ def test_what_is_more_than_data_is_told(override: str) -> None:
 def test_published_commands_are_data() -> None:
     for path in QUICK.parent.glob("*/manifest.json"):
         for job in json.loads(path.read_text())["jobs"]:
-            assert not_plain(o for o in job["overrides"] if not o.startswith("tracking.")) is None, path
+            votes = [o for o in job["overrides"] if re.fullmatch(r"models=\[[\w,:@=.\[\]]+\]", o)]  # of a committee
+            left = [o for o in job["overrides"] if not o.startswith("tracking.") and o not in votes]
+            assert not_plain(left) is None, path
 
 
 def test_no_function_of_a_report_is_called(tmp_path: Path) -> None:
