@@ -12,6 +12,7 @@ GROUPS = ("model", "dataset", "split", "trainer", "tracking", "rule", "chosen", 
 SETS_CODE = ("_target_", "options", "sources", "sha256", "torchvision_class", "raw_dir", "made_from")
 SECTIONS = {"dataset": DatasetConfig, "split": SplitConfig, "trainer": TrainerConfig}
 VALUES = ("seed", "device", "precision", "deterministic", "chosen_rule", "experiment_name", "output_dir", "data_dir")
+VALUES += ("resume", "published")
 WORD = r"[A-Za-z][A-Za-z0-9_]*"
 KEY = re.compile(rf"\+{{0,2}}(?P<key>{WORD}(\.{WORD}){{0,2}})=")
 CHOICE = re.compile(r"[A-Za-z0-9_\-]+(/[A-Za-z0-9_\-]+)*|\[[A-Za-z0-9_\-, ]*\]|null")  # of a file in conf
