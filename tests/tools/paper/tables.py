@@ -11,6 +11,7 @@ from benchmark.config import CONF_DIR
 from benchmark.report.crossing import OWN, metric_of, rules_of
 from benchmark.report.statistics import FLOORS, Group, average_ranks, class_mean, column_mean
 from benchmark.report.tables.variance import FACTORS, analysis, within_classes
+from benchmark.store.naming import COMMITTEE, members_of
 from tests.claims.cells import CHOSEN, PLANNED, auroc, frame, group, paired
 from tests.claims.claim import Absent
 from tests.claims.tables import CLASSES
@@ -53,7 +54,8 @@ def own_table() -> str:
             row += [entry(f"{mean.class_sd:.3f}"), entry(f"{rank[label]:.1f}"), entry(_against_pca(label, part))]
         seconds = [sum(column_mean(part, name, label)[0] for name in TIMES) for part in parts]
         steps = column_mean(parts[0], "steps", label)[0]
-        row += [entry("fit" if steps == 0 else f"{steps:,.0f}"), entry(f"{sum(seconds) / 2:.1f}")]
+        updates = "" if math.isnan(steps) else "fit" if steps == 0 else f"{steps:,.0f}"
+        row += [entry(updates), entry(f"{sum(seconds) / 2:.1f}")]
         rows.append(row)
     each = ["AUROC", *(["sd$_s$"] if several else []), "sd$_c$", "rank", "$p$"]
     wide = len(each)
@@ -67,9 +69,17 @@ def own_table() -> str:
         rf"classes (one is best), $p$ of Wilcoxon's signed-rank test against PCA over the classes of one data set, "
         rf"after Holm's correction over {_family(parts[0])}; s seconds of training and scoring a cell. "
         rf"\textbf{{Bold}}: largest of a column. {BELOW}: below a floor, so that nothing is concluded in its favour."
+        + _of_committees(parts[0])
     )
     lines = frozenset({sum(label in FLOORS for label in parts[0].labels)})
     return table("own", caption, tabular("l" + "r" * (2 * wide + 2), heads, rows, lines), r"\small\tightly")
+
+
+def _of_committees(part: Group) -> str:
+    """Who votes in the committee, if there is one."""
+    variants = part.frame.loc[part.frame["label"] == COMMITTEE, "variant"]
+    voters = " ".join(f"{code(name)}," for name in members_of(variants.iloc[0]).split(",")) if len(variants) else ""
+    return f" The committee is the mean z-score of {voters[:-1]}; its seconds are theirs." if voters else ""
 
 
 def _family(part: Group) -> str:
