@@ -58,7 +58,7 @@ def test_fleets_side_by_side_are_told_as_such() -> None:
         hold(1)
     assert span.peak is not None and alone.peak is not None  # noqa: PT018
     assert [span.peak.cells, found[0].cells, alone.peak.cells] == [7, 7, 3]
-    assert min(span.peak.bytes, found[0].bytes) >= 32 * MIB > alone.peak.bytes
+    assert min(span.peak.bytes, found[0].bytes) >= 31 * MIB > alone.peak.bytes  # what else was held may be let go
 
 
 def test_an_error_ends_the_measurement() -> None:
