@@ -32,11 +32,13 @@ KEYS = {
     "normal": "the label of normal images, for an AUROC (default: the cell's class, else good or normal)",
     "page": "an .html file that shows the most anomalous images",
     "watch": "true: go on with what is put into the folder, until Ctrl-C (default: false)",
+    "interval": "of watch=true: seconds between two looks into the folder (default: 2)",
     "device": "cpu, cuda, ... (default: the one that the cell was trained on, else the CPU)",
     "output_dir": "where records of an experiment are (default: outputs)",
 }
 EXAMPLE = "cell=outputs/cells/... images=parts out=parts.csv"
 LONGEST_NAME = 200  # bytes; a table that is being written has a longer name, of at most 255
+LONGEST = 86_400  # seconds between two looks: a day
 OF_EXPERIMENT = ("choose", "model", "dataset", "class")
 
 
@@ -44,7 +46,7 @@ OF_EXPERIMENT = ("choose", "model", "dataset", "class")
 def main(arguments: list[str]) -> int:
     """Run the command line; 0: every image was scored, 1: not every one, 2: an argument is refused."""
     settings = parse(arguments, KEYS)
-    alpha, watching = _alpha(settings), true_or_false(settings, "watch", False)
+    alpha, watching, interval = _alpha(settings), true_or_false(settings, "watch", False), _interval(settings)
     paths = {
         key: typed_path(settings[key], key)
         for key in ("cell", "images", "scores", "calibrate", "out", "page")
@@ -67,7 +69,7 @@ def main(arguments: list[str]) -> int:
     if source is None:
         return scoring.judge_again(task, paths["scores"])
     return (
-        scoring.watch(task, paths["images"])
+        scoring.watch(task, paths["images"], interval)
         if watching
         else scoring.score(task, source, paths["images"].absolute().name)
     )
@@ -85,6 +87,19 @@ def _alpha(settings: Mapping[str, str]) -> float | None:
     return alpha
 
 
+def _interval(settings: Mapping[str, str]) -> float:
+    text = settings.get("interval", "2")
+    try:
+        interval = float(text)
+    except ValueError:
+        interval = -1.0
+    if not 0.01 <= interval <= LONGEST:
+        raise UsageError(
+            f"interval={text} is not allowed: it must be a number of seconds, 0.01 to {LONGEST:,}. Type: interval=2"
+        )
+    return interval
+
+
 def _refuse(settings: Mapping[str, str], paths: Mapping[str, Path], watching: bool) -> None:
     """Raise ``UsageError`` for arguments that do not go together, and for paths that cannot be."""
     if ("cell" in settings) == ("experiment" in settings):
@@ -99,6 +114,8 @@ def _refuse(settings: Mapping[str, str], paths: Mapping[str, Path], watching: bo
     for key in ("page", "watch"):
         if key in settings and "scores" in settings:
             raise UsageError(f"{key}= needs the images, and scores= has none. Type images=<a folder> instead")
+    if "interval" in settings and not watching:
+        raise UsageError("interval= is of watch=true, which is not typed. Type watch=true, or leave interval= out")
     if watching and (not paths["images"].is_dir() or "out" not in paths):
         raise UsageError("watch=true looks at a folder and writes a table. Type images=<a folder> out=<a .csv file>")
     for key in ("images", "scores", "calibrate"):

@@ -206,6 +206,12 @@ def test_the_page_is_written_beside_the_table(cells: Cells, parts: Path, tmp_pat
         (["cell=CELL", "images=parts", "out=empty"], "out=empty is a folder"),
         (["cell=CELL", "images=note.csv", "out=note.csv"], "out=note.csv is what images= names"),
         (["cell=CELL", "images=parts", "watch=true"], "watch=true looks at a folder and writes a table"),
+        (["cell=CELL", "images=parts", "interval=2"], "interval= is of watch=true, which is not typed"),
+        (
+            ["cell=CELL", "images=parts", "watch=true", "out=new.csv", "interval=0"],
+            "interval=0 is not allowed: it must be a number of seconds, 0.01 to 86,400. Type: interval=2",
+        ),
+        (["cell=CELL", "images=parts", "watch=true", "out=new.csv", "interval=nan"], "interval=nan is not allowed"),
         (["cell=CELL", "images=parts", "rule=nosuch"], "rule=nosuch: there is no such rule"),
         (["cell=CELL", "images=parts", "choose=best"], "choose= is of an experiment, and cell= names a cell"),
         (["cell=CELL", "scores=note.csv"], "scores=note.csv is no table of scores"),
@@ -255,7 +261,8 @@ def test_a_folder_that_fills_is_watched_until_it_is_told(cells: Cells, parts: Pa
     new, out = tmp_path / "new", tmp_path / "new.csv"
     new.mkdir()
     (new / "first.png").write_bytes(files[0].read_bytes())
-    words = [f"cell={cells.paths['pca']}", f"images={new}", f"out={out}", f"page={tmp_path / 'new.html'}", "watch=true"]
+    words = [f"cell={cells.paths['pca']}", f"images={new}", f"out={out}", f"page={tmp_path / 'new.html'}"]
+    words += ["watch=true", "interval=0.1"]
     log = tmp_path / "log"
     log.write_text("")
     process = Forked(tmp_path, "-m", "benchmark.score", *words, out=log, err=log)

@@ -238,11 +238,12 @@ def _of_table(path: Path, key: str) -> Found:
             continue
         cells = {name: row[place].strip() if place < len(row) else "" for name, place in at.items()}
         name, split = cells["path"] or f"line {number}", cells.get("split", "").lower() or None
-        if (wrong := _fault_of_row(cells, split, has_split, name in seen)) is not None:
+        file = path.parent / expanded(Path(name))
+        if (wrong := _fault_of_row(cells, split, has_split, os.path.normpath(file) in seen)) is not None:
             faults.append((name, wrong))
             continue
-        seen.add(name)
-        items.append(Item(name, path.parent / expanded(Path(name)), cells["label"], split))
+        seen.add(os.path.normpath(file))  # ./a.png is a.png
+        items.append(Item(name, file, cells["label"], split))
     if not items and not faults:
         raise UsageError(f"{key}={path} lists no images: a line an image must follow the first one")
     if not has_split and len({item.label for item in items}) == 1:

@@ -27,6 +27,14 @@ class BadImages(UsageError, ValueError):
     """Images that a detector cannot take, in one line: a ``ValueError`` too, as scikit-learn expects."""
 
 
+class OutOfRange(BadImages):
+    """Pixels darker than black or lighter than white; ``found`` says so without what is to be done."""
+
+    def __init__(self, found: str, advice: str) -> None:
+        super().__init__(f"{found}. {advice}")
+        self.found = found
+
+
 def as_array(images: Any) -> np.ndarray:
     """Images as one array of numbers (N, ...). Raises ``ValueError`` for what is none, as scikit-learn words it."""
     from sklearn.utils import check_array
@@ -169,10 +177,8 @@ def _eight_bits(array: np.ndarray, levels: Range | None, owner: str) -> np.ndarr
                 if owner == DETECTOR
                 else "Divide them by what is white, or save whole numbers from 0 to 255 as uint8"
             )
-            raise BadImages(
-                f"pixels from {low:g} to {high:g}: {kind} taken for {levels[0]:g} (black) to {levels[1]:g} (white). "
-                f"{advice}"
-            )
+            found = f"pixels from {low:g} to {high:g}: {kind} taken for {levels[0]:g} (black) to {levels[1]:g} (white)"
+            raise OutOfRange(found, advice)
     low, high = levels
     scaled = (array.astype(np.float64) - low) * (255 / (high - low))
     return np.rint(scaled).clip(0, 255).astype(np.uint8)

@@ -23,7 +23,6 @@ from benchmark.detect.table import Row, drop_unfinished, landing, read_table, ta
 from benchmark.detect.watching import Folder, recalled
 from benchmark.say import shown
 
-EVERY = 2.0  # seconds between two looks at a folder that fills
 FEW = 10  # images of which no share is worth a line
 BAD = 20  # bad images that are named one a line
 
@@ -107,8 +106,11 @@ def judge_again(task: Task, path: Path) -> int:
     return _end(task, tally, _lines(task, tally, f"the labels of {path.name}"))
 
 
-def watch(task: Task, folder: Path) -> int:
-    """Score what is in a folder and what comes into it, until Ctrl-C; rows that the table has are not made again."""
+def watch(task: Task, folder: Path, interval: float) -> int:
+    """Score what is in a folder and what comes into it, until Ctrl-C; rows that the table has are not made again.
+
+    ``interval`` is the time between two looks in seconds. A file that is one size in both is taken for whole.
+    """
     if task.out is None:
         raise ValueError("a folder that fills is scored into a file")
     known, tally = _taken_up(task, task.out, folder)
@@ -130,7 +132,7 @@ def watch(task: Task, folder: Path) -> int:
                         for row, _ in rows:
                             _say(_in_words(row))
                     _write_page(task, name, tally, _lines(task, tally, ""))
-                time.sleep(EVERY)
+                time.sleep(interval)
     except KeyboardInterrupt:
         return _end(task, tally, _lines(task, tally, ""))
 

@@ -37,7 +37,7 @@ from benchmark.report.statistics import groups
 from benchmark.report.tables.sections import build_tables
 from benchmark.report.tables.table import RULES_SECTION, SWEPT_SECTION, Table
 from benchmark.report.tables.writing import write_tables
-from benchmark.store.experiments import Collection, PlannedCell, collect
+from benchmark.store.experiments import Collection, PlannedCell, as_planned, collect
 from benchmark.store.naming import names_of
 
 if TYPE_CHECKING:
@@ -160,7 +160,7 @@ class Wanted:
 
 def _build(wanted: Wanted, output_dir: Path, place: Place) -> Report:
     experiment, figures = wanted.experiment, wanted.figures
-    collection = collect(output_dir, experiment)
+    collection = as_planned(collect(output_dir, experiment))
     if not collection.cells:
         raise NoRecords(
             f"no records of experiment {experiment} in {output_dir}. "
@@ -187,7 +187,8 @@ def _build(wanted: Wanted, output_dir: Path, place: Place) -> Report:
         if carried is not None:
             write_frame(carried.beside(frame), made / "cells.csv")
             frame = read_frame(made / "cells.csv")
-            collection = replace(collection, warnings=[*collection.warnings, *carried.notes])
+            left_out = [] if figures or wanted.brief else carried.figures_left_out()
+            collection = replace(collection, warnings=[*collection.warnings, *carried.notes, *left_out])
         difference = compare(frame, place.folder)
         if place.keeps and difference.lost:
             raise UsageError(f"{difference.lost}. {_how_to_keep(former, frame)}{_how_to_replace(experiment)}")

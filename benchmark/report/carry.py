@@ -64,6 +64,11 @@ class Carried:
         """How many of them belong to one table."""
         return len(rows_of(self.frame, (dataset, split, evaluate_on)))
 
+    def figures_left_out(self) -> list[str]:
+        """What is said where no figures were asked for, and the former report has some."""
+        count = sum(name.startswith("figures/") for name in self.committed.manifest.get("files", []))
+        return [f"figures=false: {count} published figures are left out; without it they are kept"] if count else []
+
 
 def let_stand(collection: Collection, folder: Path, experiment: str) -> Collection:
     """The cells of an experiment, of which those that it leaves to the report in ``folder`` are missing here.

@@ -175,6 +175,30 @@ def _open(output_dir: Path, entry: Entry) -> tuple[str, str, Record | None]:
     return record.state, shown(" ".join((record.status.reason or "").split())), record
 
 
+def as_planned(collection: Collection) -> Collection:
+    """The collection, its records narrowed to the rules that the experiment's own jobs asked for.
+
+    A cell belongs to every experiment that planned it, and another may have asked for further rules, or for one that
+    was chosen. Those of jobs from before rules were noted keep all.
+    """
+    rules: dict[str, set[str]] = {}
+    chosen: dict[str, set[str | None]] = {}
+    whole: set[str] = set()
+    for job in collection.jobs:
+        for entry in job.cells:
+            if job.rules is None:
+                whole.add(entry.fingerprint)
+            rules.setdefault(entry.fingerprint, set()).update(job.rules or ())
+            chosen.setdefault(entry.fingerprint, set()).add(job.chosen_rule)
+    cells = [
+        replace(cell, record=cell.record.narrowed(rules[key], chosen[key]))
+        if cell.record is not None and (key := cell.fingerprint) not in whole
+        else cell
+        for cell in collection.cells
+    ]
+    return replace(collection, cells=cells)
+
+
 def _guess_variant(job: PlannedJob) -> str:
     """The variant of a job none of whose cells is recorded, from what was typed."""
     short = (

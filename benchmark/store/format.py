@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from functools import cache
 from pathlib import PurePosixPath
+from types import NoneType, UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from benchmark.cells import Axes, Cell
@@ -96,7 +97,7 @@ class PlannedJob:
     git_revision: str = ""
     config_hash: str = ""
     published: str = "train"  # skip, retry: cells that are published are left to the report
-    rules: Mapping[str, Any] = field(default_factory=dict)  # configurations of those that judge its cells
+    rules: Mapping[str, Any] | None = None  # configurations of those that judge its cells; None: of before it was noted
     chosen_rule: str | None = None  # that is noted of its cells
     cells: tuple[Entry, ...]
 
@@ -159,8 +160,10 @@ def _read(kind: type[Content], content: Any, where: str = "") -> Content:
 def _value(hint: Any, value: Any, where: str) -> Any:
     if is_dataclass(hint):
         return _read(hint, value, f"{where}.")  # type: ignore[arg-type]
+    if isinstance(hint, UnionType) and value is not None:  # such as a mapping or None
+        (hint,) = (one for one in get_args(hint) if one is not NoneType)
     origin, inner = get_origin(hint), get_args(hint)
-    kinds = {tuple: list, Mapping: Mapping}.get(origin, inner or hint)
+    kinds = {tuple: list, Mapping: Mapping, UnionType: NoneType}.get(origin, hint)
     if isinstance(value, bool) or not isinstance(value, kinds):
         raise ValueError(f"{where} holds {_kind(value)}")
     if origin is tuple:

@@ -12,7 +12,7 @@ import io
 import shutil
 import zipfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 STATUS_FILE = "status.json"
 WEIGHTS_FILE = "weights.pt"
+RULE = "auroc/rule_"  # the metric of a rule begins so
 RULES_FILE = "rules.json"  # of each rule that judged the cell: config, code, and the reason if it does not apply
 
 
@@ -56,6 +57,7 @@ class Record:
     status: Status
     metrics: Mapping[str, float]
     written: bool = True  # False: it could not be, and what lies in its folder is another or nothing
+    under: frozenset[str] | None = None  # the rules that are read of it; None: all that judged it
 
     @property
     def state(self) -> str:
@@ -68,6 +70,12 @@ class Record:
     @property
     def fingerprint(self) -> str:
         return self.status.fingerprint
+
+    def narrowed(self, rules: Collection[str], chosen: Collection[str]) -> Record:
+        """The record as if only ``rules`` had judged it, and no rule but one of ``chosen`` had been noted as chosen."""
+        metrics = {key: value for key, value in self.metrics.items() if not _of_other_rule(key, rules)}
+        status = self.status if self.status.chosen_rule in chosen else replace(self.status, chosen_rule=None)
+        return replace(self, metrics=metrics, status=status, under=frozenset(rules))
 
     def config(self) -> dict[str, Any]:
         import yaml
@@ -97,11 +105,13 @@ class Record:
     def rules(self) -> dict[str, Any]:
         """The rules that judged it, by their names; none in a record from before there were any."""
         path = self.path / RULES_FILE
-        return read_json(path, _cell_again(path)) if path.name in self.status.files else {}
+        found = read_json(path, _cell_again(path)) if path.name in self.status.files else {}
+        return {name: entry for name, entry in found.items() if self.under is None or name in self.under}
 
     def rule_scores(self) -> dict[str, np.ndarray]:
         """``score/NAME`` and ``calibration/NAME`` of each rule that applies, for the images of ``scores`` and so on."""
-        return self._arrays("rules") if "rules.npz" in self.status.files else {}
+        found = self._arrays("rules") if "rules.npz" in self.status.files else {}
+        return {key: array for key, array in found.items() if self.under is None or key.split("/")[-1] in self.under}
 
     def images(self) -> dict[str, np.ndarray] | None:
         return self._arrays("images") if (self.path / "images.npz").exists() else None
@@ -165,6 +175,10 @@ class Record:
             raise _unreadable(path, error) from error
 
 
+def _of_other_rule(metric: str, rules: Collection[str]) -> bool:
+    return metric.startswith(RULE) and metric.removeprefix(RULE) not in rules
+
+
 def write_record(path: Path, status: Status, content: Content) -> Path:
     """Write a cell's folder; one that is already at ``path`` is replaced by it.
 
@@ -205,7 +219,7 @@ def add_rules(
     replaced. The other files stay what they were written as, damage included. Raises ``RecordError`` if what rules
     said before cannot be read.
     """
-    again = [f"auroc/rule_{name}" for name in rules]
+    again = [f"{RULE}{name}" for name in rules]
     kept = {key: value for key, value in record.metrics.items() if key not in again}
     before = {key: v for key, v in record.rule_scores().items() if key.partition("/")[2] not in rules}
     told = {**record.rules(), **rules}

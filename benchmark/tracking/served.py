@@ -24,6 +24,7 @@ with warnings.catch_warnings():  # MLflow loads numpy before any model, so nobod
     warnings.filterwarnings("ignore", message="benchmark was imported after numpy or torch")
     import benchmark  # noqa: F401  (it pins what is not loaded yet: torch)
 
+from benchmark.detect.arrays import OutOfRange
 from benchmark.detect.conformal import flagged, p_values, too_few
 from benchmark.detect.detector import load_detector, refuse_alpha
 from benchmark.say import one_line
@@ -79,6 +80,8 @@ class Served(PythonModel):
                 raise Refused(f"{why}: ask for a larger one")
             with self.lock:
                 scores = self.detector.anomaly_scores(images)
+        except OutOfRange as error:  # its advice is for who fits a detector
+            raise Refused(f"{error.found}. Send whole numbers from 0 to 255, or floats from 0 to 1") from error
         except ValueError as error:
             raise Refused(one_line(error, 500)) from error
         known = self.detector.calibration_scores

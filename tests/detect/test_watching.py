@@ -19,6 +19,8 @@ from benchmark import load_detector
 from tests.detect.conftest import Cells
 from tests.faults.warm import Forked
 
+INTERVAL = 0.1  # seconds between two looks
+
 
 class Watched:
     """``benchmark.score watch=true`` of the folder ``new``, in a process of its own."""
@@ -26,7 +28,8 @@ class Watched:
     def __init__(self, folder: Path, cell: Path, *words: str) -> None:
         self.log = folder / "log"
         self.log.write_text("")
-        known = [f"cell={cell}", f"images={folder / 'new'}", f"out={folder / 'new.csv'}", "watch=true", *words]
+        known = [f"cell={cell}", f"images={folder / 'new'}", f"out={folder / 'new.csv'}", "watch=true"]
+        known += [f"interval={INTERVAL}", *words]
         self.process = Forked(folder, "-m", "benchmark.score", *known, out=self.log, err=self.log)
 
     def wait_for(self, condition: Callable[[], object]) -> None:
@@ -127,7 +130,7 @@ def test_names_that_are_no_text_are_kept_apart_and_in_one_line(cells: Cells, new
                 run.says("\\xff.png: score", "\\xfe.png: score", "odd3.png: score")
             else:
                 run.says("Ctrl-C ends it")
-                time.sleep(5)  # two looks
+                time.sleep(5 * INTERVAL)  # looks at least twice
     table = pd.read_csv(tmp_path / "new.csv")
     assert {Path(path).name for path in table["path"]} == {"\\xff.png", "\\xfe.png", "a\nb.png", "odd3.png"}
     assert len(table) == 4
@@ -140,7 +143,7 @@ def test_a_folder_that_is_taken_away_is_said_once(cells: Cells, new: Path, tmp_p
         run.says("odd3.png: score")
         new.rename(tmp_path / "away")
         run.says("new cannot be looked into (no such file or directory); what comes into it is scored once it can be")
-        time.sleep(4.5)  # two more looks
+        time.sleep(5 * INTERVAL)  # looks at least twice more
         normal(cells, tmp_path / "away" / "late.png", 0)
         (tmp_path / "away").rename(new)
         run.says("late.png: score")

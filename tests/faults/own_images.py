@@ -222,6 +222,8 @@ ROWS: list[Row] = [
         "said. Leave one label", table(rows(head="path,label,label")), path="list.csv"),
     own("a CSV that lists an image twice", "listed twice: parts/train/good/3.png",
         table(rows("parts/train/good/3.png,good,test")), path="list.csv"),
+    own("a CSV that lists an image twice, in two ways", "listed twice: parts/../parts/./train/good/3.png",
+        table(rows("parts/../parts/./train/good/3.png,good,test")), path="list.csv"),
     own("an `.npz` that is none", "a.npz cannot be read as an .npz file of numpy (",
         lambda folder: (folder / "a.npz").write_text("text"), path="a.npz"),
     own("an `.npz` of other names", "its arrays must be named train_images, train_labels, test_images, test_labels, or "

@@ -70,6 +70,27 @@ def test_figures_of_means_alone_show_no_image(half, tmp_path):
     assert drawn == {"figures/heatmap_mnist_one_vs_rest.png"}
 
 
+def test_rules_that_another_experiment_asked_for_stay_out(records, tmp_path):
+    """A cell is every experiment's that planned it; its record has what any of them asked for."""
+    metrics = {"auroc/rule_own": 0.75, "auroc/rule_ssim": 0.5, "auroc/rule_cosine": 0.625}
+    cell = {"model": "ae", "k": 0, "auroc": 0.75, "metrics": metrics, "chosen_rule": "ssim"}
+    rules = {"own": {"_target_": "benchmark.rules.own.Own"}}
+    records.job(cell, rules=rules)
+    records.experiment = "other"
+    records.job(cell, rules={**rules, "ssim": {}}, chosen_rule="ssim")
+    records.job(cell, rules={})
+    records.experiment = "old"
+    records.job(cell)
+    columns = {}
+    for name in ("small", "other", "old"):
+        frame = build_report(name, records.output_dir, tmp_path / name, figures=False).frame
+        rules_of_it = {c.removeprefix("auroc_rule_") for c in frame if c.startswith("auroc_rule_")}
+        columns[name] = rules_of_it, *frame.chosen_rule
+    assert columns["small"] == ({"own"}, "")
+    assert columns["other"] == ({"own", "ssim"}, "ssim")  # what any of its jobs asked for
+    assert columns["old"] == ({"own", "ssim", "cosine"}, "ssim")  # from before it was noted what was asked
+
+
 def test_a_paper_has_its_figures_as_pdf_beside_the_pages_own(records, tmp_path):
     records.job({"model": "ae", "k": 0, "auroc": 0.75, "arrays": True})
     report = build_report("small", records.output_dir, tmp_path / "r", figures="pdf")

@@ -331,3 +331,6 @@ def test_figures_of_columns_without_records_stay_and_others_say_what_they_lack(f
     assert "Without 6 cells that are kept from a former report" in page
     committed = read_committed(found.results_dir)
     assert len(read_frame(found.results_dir / "cells.csv")) == 7 == len(committed.cells)
+    drawn = sum(name.startswith("figures/") for name in found.files)
+    without = report(first, replace=True)
+    assert f"figures=false: {drawn} published figures are left out; without it they are kept" in without.warnings

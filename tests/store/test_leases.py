@@ -138,7 +138,7 @@ def test_a_process_at_work_gives_signs_of_life(tmp_path: Path, cell: Path, monke
 
 
 def test_of_many_that_find_a_lease_abandoned_one_gets_it(tmp_path: Path, cell: Path) -> None:
-    rounds, takers = 100, 4
+    rounds, takers = 40, 4
     barrier = Barrier(takers)
     dead = replace(Process.here(), pid=2**22 + 1)
     got: list[list[bool]] = [[] for _ in range(takers)]

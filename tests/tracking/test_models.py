@@ -355,8 +355,8 @@ BAD = {
     "null": (square(None), f"a pixel is no number: {PIXELS}"),
     "texts": (square("0.5"), f"a pixel is no number: {PIXELS}"),
     "huge": (square(10**400), f"a pixel is no number: {PIXELS}"),
-    "large": (square(1e300), "pixels from 1e+300 to 1e+300: floats are taken for 0 (black) to 1 (white)"),
-    "negative": (square(-1), "pixels from -1 to -1: whole numbers are taken for 0 (black) to 255 (white)"),
+    "large": (square(1e300), "pixels from 1e+300 to 1e+300: floats are taken for 0 (black) to 1 (white). Send whole"),
+    "negative": (square(-1), "pixels from -1 to -1: whole numbers are taken for 0 (black) to 255 (white). Send"),
     "many": ([[[0]]] * 10_001, "10001 images are too many for one request, at most 10000: send them in parts"),
 }
 

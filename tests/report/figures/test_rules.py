@@ -144,8 +144,8 @@ def test_the_report_shows_the_figure_in_its_section_and_says_what_marks_mean(cro
     ]
     assert f"{MARK} below a floor (pca) in mean AUROC:" in plates[0].caption
     assert MARK not in plates[1].caption
-    report = build_report("small", crossed.output_dir, tmp_path / "r", figures="pdf")
-    assert {"figures/rules_one_vs_rest.png", "figures/rules_one_vs_rest.pdf"} <= set(report.files)
+    report = build_report("small", crossed.output_dir, tmp_path / "r", figures="rules")
+    assert "figures/rules_one_vs_rest.png" in report.files
     page = (tmp_path / "r" / "report.html").read_text()
     answer, rest = page.split('<h2 id="section-0">')
     section = rest.split('<h2 id="section-1">')[0]
