@@ -283,7 +283,8 @@ def test_an_interrupted_sweep_reports_what_is_missing_and_goes_on_from_there(tmp
     sweep = ["-m", "model=pca,ae", "dataset=digits", "split.normal_class=[0,1]", "experiment_name=half"]
     log = tmp_path / "log"
     log.write_text("")
-    long = Forked(tmp_path, "-m", "benchmark", *sweep, "trainer.epochs=100000", out=log, err=log)
+    endless = ["trainer.epochs=100000", "tracking.history_seconds=1"]
+    long = Forked(tmp_path, "-m", "benchmark", *sweep, *endless, out=log, err=log)
     try:
         deadline = time.monotonic() + 300
         store = tmp_path / "outputs" / "mlflow.db"  # Ctrl-C does not wait for an MLflow that lags behind
