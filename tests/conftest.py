@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import hashlib
 import sys
 import threading
@@ -45,12 +44,7 @@ def group_of(item: pytest.Item) -> str | None:
 
 
 def pytest_collection_finish() -> None:
-    """What is loaded by now stays, so the collector need not look at it again and again.
-
-    Tests that use MLflow have loaded it: it makes one store, and the others are copies.
-    """
-    gc.collect()
-    gc.freeze()
+    """Tests that use MLflow have loaded it by now: it makes one store, and the others are copies."""
     if "mlflow" in sys.modules:
         from tests.stores import copy_stores
 

@@ -82,7 +82,7 @@ def test_help_says_what_options_mean_and_lists_no_checksums(tmp_path: Path) -> N
 
 
 def shown_by_help(words: list[str]) -> str:
-    """The configuration as ``--help`` shows it, without the text of Hydra's own above it, which takes most of its time."""
+    """The configuration as ``--help`` shows it, without Hydra's own text above it, which takes most of the time."""
     (job,) = compose_jobs(words)
     return annotate(OmegaConf.to_yaml(job.config).rstrip(), check_composition(read_flags(words)))
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import csv
 import json
-import re
 import shutil
 import signal
 import sqlite3
@@ -288,11 +287,7 @@ def test_an_interrupted_sweep_reports_what_is_missing_and_goes_on_from_there(tmp
     try:
         deadline = time.monotonic() + 300
         store = tmp_path / "outputs" / "mlflow.db"  # Ctrl-C does not wait for an MLflow that lags behind
-        while not (
-            re.search(r"^  ae digits \d seed 0 epochs=100000: epoch", log.read_text(), re.MULTILINE)
-            and runs(store, "FINISHED") == 3
-            and runs(store, "RUNNING") >= 1  # the job, and its cells once they have trained for a while
-        ):
+        while not (runs(store, "FINISHED") == 3 and runs(store, "RUNNING") >= 2):  # the job, and a cell in training
             assert time.monotonic() < deadline, log.read_text()
             time.sleep(0.05)
         long.send_signal(signal.SIGINT)

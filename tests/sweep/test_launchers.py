@@ -247,7 +247,7 @@ def test_a_sweep_in_workers_ends_as_one_in_a_row(tmp_path: Path, launcher: str) 
     blocked = tmp_path / "outputs" / "cells" / "digits" / "leave_one_out" / "ae"
     blocked.parent.mkdir(parents=True)
     blocked.touch()
-    first = run(tmp_path, f"+launcher={launcher}", *sweep)
+    first = forked(tmp_path, f"+launcher={launcher}", *sweep)
     assert first.returncode == 1, first.stderr
     assert "6 of 8 cells done in " in first.stdout, first.stderr
     assert first.stdout.count("  missing: ae digits") == 2
