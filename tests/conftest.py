@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import sys
 import threading
@@ -44,7 +45,13 @@ def group_of(item: pytest.Item) -> str | None:
 
 
 def pytest_collection_finish() -> None:
-    """Tests that use MLflow have loaded it by now: it makes one store, and the others are copies."""
+    """What is loaded by now stays, and need not be looked at for garbage again and again.
+
+    Tests that use MLflow have loaded it: it makes one store, and the others are copies.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
     if "mlflow" in sys.modules:
         from tests.stores import copy_stores
 

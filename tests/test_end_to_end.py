@@ -327,17 +327,21 @@ SMALLER = {  # those that take long
 }
 
 
+OF_ITS_OWN = ("calibration", "gan_objectives", "interpolation", "latent2d", "leave_one_out", "moving_mnist", "rules")
+
+
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_preset_runs(tmp_path: Path, preset: str) -> None:
-    """Each shipped preset on one class and seed of the smallest data set."""
+    """Each shipped preset on a class and seed of the smallest data set, and its report where that shows what others lack."""
     options = ["split.normal_class=3", "seed=0", "trainer.epochs=1", "split.test_limit=40", "dataset=digits"]
     options += ["split.anomalous_class=1", "split.train_fraction=0.8", "tracking=off", *SMALLER.get(preset, [])]
     done = run(tmp_path, "-m", f"+experiment={preset}", *options)
     assert done.returncode == 0, done.stderr
-    figures = "true" if preset == "interpolation" else "false"  # the other kinds are drawn from the sweep above
-    content = yaml.safe_load((CONF_DIR / "experiment" / f"{preset}.yaml").read_text(encoding="utf-8"))
-    experiment = content["experiment_name"]  # two presets may fill one table
-    done = run(tmp_path, f"experiment={experiment}", f"figures={figures}", module="benchmark.report")
-    assert done.returncode == 0, done.stderr
-    assert (tmp_path / "outputs" / "reports" / experiment / "report.html").exists()
+    if preset in OF_ITS_OWN:
+        figures = "true" if preset == "interpolation" else "false"  # the other kinds are drawn from the sweep above
+        content = yaml.safe_load((CONF_DIR / "experiment" / f"{preset}.yaml").read_text(encoding="utf-8"))
+        experiment = content["experiment_name"]  # two presets may fill one table
+        done = run(tmp_path, f"experiment={experiment}", f"figures={figures}", module="benchmark.report")
+        assert done.returncode == 0, done.stderr
+        assert (tmp_path / "outputs" / "reports" / experiment / "report.html").exists()
     shutil.rmtree(tmp_path / "outputs")

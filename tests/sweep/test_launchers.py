@@ -25,7 +25,6 @@ from benchmark.sweep.launchers import EXTRAS, Launcher, deal_gpu
 from benchmark.sweep.sweep import Sweep
 from benchmark.sweep.workers import store_of
 from tests.faults.warm import run as forked
-from tests.test_cli import run
 
 CORES = available_cores()
 RAY = {"ray": {"init": {"address": None}, "remote": {"num_cpus": 3, "num_gpus": 0}}}
