@@ -129,7 +129,7 @@ def standing(
 
 def rules_of(job: PlannedJob) -> Rules:
     """The rules that are to have judged the cells of a job, with their code as it is now."""
-    return {label: {"config": config, "code": _code(config)} for label, config in (job.rules or {}).items()}
+    return {label: {"config": config, "code": _code(config)} for label, config in job.rules.items()}
 
 
 def _code(config: Any) -> str:

@@ -179,16 +179,16 @@ def as_planned(collection: Collection) -> Collection:
     """The collection, its records narrowed to the rules that the experiment's own jobs asked for.
 
     A cell belongs to every experiment that planned it, and another may have asked for further rules, or for one that
-    was chosen. Those of jobs from before rules were noted keep all.
+    was chosen. Those of jobs from before all noted their rules keep everything.
     """
     rules: dict[str, set[str]] = {}
     chosen: dict[str, set[str | None]] = {}
     whole: set[str] = set()
     for job in collection.jobs:
         for entry in job.cells:
-            if job.rules is None:
+            if job.version < 2:
                 whole.add(entry.fingerprint)
-            rules.setdefault(entry.fingerprint, set()).update(job.rules or ())
+            rules.setdefault(entry.fingerprint, set()).update(job.rules)
             chosen.setdefault(entry.fingerprint, set()).add(job.chosen_rule)
     cells = [
         replace(cell, record=cell.record.narrowed(rules[key], chosen[key]))

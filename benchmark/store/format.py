@@ -6,7 +6,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import MISSING, dataclass, field, fields, is_dataclass
 from functools import cache
 from pathlib import PurePosixPath
-from types import NoneType, UnionType
 from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 from benchmark.cells import Axes, Cell
@@ -97,7 +96,8 @@ class PlannedJob:
     git_revision: str = ""
     config_hash: str = ""
     published: str = "train"  # skip, retry: cells that are published are left to the report
-    rules: Mapping[str, Any] | None = None  # configurations of those that judge its cells; None: of before it was noted
+    version: int = 1  # 2: what follows is noted of every job, not of those alone that leave published cells
+    rules: Mapping[str, Any] = field(default_factory=dict)  # configurations of those that judge its cells
     chosen_rule: str | None = None  # that is noted of its cells
     cells: tuple[Entry, ...]
 
@@ -160,10 +160,8 @@ def _read(kind: type[Content], content: Any, where: str = "") -> Content:
 def _value(hint: Any, value: Any, where: str) -> Any:
     if is_dataclass(hint):
         return _read(hint, value, f"{where}.")  # type: ignore[arg-type]
-    if isinstance(hint, UnionType) and value is not None:  # such as a mapping or None
-        (hint,) = (one for one in get_args(hint) if one is not NoneType)
     origin, inner = get_origin(hint), get_args(hint)
-    kinds = {tuple: list, Mapping: Mapping, UnionType: NoneType}.get(origin, hint)
+    kinds = {tuple: list, Mapping: Mapping}.get(origin, inner or hint)
     if isinstance(value, bool) or not isinstance(value, kinds):
         raise ValueError(f"{where} holds {_kind(value)}")
     if origin is tuple:

@@ -125,6 +125,7 @@ class Job:
             git_revision=git_revision(),
             config_hash=digest,
             published=self.config.published,
+            version=2,
             rules={name: rule["config"] for name, rule in self.rules.items()},
             chosen_rule=self.config.chosen_rule,
             cells=tuple(map(Entry.of, self.cells)),

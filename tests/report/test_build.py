@@ -75,12 +75,12 @@ def test_rules_that_another_experiment_asked_for_stay_out(records, tmp_path):
     metrics = {"auroc/rule_own": 0.75, "auroc/rule_ssim": 0.5, "auroc/rule_cosine": 0.625}
     cell = {"model": "ae", "k": 0, "auroc": 0.75, "metrics": metrics, "chosen_rule": "ssim"}
     rules = {"own": {"_target_": "benchmark.rules.own.Own"}}
-    records.job(cell, rules=rules)
+    records.job(cell, version=2, rules=rules)
     records.experiment = "other"
-    records.job(cell, rules={**rules, "ssim": {}}, chosen_rule="ssim")
-    records.job(cell, rules={})
+    records.job(cell, version=2, rules={**rules, "ssim": {}}, chosen_rule="ssim")
+    records.job(cell, version=2, rules={})
     records.experiment = "old"
-    records.job(cell)
+    records.job(cell, rules={})
     columns = {}
     for name in ("small", "other", "old"):
         frame = build_report(name, records.output_dir, tmp_path / name, figures=False).frame
@@ -88,7 +88,7 @@ def test_rules_that_another_experiment_asked_for_stay_out(records, tmp_path):
         columns[name] = rules_of_it, *frame.chosen_rule
     assert columns["small"] == ({"own"}, "")
     assert columns["other"] == ({"own", "ssim"}, "ssim")  # what any of its jobs asked for
-    assert columns["old"] == ({"own", "ssim", "cosine"}, "ssim")  # from before it was noted what was asked
+    assert columns["old"] == ({"own", "ssim", "cosine"}, "ssim")  # from before each noted what it asked for
 
 
 def test_a_paper_has_its_figures_as_pdf_beside_the_pages_own(records, tmp_path):
