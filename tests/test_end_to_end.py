@@ -332,7 +332,7 @@ OF_ITS_OWN = ("calibration", "gan_objectives", "interpolation", "latent2d", "lea
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_preset_runs(tmp_path: Path, preset: str) -> None:
-    """Each shipped preset on a class and seed of the smallest data set, and its report where others have none like it."""
+    """Each shipped preset on a class and seed of the smallest data set, and its report where no other is like it."""
     options = ["split.normal_class=3", "seed=0", "trainer.epochs=1", "split.test_limit=40", "dataset=digits"]
     options += ["split.anomalous_class=1", "split.train_fraction=0.8", "tracking=off", *SMALLER.get(preset, [])]
     done = run(tmp_path, "-m", f"+experiment={preset}", *options)
