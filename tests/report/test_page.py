@@ -43,7 +43,9 @@ def test_the_page_shows_nothing_when_all_is_done(records, frame_of):
     records.job({"model": "ae", "k": 0, "auroc": 0.9})
     page = build_page("small", frame_of(), {}, [], MANIFEST)
     assert "1 of 1 cells done" in page
-    assert "None: every planned cell is done." in page
+    assert "Every planned cell is done." in page
+    assert "Cells that are not done" not in page
+    assert 'href="#state"' not in page
 
 
 def test_a_table_has_its_text_columns_rules_and_best_entries(records, frame_of):
