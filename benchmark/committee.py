@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from benchmark.config import LONGEST, UsageError, is_plain_name, refusal
 from benchmark.status import no_cells, required_experiment
-from benchmark.store.experiments import collect
+from benchmark.store.experiments import as_planned, collect
 from benchmark.store.records import RecordError
 from benchmark.store.recovery import recover
 from benchmark.sweep.arguments import help_text, parse, small_command
@@ -47,7 +47,7 @@ def main(arguments: list[str]) -> int:
         allowed = f"a name for a folder, without / and not beginning with a dot, of at most {LONGEST} bytes"
         raise UsageError(refusal("into", repr(into[:40]), allowed, "into=committees"))
     recover(output_dir)
-    cells = collect(output_dir, experiment).cells
+    cells = as_planned(collect(output_dir, experiment)).cells
     if not cells:
         print(f"benchmark.committee: {no_cells(output_dir, experiment)}", file=sys.stderr)
         return 1

@@ -42,7 +42,7 @@ def main(arguments: list[str]) -> int:
         )
     from benchmark.engine.committee import NAME as COMMITTEE
     from benchmark.status import no_cells, required_experiment
-    from benchmark.store.experiments import collect
+    from benchmark.store.experiments import as_planned, collect
     from benchmark.sweep.recorded import fault, grouped, jobs
     from benchmark.sweep.sweep import Sweep, put_right
 
@@ -51,7 +51,7 @@ def main(arguments: list[str]) -> int:
     put_right({output_dir})
     cells = [
         cell
-        for cell in collect(output_dir, experiment).cells
+        for cell in as_planned(collect(output_dir, experiment)).cells
         if _among(cell.axes.model, settings.get("model")) and _among(cell.axes.dataset, settings.get("dataset"))
         if cell.axes.model != COMMITTEE  # it has no weights, and its members are judged themselves
     ]

@@ -128,11 +128,11 @@ def _cells(settings: dict[str, str]) -> tuple[str, pd.DataFrame | None]:
             )
         frame = _read(path, "cells")
         return (path, frame) if len(frame) else (f"cells={path} holds no cells", None)
-    from benchmark.store.experiments import collect
+    from benchmark.store.experiments import as_planned, collect
 
     output_dir = settings.get("output_dir", "outputs")
     experiment = required_experiment(settings, output_dir)
-    collection = collect(output_dir, experiment)
+    collection = as_planned(collect(output_dir, experiment))
     for line in collection.warnings:
         warn(line)
     if not collection.cells:

@@ -176,6 +176,7 @@ def test_a_sweep_is_planned_as_hydra_runs_it(tmp_path: Path) -> None:
         ["seed=0,1", "seed=2"],
         ["seed=2", "seed=0,1"],
         ["model=glob(k*)", "seed=range(0,2)"],
+        ["+experiment=paper_chosen", "model=gan"],
         ["+experiment=latent2d", "model=choice(ae,vae)", "model.hidden=[64],[32,16]", "dataset=digits"],
         ["+experiment=latent2d", "model.latent=3", "model.latent=4,5"],
     ]

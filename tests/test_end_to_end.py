@@ -327,7 +327,16 @@ SMALLER = {  # those that take long
 }
 
 
-OF_ITS_OWN = ("calibration", "gan_objectives", "interpolation", "latent2d", "leave_one_out", "moving_mnist", "rules")
+OF_ITS_OWN = (
+    "calibration",
+    "chosen",
+    "gan_objectives",
+    "interpolation",
+    "latent2d",
+    "leave_one_out",
+    "moving_mnist",
+    "rules",
+)
 
 
 @pytest.mark.parametrize("preset", PRESETS)

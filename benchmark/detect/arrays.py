@@ -31,8 +31,11 @@ class OutOfRange(BadImages):
     """Pixels darker than black or lighter than white; ``found`` says so without what is to be done."""
 
     def __init__(self, found: str, advice: str) -> None:
-        super().__init__(f"{found}. {advice}")
-        self.found = found
+        super().__init__(found, advice)  # both, or it could not be pickled, as joblib does with what a worker raises
+        self.found, self.advice = found, advice
+
+    def __str__(self) -> str:
+        return f"{self.found}. {self.advice}"
 
 
 def as_array(images: Any) -> np.ndarray:

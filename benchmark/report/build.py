@@ -187,8 +187,7 @@ def _build(wanted: Wanted, output_dir: Path, place: Place) -> Report:
         if carried is not None:
             write_frame(carried.beside(frame), made / "cells.csv")
             frame = read_frame(made / "cells.csv")
-            left_out = [] if figures or wanted.brief else carried.figures_left_out()
-            collection = replace(collection, warnings=[*collection.warnings, *carried.notes, *left_out])
+            collection = replace(collection, warnings=[*collection.warnings, *carried.notes])
         difference = compare(frame, place.folder)
         if place.keeps and difference.lost:
             raise UsageError(f"{difference.lost}. {_how_to_keep(former, frame)}{_how_to_replace(experiment)}")
@@ -223,7 +222,8 @@ def _build(wanted: Wanted, output_dir: Path, place: Place) -> Report:
         if place.keeps:
             refuse_foreign(place.folder, names)
         files = move(made, place.folder)
-    return Report(place.folder, frame, sections, [*collection.warnings, *difference.notes], files)
+    said_only = [*difference.notes, *(carried.left_out(files) if carried is not None else [])]
+    return Report(place.folder, frame, sections, [*collection.warnings, *said_only], files)
 
 
 def _read_former(folder: Path | None, experiment: str) -> Committed | None:

@@ -64,10 +64,11 @@ class Carried:
         """How many of them belong to one table."""
         return len(rows_of(self.frame, (dataset, split, evaluate_on)))
 
-    def figures_left_out(self) -> list[str]:
-        """What is said where no figures were asked for, and the former report has some."""
-        count = sum(name.startswith("figures/") for name in self.committed.manifest.get("files", []))
-        return [f"figures=false: {count} published figures are left out; without it they are kept"] if count else []
+    def left_out(self, files: Sequence[str]) -> list[str]:
+        """What is said of figures of the former report that are not among ``files``, those of the new one."""
+        former = [name for name in self.committed.manifest.get("files", []) if name.startswith("figures/")]
+        count = len(set(former) - set(files))
+        return [f"{count} figures that were published are left out; figures=true keeps those"] if count else []
 
 
 def let_stand(collection: Collection, folder: Path, experiment: str) -> Collection:

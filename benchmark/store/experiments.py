@@ -178,20 +178,22 @@ def _open(output_dir: Path, entry: Entry) -> tuple[str, str, Record | None]:
 def as_planned(collection: Collection) -> Collection:
     """The collection, its records narrowed to the rules that the experiment's own jobs asked for.
 
-    A cell belongs to every experiment that planned it, and another may have asked for further rules, or for one that
-    was chosen. Those of jobs from before all noted their rules keep everything.
+    A cell belongs to every experiment that planned it, and another may have asked for further rules, or have chosen
+    another one: the chosen rule is that of the last own job that has one. Those of jobs from before all noted their
+    rules keep everything.
     """
     rules: dict[str, set[str]] = {}
-    chosen: dict[str, set[str | None]] = {}
+    chosen: dict[str, str] = {}
     whole: set[str] = set()
     for job in collection.jobs:
         for entry in job.cells:
             if job.version < 2:
                 whole.add(entry.fingerprint)
             rules.setdefault(entry.fingerprint, set()).update(job.rules)
-            chosen.setdefault(entry.fingerprint, set()).add(job.chosen_rule)
+            if job.chosen_rule is not None:
+                chosen[entry.fingerprint] = job.chosen_rule
     cells = [
-        replace(cell, record=cell.record.narrowed(rules[key], chosen[key]))
+        replace(cell, record=cell.record.narrowed(rules[key], chosen.get(key)))
         if cell.record is not None and (key := cell.fingerprint) not in whole
         else cell
         for cell in collection.cells

@@ -71,11 +71,11 @@ class Record:
     def fingerprint(self) -> str:
         return self.status.fingerprint
 
-    def narrowed(self, rules: Collection[str], chosen: Collection[str]) -> Record:
-        """The record as if only ``rules`` had judged it, and no rule but one of ``chosen`` had been noted as chosen."""
+    def narrowed(self, rules: Collection[str], chosen: str | None) -> Record:
+        """The record as if only ``rules`` had judged it, with ``chosen`` as the chosen one if it did."""
         metrics = {key: value for key, value in self.metrics.items() if not _of_other_rule(key, rules)}
-        status = self.status if self.status.chosen_rule in chosen else replace(self.status, chosen_rule=None)
-        return replace(self, metrics=metrics, status=status, under=frozenset(rules))
+        noted = chosen if chosen == self.status.chosen_rule or f"{RULE}{chosen}" in metrics else None
+        return replace(self, metrics=metrics, status=replace(self.status, chosen_rule=noted), under=frozenset(rules))
 
     def config(self) -> dict[str, Any]:
         import yaml

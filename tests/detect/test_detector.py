@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import shutil
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from benchmark import Detector, load_detector
 from benchmark.config import UsageError
+from benchmark.detect.arrays import OutOfRange
 from benchmark.detect.settings import model_settings, refuse_settings
 from benchmark.models import constructor, model_names
 from benchmark.store.records import read_record
@@ -168,6 +170,9 @@ def test_colours_and_flat_rows_are_told_by_their_shape(cells: Cells) -> None:
 
 def test_a_range_of_pixels_stands_for_black_to_white(cells: Cells, fitted: Detector) -> None:
     wide = cells.normal.astype(np.uint16) * 257
+    with pytest.raises(OutOfRange, match=r"pixels from .* Say what stands for black") as refused:
+        Detector(**FAST).fit(wide)
+    assert str(pickle.loads(pickle.dumps(refused.value))) == str(refused.value)  # as joblib hands it on
     detector = Detector(**FAST, pixel_range=(0, 65535)).fit(wide)
     known = fitted.anomaly_scores(cells.test)
     assert np.array_equal(detector.anomaly_scores(cells.test.astype(np.uint16) * 257), known)

@@ -130,7 +130,7 @@ def test_names_that_are_no_text_are_kept_apart_and_in_one_line(cells: Cells, new
                 run.says("\\xff.png: score", "\\xfe.png: score", "odd3.png: score")
             else:
                 run.says("Ctrl-C ends it")
-                time.sleep(5 * INTERVAL)  # looks at least twice
+                time.sleep(15 * INTERVAL)  # looks at least twice
     table = pd.read_csv(tmp_path / "new.csv")
     assert {Path(path).name for path in table["path"]} == {"\\xff.png", "\\xfe.png", "a\nb.png", "odd3.png"}
     assert len(table) == 4
@@ -143,7 +143,7 @@ def test_a_folder_that_is_taken_away_is_said_once(cells: Cells, new: Path, tmp_p
         run.says("odd3.png: score")
         new.rename(tmp_path / "away")
         run.says("new cannot be looked into (no such file or directory); what comes into it is scored once it can be")
-        time.sleep(5 * INTERVAL)  # looks at least twice more
+        time.sleep(15 * INTERVAL)  # looks at least twice more
         normal(cells, tmp_path / "away" / "late.png", 0)
         (tmp_path / "away").rename(new)
         run.says("late.png: score")

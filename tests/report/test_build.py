@@ -79,15 +79,18 @@ def test_rules_that_another_experiment_asked_for_stay_out(records, tmp_path):
     records.experiment = "other"
     records.job(cell, version=2, rules={**rules, "ssim": {}}, chosen_rule="ssim")
     records.job(cell, version=2, rules={})
+    records.experiment = "third"  # whose choice was noted before that of another
+    records.job(cell, version=2, rules={"cosine": {}}, chosen_rule="cosine")
     records.experiment = "old"
     records.job(cell, rules={})
     columns = {}
-    for name in ("small", "other", "old"):
+    for name in ("small", "other", "third", "old"):
         frame = build_report(name, records.output_dir, tmp_path / name, figures=False).frame
         rules_of_it = {c.removeprefix("auroc_rule_") for c in frame if c.startswith("auroc_rule_")}
         columns[name] = rules_of_it, *frame.chosen_rule
     assert columns["small"] == ({"own"}, "")
     assert columns["other"] == ({"own", "ssim"}, "ssim")  # what any of its jobs asked for
+    assert columns["third"] == ({"cosine"}, "cosine")
     assert columns["old"] == ({"own", "ssim", "cosine"}, "ssim")  # from before each noted what it asked for
 
 

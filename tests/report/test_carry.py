@@ -333,4 +333,7 @@ def test_figures_of_columns_without_records_stay_and_others_say_what_they_lack(f
     assert len(read_frame(found.results_dir / "cells.csv")) == 7 == len(committed.cells)
     drawn = sum(name.startswith("figures/") for name in found.files)
     without = report(first, replace=True)
-    assert f"figures=false: {drawn} published figures are left out; without it they are kept" in without.warnings
+    assert f"{drawn} figures that were published are left out; figures=true keeps those" in without.warnings
+    assert (
+        "were published are left out" not in (found.results_dir / "report.html").read_text()
+    )  # it is said, and no state of the report

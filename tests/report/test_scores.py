@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -47,6 +48,16 @@ def write(judged: Records, tmp_path: Path, **settings: Any) -> tuple[Any, dict[s
     build_report("small", judged.output_dir, figures=False, **settings)
     manifest = read_manifest(tmp_path / "r" / "manifest.json")
     return pd.read_parquet(settings["scores"]), manifest
+
+
+def test_scores_under_rules_that_others_asked_for_stay_out(judged: Records, tmp_path: Path) -> None:
+    (path,) = (judged.output_dir / "experiments" / "small").glob("*.json")
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"version": 2, "rules": {"smoothed": {}, "kl": {}}}))
+    frame, manifest = write(judged, tmp_path, scores_of="all")
+    assert set(frame["score"]) == {"headline", "smoothed"}
+    assert [rule["name"] for rule in manifest["rules"]] == ["smoothed"]  # kl does not apply
+    hashed = [set(cell["scores_sha256"]) for cell in manifest["cells"] if cell["state"] == "done"]
+    assert hashed == [{"headline", "smoothed"}] * 2
 
 
 def test_the_file_has_the_scores_that_were_recorded_and_the_manifest_their_hashes(

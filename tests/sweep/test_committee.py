@@ -6,6 +6,7 @@ import json
 import shutil
 import statistics
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from benchmark.code_hash import model_code
 from benchmark.data.files import sha256_of
-from benchmark.store.experiments import PlannedCell, collect, read_jobs
+from benchmark.store.experiments import PlannedCell, collect, read_jobs, write_job
 from benchmark.store.format import Written
 from benchmark.store.records import Record, add_rules, read_record
 from tests.faults.bad_input import edited
@@ -318,9 +319,12 @@ def test_the_chosen_rule_is_that_of_each_cell(place: Path) -> None:
         "models: no rule was chosen for pca digits one_vs_rest 3 seed 0"
         in vote(place, "models=[pca:chosen,knn]").stderr
     )
-    for number, rule in ((3, "smoothed"), (8, "own")):
+    job = next(job for job in read_jobs(place / "outputs", "e") if job.cells[0].axes.model == "pca")
+    for number, rule in ((3, "smoothed"), (8, "own")):  # as a job each would have planned it
         path = record_of(place, "pca", number).path / "status.json"
         edited(path, lambda status, rule=rule: status.update(chosen_rule=rule))
+        own = tuple(cell for cell in job.cells if cell.axes.normal_class == number)
+        write_job(place / "outputs", "e", replace(job, job=rule, number=None, chosen_rule=rule, cells=own))
     assert vote(place, "models=[pca:chosen,knn]").returncode == 0
     found = cells(place, "committee (members=[knn,pca:chosen])")
     assert [cell.record.status.members[1].rule for cell in found.values()] == ["smoothed", "own"]
