@@ -39,7 +39,7 @@ bench: data  ## speed beside a plain loop, PyOD and the floor, and AUROC beside 
 	$(BIN)/python -m tests.tools.speed.peers
 
 test: data  ## the whole test suite
-	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -n 2 --dist loadgroup
+	PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(BIN)/python -m pytest -n 3 --dist loadgroup
 
 soak: $(STAMP)  ## kills, outages, many writers, ten thousand cells, into results/reliability.md (half an hour and more)
 	$(BIN)/python -m pip install --disable-pip-version-check --quiet --editable '.[test,joblib,server]' --constraint requirements.lock

@@ -41,14 +41,14 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from benchmark.data.placing import in_place
 from benchmark.say import warn
 from benchmark.seeds import derive_seed
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from benchmark.data.images import ImageData
 
 NAME = "synthetic"  # of evaluate_on, and of the source of its images
@@ -180,6 +180,8 @@ def synthetic_images(data: ImageData, index: Tensor, target: Tensor, seed: int) 
 
 def _make(images: Tensor, index: Tensor, kind: Tensor, seed: int) -> Tensor:
     """Change those ``images`` (M, C, H, W) whose ``kind`` (M,) is not 0, and return all."""
+    import torch
+
     anomalous, faint = kind.nonzero().flatten().tolist(), dict.fromkeys(KINDS, 0)
     for i in anomalous:
         name = KINDS[int(kind[i]) - 1]

@@ -23,7 +23,7 @@ from tests.stores import MIGRATED
 
 SWEEP = [
     *("-m", "model=pca,ae", "dataset=digits", "split.normal_class=[0,1]", "seed=[0,1]", "split.test_limit=100"),
-    *("trainer.epochs=200", "trainer.workers=1", "tracking.figures=false", "experiment_name=kill"),
+    *("trainer.epochs=120", "trainer.workers=1", "tracking.figures=false", "experiment_name=kill"),
 ]
 CELLS = 8
 SEED = 20

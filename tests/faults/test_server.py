@@ -21,9 +21,9 @@ from tests.faults.helpers import run_here
 from tests.faults.servers import Server, SilentServer
 from tests.faults.warm import Forked, run
 
-CELLS = 8
+CELLS = 6
 SWEEP = [
-    *("-m", "model=ae", "dataset=digits", "split.normal_class=[0,1,2,3]", "seed=0,1", "split.test_limit=100"),
+    *("-m", "model=ae", "dataset=digits", "split.normal_class=[0,1,2]", "seed=0,1", "split.test_limit=100"),
     *("trainer.epochs=30", "trainer.workers=1", "trainer.strategy=loop", "tracking.figures=false"),
     "experiment_name=server",
 ]

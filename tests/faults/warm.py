@@ -1,17 +1,20 @@
 """Commands as processes of their own, without the seconds in which a Python loads torch and MLflow.
 
-One process has loaded what every command needs, has an empty store to copy, and does nothing else: for each command it
-forks. What it forks is a process as any other: it has a number, can be killed, holds locks, gets signals, and ends with
-its exit code. Only how a command starts is not seen by it: ``tests.test_cli.run`` starts one from nothing.
+One process has loaded what every command needs, has an empty store to copy, and does nothing else: for each command of
+any worker it forks. What it forks is a process as any other: it has a number, can be killed, holds locks, gets signals,
+and ends with its exit code. Only how a command starts is not seen by it: ``tests.test_cli.run`` starts one from
+nothing.
 """
 
 from __future__ import annotations
 
-import atexit
+import fcntl
 import json
 import os
 import runpy
+import selectors
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -20,7 +23,7 @@ from collections.abc import Sequence
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 LOADED = (
     *(
@@ -98,45 +101,78 @@ def python(folder: Path, *words: str, limit: int = 0, **changes: str) -> subproc
 
 
 @cache
-def _stable() -> subprocess.Popen[str]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.faults.warm"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=Path(__file__).parents[2],
-        start_new_session=True,  # a Ctrl-C at the terminal is for pytest
-    )
-    atexit.register(process.kill)
-    return process
+def _stable() -> TextIO:
+    """The connection of this process to the one that forks: all of a test run, in however many workers, share it."""
+    place = Path(tempfile.gettempdir(), f"warm-{os.environ.get('PYTEST_XDIST_TESTRUNUID', os.getpid())}")
+    connection = socket.socket(socket.AF_UNIX)
+    with open(f"{place}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            connection.connect(f"{place}.sock")
+        except OSError:  # nobody has begun one, or its last user is gone
+            _begin(Path(f"{place}.sock"))
+            connection.connect(f"{place}.sock")
+    return connection.makefile("rw")
+
+
+def _begin(address: Path) -> None:
+    """Start the process that forks; it listens from here on, and answers once it has loaded everything."""
+    address.unlink(missing_ok=True)
+    listening = socket.socket(socket.AF_UNIX)
+    with listening:
+        listening.bind(str(address))
+        listening.listen()
+        subprocess.Popen(
+            [sys.executable, "-m", "tests.faults.warm", str(listening.fileno()), str(address)],
+            pass_fds=[listening.fileno()],
+            stdin=subprocess.DEVNULL,
+            stdout=sys.__stderr__,  # what libraries print
+            cwd=Path(__file__).parents[2],
+            start_new_session=True,  # a Ctrl-C at the terminal is for pytest
+        )
 
 
 def _ask(request: dict[str, Any]) -> Any:
-    process = _stable()
-    assert process.stdin is not None
-    assert process.stdout is not None
-    process.stdin.write(json.dumps(request) + "\n")
-    process.stdin.flush()
-    return json.loads(process.stdout.readline())
+    stable = _stable()
+    stable.write(json.dumps(request) + "\n")
+    stable.flush()
+    return json.loads(stable.readline())
 
 
-def serve() -> None:
-    """Fork for every line of stdin that asks for a command; answer each line with one."""
-    answers = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)  # what libraries print is no answer
+def serve(number: int, address: Path) -> None:
+    """Fork for every line that asks for a command, answer each line with one; end when the last user is gone."""
     for name in LOADED:
         import_module(name)
     _prepare()
-    for line in sys.stdin:
-        request = json.loads(line)
-        if "poll" in request:
-            found, status = os.waitpid(request["poll"], os.WNOHANG)
-            answer = os.waitstatus_to_exitcode(status) if found else None
-        elif (answer := os.fork()) == 0:
-            os.close(answers.fileno())
-            _become(**request)
-        answers.write(json.dumps(answer) + "\n")
-        answers.flush()
+    listening = socket.socket(fileno=number)
+    ready = selectors.DefaultSelector()
+    ready.register(listening, selectors.EVENT_READ)
+    while True:
+        for key, _ in ready.select(60):
+            if key.data is None:
+                user = listening.accept()[0]
+                ready.register(user, selectors.EVENT_READ, user.makefile("rw"))
+            elif line := key.data.readline():
+                _answer(json.loads(line), key.data, ready)
+            else:
+                ready.unregister(key.fileobj)
+                key.fileobj.close()
+        if len(ready.get_map()) == 1:
+            for kind in ("sock", "lock"):
+                address.with_suffix(f".{kind}").unlink(missing_ok=True)
+            return
+
+
+def _answer(request: dict[str, Any], user: TextIO, ready: selectors.BaseSelector) -> None:
+    if "poll" in request:
+        found, status = os.waitpid(request["poll"], os.WNOHANG)
+        answer = os.waitstatus_to_exitcode(status) if found else None
+    elif (answer := os.fork()) == 0:
+        for number in [key.fd for key in ready.get_map().values()]:
+            os.close(number)
+        _become(**request)
+    user.write(json.dumps(answer) + "\n")
+    user.flush()
 
 
 def _prepare() -> None:
@@ -189,4 +225,4 @@ def _become(words: Sequence[str], folder: str, environment: dict[str, str], file
 
 
 if __name__ == "__main__":
-    serve()
+    serve(int(sys.argv[1]), Path(sys.argv[2]))
