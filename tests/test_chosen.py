@@ -25,7 +25,8 @@ from tests.faults.helpers import run_here
 
 RESULTS = CONF_DIR.parent / "results"
 CELLS = RESULTS / "selection" / "cells.csv"
-BEHIND = (CELLS, RESULTS / "selection_slow" / "cells.csv")  # the cells that conf/chosen was chosen from
+# the cells that conf/chosen was chosen from
+BEHIND = (CELLS, *(RESULTS / name / "cells.csv" for name in ("selection_slow", "selection_conditional")))
 
 
 @pytest.fixture

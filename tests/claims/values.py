@@ -103,6 +103,13 @@ def conditional(model: str, variant: str) -> list[float]:
     return [mean("conditional", model, "mnist", variant=f"{variant} train_fraction=0.2".strip())]
 
 
+def conditional_choice(setting: str, rule: str, *datasets: str) -> list[float]:
+    """Means over the validation images that the conditional AAE's settings and rules were compared on."""
+    metric = "auroc" if rule == "own" else metric_of(rule)
+    variant = f"{setting} train_fraction=0.2".strip()
+    return [mean("selection_conditional", "cond_aae", dataset, metric, variant) for dataset in datasets]
+
+
 def left_out(model: str) -> list[float]:
     """Means of leave_one_out: own score and two rules, on MNIST, then on Fashion-MNIST."""
     metrics = ("auroc", metric_of("gradient_neighbours"), metric_of("committee_wide"))
