@@ -105,9 +105,27 @@ def conditional(model: str, variant: str) -> list[float]:
 
 def conditional_choice(setting: str, rule: str, *datasets: str) -> list[float]:
     """Means over the validation images that the conditional AAE's settings and rules were compared on."""
-    metric = "auroc" if rule == "own" else metric_of(rule)
     variant = f"{setting} train_fraction=0.2".strip()
-    return [mean("selection_conditional", "cond_aae", dataset, metric, variant) for dataset in datasets]
+    return [mean("selection_conditional", "cond_aae", dataset, _metric(rule), variant) for dataset in datasets]
+
+
+def slow_choice(model: str, setting: str, rule: str, dataset: str) -> float:
+    """The mean over the validation images that a slow model's settings and rules were compared on."""
+    return mean("selection_slow", model, dataset, _metric(rule), setting)
+
+
+def _metric(rule: str) -> str:
+    return "auroc" if rule == "own" else metric_of(rule)
+
+
+def above_the_choice(setting: str, rule: str, dataset: str) -> list[int]:
+    """How many pairs of the conditional AAE's settings and rules are above one there, and of how many."""
+    cells = frame("selection_conditional")
+    cells = cells[cells["dataset"] == dataset]
+    metrics = [name for name in cells if name.startswith("auroc_rule_") and name != metric_of("image_neighbours")]
+    means = cells.groupby("variant")[["auroc", *metrics]].mean().to_numpy().ravel()
+    (least,) = conditional_choice(setting, rule, dataset)
+    return [int((means > least).sum()), len(means)]
 
 
 def left_out(model: str) -> list[float]:
@@ -186,6 +204,22 @@ def chosen_own(model: str) -> list[float]:
     return [float(cells[cells["dataset"] == d].groupby("normal_class")["auroc"].mean().mean()) for d in CLASSES]
 
 
+def worth_of_settings(model: str, dataset: str) -> pd.Series:  # index: normal class
+    """AUROC of the settings that were chosen less that of the YAML's, under the chosen rule, mean over seeds."""
+    cells, shipped = (
+        found[(found["model"] == model) & (found["dataset"] == dataset)] for found in (frame(CHOSEN), frame("paper"))
+    )
+    metric = metric_of(*set(cells["chosen_rule"]))
+    chosen, plain = (found.groupby("normal_class")[metric].mean() for found in (cells, shipped))
+    return chosen - plain
+
+
+def most_by_settings() -> float:
+    """The largest gain in mean AUROC that chosen settings bring any model but AnoGAN, on either data set."""
+    models = [name for name in dict.fromkeys(frame(CHOSEN)["model"]) if name != "anogan"]
+    return max(worth_of_settings(model, dataset).mean() for model in models for dataset in CLASSES)
+
+
 def _chosen_cells(dataset: str) -> pd.DataFrame:
     """The cells of one data set, with the AUROC under the rule that was chosen."""
     cells = frame(CHOSEN)
@@ -202,6 +236,12 @@ def chosen_verdict(first: str, second: str, dataset: str) -> str:
     ahead = c.first if c.effect > 0 else c.second
     told = f"separated, `{ahead}` ahead" if c.p_holm < SEPARATED else "not separated"
     return f"{told} (Wilcoxon signed-rank over the {WORDS.get(c.n, c.n)} classes, {p} after Holm's correction)"
+
+
+def chosen_wins(first: str, second: str, dataset: str) -> int:
+    """On how many classes the first chosen detector has the larger AUROC, mean over seeds."""
+    means = _chosen_cells(dataset).groupby(["model", "normal_class"])["auroc"].mean()
+    return int((means[first] > means[second]).sum())
 
 
 def p_of(verdict: str) -> float:

@@ -28,6 +28,7 @@ ASKED = {
     "avx512": {"ATEN_CPU_CAPABILITY": "avx512", "OPENBLAS_CORETYPE": "SkylakeX"},
 }  # what a user's environment may ask for
 on_pinned = pytest.mark.skipif(instructions.in_force() != "pinned", reason="nothing is pinned on this processor")
+together = pytest.mark.xdist_group("bits")  # on one worker, which then needs its own hashes once
 with_avx512 = pytest.mark.skipif("avx512f" not in instructions.processor_flags(), reason="no AVX-512 here")
 
 
@@ -53,12 +54,14 @@ def elsewhere(*kinds: str, **asked: str) -> dict[str, str]:
     return json.loads(done.stdout)
 
 
+@together
 @on_pinned
 @pytest.mark.parametrize("asked", ["default", pytest.param("avx512", marks=with_avx512)])
 def test_the_bits_are_the_same_whatever_the_environment_asks_for(asked: str) -> None:
     assert elsewhere(**ASKED[asked]) == ours()
 
 
+@together
 @on_pinned
 @with_avx512
 def test_the_fastest_instructions_have_bits_of_their_own() -> None:
