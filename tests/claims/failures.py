@@ -100,10 +100,10 @@ FAILURES: dict[str, list[Claim]] = {
     "mean_image": [
         lowest("mean_image", (5, 2), (6, 8)),
         Claim(
-            "With nine classes normal it is the mean of nine things: the 8 left out has {:.3f}, the shirt {:.3f}",
+            "With nine classes normal it is the mean of nine things: the 1 left out has {:.3f}, the shirt {:.3f}",
             lambda: [
                 auroc("leave_one_out", "mean_image", d, k, variant=SHARE)
-                for d, k in (("mnist", 8), ("fashion_mnist", 6))
+                for d, k in (("mnist", 1), ("fashion_mnist", 6))
             ],
         ),
         Claim(
@@ -159,12 +159,12 @@ FAILURES: dict[str, list[Claim]] = {
             ],
         ),
         Claim(
-            "of nine classes its own score is lowest on the 3 ({:.3f}) and on the shirt ({:.3f})",
+            "of nine classes its own score is lowest on the 1 ({:.3f}) and on the shirt ({:.3f})",
             lambda: [
-                auroc("leave_one_out", "cond_aae", d, k, variant=SHARE) for d, k in (("mnist", 3), ("fashion_mnist", 6))
+                auroc("leave_one_out", "cond_aae", d, k, variant=SHARE) for d, k in (("mnist", 1), ("fashion_mnist", 6))
             ],
             holds=lambda: (
-                [per_class("leave_one_out", "cond_aae", d, variant=SHARE).idxmin() for d in CLASSES] == [3, 6]
+                [per_class("leave_one_out", "cond_aae", d, variant=SHARE).idxmin() for d in CLASSES] == [1, 6]
             ),
         ),
         Claim(
