@@ -70,6 +70,21 @@ def test_cells_without_seconds_have_no_cost(records, frame_of):
     assert pareto_figure(group) is None
 
 
+def test_a_committee_costs_what_its_members_cost_now(records, frame_of):
+    """Not what they did when they voted: they may have been run again. Without a member's column it has no cost."""
+    write(records, "pca", 0.90, 1.0, 0.5)
+    write(records, "ae", 0.95, 3.0, 1.0)
+    write(records, "committee", 0.97, 500.0, 500.0)
+    frame = frame_of()
+    frame.loc[frame["model"] == "committee", "variant"] = "members=[ae,ae:smoothed,pca]"
+    (group,) = groups(frame)
+    found = costs(group)
+    assert [(cost.train, cost.score) for cost in found] == [(1.0, 0.5), (3.0, 1.0), (4.0, 1.5)]
+    assert (found[-1].auroc, found[-1].best) == (0.97, True)
+    frame.loc[frame["model"] == "committee", "variant"] = "members=[ae,vae]"
+    assert [cost.label for cost in costs(groups(frame)[0])] == ["pca", "ae"]
+
+
 def test_what_a_seed_explains_is_that_of_the_analysis_of_all_three(records, frame_of):
     values = np.random.default_rng(0).uniform(0.6, 0.99, (2, 3, 4))
     cells = [

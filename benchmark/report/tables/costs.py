@@ -44,8 +44,8 @@ def cost_table(group: Group) -> Table | None:
             "Means over the done cells, of columns that have all planned classes; the cheapest first. Bold: no column "
             "that is as cheap has as large an AUROC. Seconds are wall-clock seconds of a cell on the machines that the "
             "manifest names, whatever ran beside it, those of a fleet shared evenly by its cells: read factors of two, "
-            "not percents. Scoring: all evaluated images under the model's own scores. A committee is left out: it "
-            "costs what its members do together.",
+            "not percents. Scoring: all evaluated images under the model's own scores. A committee "
+            "costs what its members, other columns here, do together.",
             *([NOTE] if with_memory else []),
         ],
     )
