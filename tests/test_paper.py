@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import itertools
+import json
 import re
 import shutil
 from collections.abc import Iterator
@@ -14,8 +15,8 @@ import numpy as np
 import pytest
 
 from tests.claims.cells import CHOSEN
-from tests.tools.paper import SOURCES, TOP, figures
-from tests.tools.paper.__main__ import INSTALL, TOOLS, compiled, generated, lacking, lay_out
+from tests.tools.paper import HASHES, PDF, SOURCES, TOP, figures
+from tests.tools.paper.__main__ import INSTALL, TOOLS, compiled, digest, generated, lacking, lay_out, sources
 from tests.tools.paper.macros import macros
 from tests.tools.paper.sources import core, crossing
 from tests.tools.paper.statements import STATEMENTS, untrue
@@ -199,6 +200,12 @@ def test_every_source_is_cited_and_the_docstrings_sources_are_there() -> None:
         for path in (TOP / "benchmark" / room).glob("*.py")
     )
     assert set(re.findall(r"arXiv:(\d+\.\d+)", code)) - set(re.findall(r"arXiv:(\d+\.\d+)", bib)) == set()
+
+
+def test_the_committed_pdf_is_made_of_the_texts_and_cells_that_are_committed() -> None:
+    """If not: make paper (CONTRIBUTING.md has what it needs)."""
+    said = json.loads(HASHES.read_text(encoding="utf-8"))
+    assert said == {"pdf": digest(PDF.read_bytes()), "sources": sources()}, "type: make paper"
 
 
 def test_every_generated_table_is_read_and_only_these() -> None:

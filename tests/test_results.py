@@ -12,12 +12,12 @@ import pytest
 RESULTS = Path(__file__).parents[1] / "results"
 MANIFESTS = sorted(RESULTS.glob("*/manifest.json"))
 MOST = 15_000_000  # bytes: a clone takes them, and git keeps each version
-MADE = "paper/paper.pdf"  # by ``make paper``, and no part of a clone (.gitignore)
+PAPER = "paper/paper.pdf"  # by ``make paper``
 
 
 def sizes(folder: Path) -> Counter[str]:
     """Bytes below each entry of ``folder``."""
-    files = (path for path in folder.rglob("*") if path.is_file() and path != folder / MADE)
+    files = (path for path in folder.rglob("*") if path.is_file())
     found: Counter[str] = Counter()
     for path in files:
         found[path.relative_to(folder).parts[0]] += path.stat().st_size
@@ -51,7 +51,7 @@ def test_what_is_too_large_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", MANIFESTS, ids=lambda path: path.parent.name)
 def test_a_manifest_lists_the_files_that_are_there_and_the_page_shows_each_figure_once(path: Path) -> None:
     """The page links to files beside it alone, and holds no copy of one; PDF is for a paper's folder."""
-    files = (file for file in path.parent.rglob("*") if file.is_file() and file != RESULTS / MADE)
+    files = (file for file in path.parent.rglob("*") if file.is_file() and file != RESULTS / PAPER)
     there = {file.relative_to(path.parent).as_posix() for file in files}
     assert set(json.loads(path.read_text(encoding="utf-8"))["files"]) <= there
     assert not any(name.endswith(".pdf") for name in there)

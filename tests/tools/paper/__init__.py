@@ -12,3 +12,4 @@ TOP = Path(__file__).resolve().parents[3]  # the repository
 SOURCES = TOP / "docs" / "paper"  # paper.tex, its sections, references.bib
 BUILD = TOP / "build" / "paper"  # what is generated, and what LaTeX leaves
 PDF = TOP / "results" / "paper" / "paper.pdf"
+HASHES = PDF.with_suffix(".json")  # SHA-256 of the PDF, and of all text that it was made of

@@ -5,6 +5,7 @@ The PDF is the same bytes for the same cells, sources and TeX: its dates are tho
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -15,10 +16,11 @@ from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
-from tests.tools.paper import BUILD, PDF, SOURCES, TOP, appendix, figures, macros, statements, tables
+from tests.tools.paper import BUILD, HASHES, PDF, SOURCES, TOP, appendix, figures, macros, statements, tables
 
 TOOLS = ("latexmk", "pdflatex", "bibtex")
 INSTALL = "apt-get install latexmk lmodern texlive-latex-recommended texlive-latex-extra texlive-fonts-recommended"
+TEXTS = (".tex", ".bib")
 MOST = 1_500_000  # bytes
 FAULTS = re.compile(
     r"^(?:.*Warning[:\s].*|(?:Over|Under)full .*|! .*|.*undefined (?:references|citations).*)$", re.MULTILINE
@@ -40,6 +42,7 @@ def main() -> int:
         return 1
     PDF.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(BUILD / "paper.pdf", PDF)
+    HASHES.write_text(json.dumps({"pdf": digest(PDF.read_bytes()), "sources": sources()}, indent=1) + "\n", "utf-8")
     print(f"{PDF.relative_to(TOP)}: {pages(BUILD)} pages, {PDF.stat().st_size / 1000:.0f} kB")
     return 0
 
@@ -55,11 +58,21 @@ def generated() -> dict[str, str]:
     return {"macros": macros.definitions(), **tables.all_tables(), **appendix.all_tables()}
 
 
+def sources() -> str:
+    """The SHA-256 of all text that the PDF is made of: sources, macros, tables and the date of the latest cell."""
+    texts = {path.name: path.read_text(encoding="utf-8") for path in SOURCES.iterdir() if path.suffix in TEXTS}
+    return digest(json.dumps([texts, generated(), last_cell()], sort_keys=True).encode())
+
+
+def digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
 def lay_out(folder: Path) -> None:
     """Copy the sources into ``folder`` and make beside them what they read, in ``generated``."""
     (folder / "generated").mkdir(parents=True)
     for path in SOURCES.iterdir():
-        if path.suffix in (".tex", ".bib"):
+        if path.suffix in TEXTS:
             shutil.copyfile(path, folder / path.name)
     for name, text in generated().items():
         (folder / "generated" / f"{name}.tex").write_text(f"% generated: make paper\n{text}", encoding="utf-8")

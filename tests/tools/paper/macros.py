@@ -13,7 +13,15 @@ from benchmark.report.tables.paired import SEPARATED
 from benchmark.rules import is_floor
 from tests.claims.cells import CHOSEN, compared, frame, group, mean, paired, per_class, published
 from tests.claims.tables import CLASSES
-from tests.claims.values import both, chosen_verdict, false_alarms, trusted, under_chosen
+from tests.claims.values import (
+    both,
+    chosen_verdict,
+    false_alarms,
+    most_by_settings,
+    trusted,
+    under_chosen,
+    worth_of_settings,
+)
 from tests.tools.paper.sources import block, core, count, counted, crossing, models_of, name_of, seeds, shares
 from tests.tools.paper.typeset import macro, plain
 
@@ -132,6 +140,12 @@ def _chosen() -> Iterator[tuple[str, str]]:
             for model in (first, second):
                 told = told.replace(f"`{model}`", name_of(model))
             yield f"ChosenVerdict{_camel(first)}{_camel(second)}{data}", f"{told} ($p {p}$)"
+    yield "SettingsWorthMost", f"{most_by_settings():.4f}"
+    for dataset, data in DATA.items():
+        yield f"SettingsWorthAnogan{data}", f"{worth_of_settings('anogan', dataset).mean():+.3f}"
+    of_pca = worth_of_settings("pca", "mnist")
+    yield "SettingsCostPca", f"{-of_pca.mean():.3f}"
+    yield "SettingsCostPcaClasses", count(int((of_pca < 0).sum()))
     cells = compared()
     counts = cells.groupby("model")["variant"].nunique()
     yield "SettingsEach", count(int(counts.max()))
