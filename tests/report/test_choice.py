@@ -48,6 +48,23 @@ def test_each_data_set_gets_the_best_setting_and_rule_of_the_other(records, fram
     assert [row[2].text for row in table.rows] == ["chosen", "", "", ""]
 
 
+def test_a_choice_at_an_edge_of_what_was_compared_is_said(records, frame_of):
+    """Of three values or more; the one of the YAML, which no setting names, is among them."""
+
+    def notes(*compared: tuple[str, float]) -> list[str]:
+        records.job(*(cell(setting, "fashion_mnist", 0, auroc) for setting, auroc in compared))
+        records.job(*(cell(setting, "mnist", 0, 0.5) for setting, _ in compared))
+        table = choices_table([on("mnist", choose(frame_of())[0])])
+        return [note for note in table.notes if "at an edge" in note]
+
+    assert notes(("latent=8 noise_std=0.2", 0.7), ("", 0.6)) == [], "of two values each is an edge"
+    (said,) = notes(("latent=24", 0.6))  # 16 in the YAML
+    assert said.endswith("may choose otherwise: ae (latent=8, smallest of 3).")
+    assert notes(("latent=4", 0.5)) == []
+    (said,) = notes(("latent=64", 0.8))
+    assert said.endswith(": ae (latent=64, largest of 5).")
+
+
 def test_what_the_tested_data_set_says_changes_no_choice(records, frame_of):
     settings = ("", "latent=2", "latent=4")
     records.job(*(cell(s, "fashion_mnist", 0, 0.6 + i / 10, cosine=0.5) for i, s in enumerate(settings)))

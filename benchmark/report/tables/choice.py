@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from benchmark.report.choice import Candidate, Choice, best_model
 from benchmark.report.crossing import OWN
+from benchmark.report.measures.edges import edges_note
 from benchmark.report.measures.trust import Trust
 from benchmark.report.tables.table import DATASET_TITLES, Entry, Table, number
 
@@ -48,7 +49,7 @@ def choices_table(choices: Sequence[Choice]) -> Table:
             *(there, here, f"before, {there}", f"before, {here}", f"largest, {here}"),
         ],
         rows=rows,
-        notes=[*notes, *_ties(choices)],
+        notes=[*notes, *_ties(choices), *edges_note(choices)],
         text_columns=3,
     )
 
@@ -78,7 +79,7 @@ def _synthetic_table(choices: Sequence[Choice]) -> Table:
         title=f"Chosen for {here} on synthetic anomalies",
         columns=["model", "setting", "rule", "settings", "rules", "AUROC", "before"],
         rows=rows,
-        notes=[*notes, *_ties(choices)],
+        notes=[*notes, *_ties(choices), *edges_note(choices)],
         text_columns=3,
     )
 
