@@ -103,8 +103,8 @@ def python(folder: Path, *words: str, limit: int = 0, **changes: str) -> subproc
 @cache
 def _stable() -> TextIO:
     """The connection of this process to the one that forks: all of a test run, in however many workers, share it."""
-    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
-    place = Path(tempfile.gettempdir(), f"warm-{run[:12]}")  # an address of a socket is short
+    session = os.environ.get("PYTEST_XDIST_TESTRUNUID", str(os.getpid()))
+    place = Path(tempfile.gettempdir(), f"warm-{session[:12]}")  # an address of a socket is short
     connection = socket.socket(socket.AF_UNIX)
     with open(f"{place}.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
