@@ -22,6 +22,7 @@ from tests.tools.paper.sources import core, crossing
 from tests.tools.paper.statements import STATEMENTS, untrue
 
 DATA = {"mnist": "Mnist", "fashion_mnist": "Fashion"}
+pytestmark = pytest.mark.xdist_group("paper")  # one worker, which makes every table once
 PROSE = sorted(path for path in SOURCES.glob("*.tex") if path.name != "paper.tex")  # paper.tex: lengths
 # What has digits and is no number of a sentence: comments, keys, file names, options, what is typed into a shell
 NO_PROSE = re.compile(

@@ -45,14 +45,10 @@ def test_every_documented_command_composes(command: str, tmp_path: Path, monkeyp
     words = shlex.split(command)
     if "+experiment=" in command and "dataset=" not in command and "chosen" not in command:
         words.append("dataset=fashion_mnist")  # half of the jobs: those of the other data set differ in nothing else
-    every = compose._expand  # of a long sweep two jobs: its first and its last
-    monkeypatch.setattr(compose, "_expand", lambda *given: _some(every(*given)))
+    every = compose._expand  # of a sweep its last job
+    monkeypatch.setattr(compose, "_expand", lambda *given: every(*given)[-1:])
     if "--help" not in words:
         assert compose_jobs(words)
-
-
-def _some(jobs: list[list[str]]) -> list[list[str]]:
-    return jobs if len(jobs) <= 2 else [jobs[0], jobs[-1]]
 
 
 def parts(folder: Path) -> None:

@@ -28,7 +28,7 @@ KEYS = {
     "explorer": "true | false: also explorer.html, the images on which models and rules disagree most, with what each "
     "model makes of them, from weights and data; default: false",
     "brief": "true | false: only what others compute from, cells.csv, tables.md and manifest.json, without hashes of "
-    "scores: for cells behind a choice (docs/parts.md); default: false",
+    "scores, and the figures that figures= names: for cells behind a choice (docs/parts.md); default: false",
     "source": "folders: the cells below output_dir | mlflow: the MLflow store",
     "uri": "for source=mlflow: address of the store; default: MLFLOW_TRACKING_URI, else the one in output_dir",
     "beside": "a published experiment (a folder of results) whose columns stand beside these, marked, as committed",

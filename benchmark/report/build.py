@@ -101,8 +101,8 @@ def build_report(
     ``beside_model`` alone. ``scores`` is a Parquet file for the scores of every image (``report/scores.py``), which
     ``scores_of`` and ``scores_seed`` narrow, and ``scores_as`` says in which form. ``explorer`` makes
     ``explorer.html`` as well, for which the data must be there. ``brief`` keeps what others compute from, cells.csv,
-    tables.md and manifest, and leaves out the page, figures, files of single tables and the hashes of every image's
-    scores. Raises ``NoRecords`` if there are none.
+    tables.md and manifest, and leaves out the page, files of single tables, the hashes of every image's scores, and
+    figures but for those that ``figures`` names. Raises ``NoRecords`` if there are none.
     """
     if source not in SOURCES:
         raise UsageError(f"source={source} is not allowed: it must be {' or '.join(SOURCES)}. Type: source=folders")
@@ -111,9 +111,12 @@ def build_report(
             f"figures={figures} is not allowed: it must be true, false, pdf, means, rules or sensitivity. "
             "Type: figures=true"
         )
-    if brief and (explorer or figures not in (None, False)):
+    if brief and (explorer or figures in (True, "pdf")):
         asked = "explorer=true" if explorer else f"figures={str(figures).lower()}"
-        raise UsageError(f"brief=true leaves out page and figures, {asked} asks for them: leave out one of the two")
+        raise UsageError(
+            f"brief=true leaves out the page and what it shows, {asked} asks for it: leave out one of the two, or type "
+            "figures=means, figures=rules or figures=sensitivity"
+        )
     output_dir = Path(output_dir)
     place = place_of(experiment, output_dir, results_dir, publish, replace, stale)
     if beside is not None and place.is_published:

@@ -17,6 +17,8 @@ from tests.claims.cells import CHOSEN, WORDS, auroc, frame, group, mean, per_cla
 from tests.claims.claim import Absent
 from tests.claims.tables import CLASSES
 
+PASSES = (1, 5, 20, 60)  # of results/sensitivity_updates
+
 
 def both(experiment: str, model: str, metric: str = "auroc", variant: str = "") -> list[float]:
     """The means of both data sets."""
@@ -126,6 +128,11 @@ def above_the_choice(setting: str, rule: str, dataset: str) -> list[int]:
     means = cells.groupby("variant")[["auroc", *metrics]].mean().to_numpy().ravel()
     (least,) = conditional_choice(setting, rule, dataset)
     return [int((means > least).sum()), len(means)]
+
+
+def after(model: str, dataset: str, passes: int) -> float:
+    """The mean after so many passes over the training images."""
+    return mean("sensitivity_updates", model, dataset, variant=f"epochs={passes}")
 
 
 def range_of_ones() -> list[float]:

@@ -193,8 +193,17 @@ def test_a_brief_report_minds_no_page_that_no_report_wrote(half, tmp_path):
 def test_a_brief_report_is_asked_for_no_page_and_no_figure(half, tmp_path, capsys, asked):
     assert main(["experiment=small", f"output_dir={half.output_dir}", "brief=true", asked]) == 2
     error = capsys.readouterr().err
-    assert f"brief=true leaves out page and figures, {asked} asks for them: leave out one of the two\n" in error
+    assert f"brief=true leaves out the page and what it shows, {asked} asks for it: leave out one of the two" in error
     assert main(["experiment=small", f"output_dir={half.output_dir}", "brief=true", "figures=false"]) == 0
+
+
+def test_a_brief_report_has_the_figures_of_means_that_were_asked_for(half, tmp_path):
+    target = tmp_path / "r"
+    build_report("small", half.output_dir, target, brief=True, figures="means")
+    files = {path.relative_to(target).as_posix() for path in target.rglob("*") if path.is_file()}
+    assert {name for name in files if "/" not in name} == {"cells.csv", "manifest.json", "tables.md"}
+    assert {name.partition("/")[0] for name in files if "/" in name} == {"figures"}
+    assert set(read_manifest(target / "manifest.json")["files"]) == files
 
 
 def test_an_interrupted_report_leaves_the_old_one(half, tmp_path, monkeypatch):

@@ -14,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 
 from tests.tools.paper import BUILD, HASHES, PDF, SOURCES, TOP, appendix, figures, macros, statements, tables
@@ -53,6 +54,7 @@ def lacking() -> str | None:
     return f"make paper needs {', '.join(found)}, which is not installed. On Debian: {INSTALL}" if found else None
 
 
+@cache
 def generated() -> dict[str, str]:
     """Everything that is made for the sources, by its name without .tex."""
     return {"macros": macros.definitions(), **tables.all_tables(), **appendix.all_tables()}
