@@ -412,9 +412,11 @@ def test_cells_of_other_numerics_are_named_and_not_published_unasked(records, tm
 
 
 def test_help_is_quick_and_loads_nothing_heavy():
+    """Nor does a report load torch before it draws an image or reads a score."""
     code = (
         "import sys; from benchmark.report.__main__ import main; main(['--help']); "
-        "print(sorted({'torch', 'pandas', 'matplotlib', 'mlflow', 'scipy'} & set(sys.modules)))"
+        "print(sorted({'torch', 'pandas', 'matplotlib', 'mlflow', 'scipy'} & set(sys.modules))); "
+        "assert main(['experiment=nobody']) == 1; assert 'torch' not in sys.modules"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip().endswith("[]")
