@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from benchmark.engine.committee import NAME as COMMITTEE
 from benchmark.report.statistics import Group, class_mean, column_mean
+from benchmark.store.naming import members_of
 
 MEASURED = ("train_seconds", "score_seconds", "parameters", "peak_memory_mib", "peak_memory_cells")
 
@@ -63,7 +64,7 @@ def _members(group: Group, label: str) -> list[str]:
     row = group.frame[group.frame["label"] == label].iloc[0]
     if row["model"] != COMMITTEE:
         return []
-    seats = str(row["variant"]).partition("members=[")[2].partition("]")[0].split(",")
+    seats = members_of(str(row["variant"])).split(",")  # settings of a member (ae@latent=8) name no column: no cost
     return list(dict.fromkeys(seat.partition(":")[0] for seat in seats))
 
 
